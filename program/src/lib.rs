@@ -1,0 +1,20 @@
+//! ELF + BTF to [`Object`]: decoded programs, maps, globals and line information.
+//!
+//! An [`Object`] holds every program of one file. Each [`Program`] is *linked*: one linear run of
+//! instruction slots, the entry function first, then every subprogram it reaches, with all calls
+//! relative and all map references turned into indices of [`Object::maps`]. The verifier, the
+//! compiler and the kernel runtime see only this form, so bytecode that arrives without an ELF file
+//! is described the same way.
+//!
+//! Invariants: every [`MapId`] in a program is in range, every local call hits the start of a
+//! function, every function ends before the next begins. What is left out: safety; see `verifier`.
+#![cfg_attr(not(feature = "elf"), no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod model;
+pub use model::{
+    BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Object, Program,
+    ProgramId,
+};

@@ -1,0 +1,201 @@
+//! The program model: what a file (or an IOCTL) says, checked for form but not for safety.
+
+use abi::{AttachType, MapKind, Platform, ProgramType};
+use alloc::{string::String, vec::Vec};
+use isa::{Insn, InsnIdx};
+
+/// Index of a map in [`Object::maps`]. Prints as `m0`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct MapId(pub u16);
+
+impl core::fmt::Display for MapId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "m{}", self.0)
+    }
+}
+
+/// Index of a program in [`Object::programs`]. Prints as `p0`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ProgramId(pub u16);
+
+impl core::fmt::Display for ProgramId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "p{}", self.0)
+    }
+}
+
+/// Everything one file says.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Whose numbering the bytecode uses.
+    pub platform: Platform,
+    /// File stem or a given name; becomes the module name.
+    pub name: String,
+    /// Maps, the maps made of global sections included, in file order.
+    pub maps: Vec<MapDef>,
+    /// Global data sections; each is backed by one map of `maps`.
+    pub globals: Vec<GlobalSection>,
+    /// Platform functions resolved by BTF name and module (`.ksyms`), in first-use order.
+    pub btf_functions: Vec<BtfFunction>,
+    /// Entry programs in file order (section by section, by offset within).
+    pub programs: Vec<Program>,
+    /// Text of the `license` section, if any.
+    pub license: Option<String>,
+    /// Value of the `version` section, if any.
+    pub version: Option<u32>,
+    /// SHA-256 of the whole file; zero when there is none.
+    pub sha256: [u8; 32],
+    /// Remarks for the user about things that were read but ignored, one line each.
+    pub notes: Vec<String>,
+}
+
+/// One map definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapDef {
+    /// Name (symbol, or `__anonymous_N` for an inline inner map).
+    pub name: String,
+    /// Number of the type on the object's platform.
+    pub type_number: u32,
+    /// What the type does.
+    pub kind: MapKind,
+    /// Key bytes.
+    pub key_size: u32,
+    /// Value bytes.
+    pub value_size: u32,
+    /// Entries (ring buffers: bytes).
+    pub max_entries: u32,
+    /// `map_flags`.
+    pub flags: u32,
+    /// Pinned by name.
+    pub pin_by_name: bool,
+    /// Id from the definition: BTF type id, or the legacy `id` field; 0 when absent.
+    pub id: u32,
+    /// Template of the inner maps (map-in-map types).
+    pub inner: Option<MapId>,
+    /// Initial slots (`values`): map-in-map and program arrays.
+    pub initial: Vec<InitialValue>,
+    /// The map's content cannot change after load (`.rodata`).
+    pub frozen: bool,
+    /// Byte offset of a `struct bpf_spin_lock` in the value, from BTF.
+    pub spin_lock: Option<u32>,
+    /// Byte offset of a `struct bpf_timer` in the value, from BTF.
+    pub timer: Option<u32>,
+}
+
+/// One slot of a map's `values` initialiser.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitialValue {
+    /// Array index (key).
+    pub index: u32,
+    /// Name of the map or program stored there.
+    pub name: String,
+}
+
+/// One global data section and its map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalSection {
+    /// ELF section name, for example `.rodata.str1.1`.
+    pub section: String,
+    /// The array map of one entry that holds it.
+    pub map: MapId,
+    /// Initial bytes, as long as the map's value.
+    pub data: Vec<u8>,
+}
+
+/// A platform function called through BTF (`call` with src 2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BtfFunction {
+    /// Name of the extern.
+    pub name: String,
+    /// Module GUID from its `module_id:` declaration tag; zero when absent.
+    pub module: abi::Guid,
+}
+
+/// One entry program, linked with every subprogram it reaches.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// C function name.
+    pub name: String,
+    /// ELF section name.
+    pub section: String,
+    /// Its type, from the section prefix or `--type`.
+    pub program_type: &'static ProgramType,
+    /// Its attach type, when the section prefix names one.
+    pub attach_type: Option<&'static AttachType>,
+    /// Instruction slots. `lddw` is followed by [`Insn::Imm64High`]. Map references are
+    /// `Imm64::MapFd(map index)` and `Imm64::MapValue { fd: map index, .. }`; BTF calls carry the
+    /// index into [`Object::btf_functions`]; function addresses stay `Imm64::Code`.
+    pub insns: Vec<Insn>,
+    /// Functions in ascending order; the first is the entry at slot 0.
+    pub functions: Vec<Function>,
+    /// Source lines in ascending order of instruction.
+    pub lines: Vec<Line>,
+}
+
+/// One function of a linked program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// C name.
+    pub name: String,
+    /// First slot.
+    pub start: InsnIdx,
+    /// One past the last slot.
+    pub end: InsnIdx,
+    /// Global (not `static`) linkage.
+    pub global: bool,
+}
+
+/// Source position from BTF.ext `line_info`; holds from `start` up to the next entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// First slot it describes.
+    pub start: InsnIdx,
+    /// Source file.
+    pub file: String,
+    /// Line number, from 1.
+    pub line: u32,
+    /// Column, from 1 (0: unknown).
+    pub column: u32,
+    /// Text of the line.
+    pub text: String,
+}
+
+impl Program {
+    /// The source line of an instruction, if the file carries line information.
+    #[must_use]
+    pub fn line(&self, at: InsnIdx) -> Option<&Line> {
+        let after = self.lines.partition_point(|line| line.start <= at);
+        let line = self.lines.get(after.checked_sub(1)?)?;
+        // Line information of one function says nothing about the next.
+        (self.function_at(line.start)?.start == self.function_at(at)?.start).then_some(line)
+    }
+
+    /// The function an instruction belongs to.
+    #[must_use]
+    pub fn function_at(&self, at: InsnIdx) -> Option<&Function> {
+        let after = self
+            .functions
+            .partition_point(|function| function.start <= at);
+        self.functions
+            .get(after.checked_sub(1)?)
+            .filter(|function| at < function.end)
+    }
+}
+
+impl Object {
+    /// The map of an id that came from this object.
+    #[must_use]
+    pub fn map(&self, id: MapId) -> Option<&MapDef> {
+        self.maps.get(usize::from(id.0))
+    }
+
+    /// A program by its C function name.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<(ProgramId, &Program)> {
+        let at = self
+            .programs
+            .iter()
+            .position(|program| program.name == name)?;
+        Some((ProgramId(u16::try_from(at).ok()?), &self.programs[at]))
+    }
+}

@@ -1,0 +1,76 @@
+//! The proof-carrying value that code generation takes.
+
+use crate::facts::Facts;
+use program::{Object, Program, ProgramId};
+
+/// A program that passed verification, with what the proof learned.
+///
+/// Only this crate can make one. [`Verified::assume`] makes one without a proof, for running
+/// trusted test suites; whatever is built from it knows ([`Verified::is_proved`]) and can never
+/// become a driver.
+#[derive(Clone, Debug)]
+pub struct Verified<'a> {
+    object: &'a Object,
+    id: ProgramId,
+    program: &'a Program,
+    facts: Facts,
+    proved: bool,
+}
+
+impl<'a> Verified<'a> {
+    /// Takes a program as it is, without a proof: conformance suites and differential tests only.
+    ///
+    /// Returns `None` when `id` is not of this object.
+    #[must_use]
+    pub fn assume(object: &'a Object, id: ProgramId) -> Option<Verified<'a>> {
+        let program = object.programs.get(usize::from(id.0))?;
+        let reached = crate::facts::InsnFact {
+            reached: true,
+            taken: true,
+            fallthrough: true,
+            ..Default::default()
+        };
+        let facts = Facts {
+            insns: alloc::vec![reached; program.insns.len()],
+            stack_bytes: alloc::vec![abi::limits::STACK_BYTES; program.functions.len()],
+            steps: 0,
+        };
+        Some(Verified {
+            object,
+            id,
+            program,
+            facts,
+            proved: false,
+        })
+    }
+
+    /// The object that the program belongs to.
+    #[must_use]
+    pub fn object(&self) -> &'a Object {
+        self.object
+    }
+
+    /// Which program of the object.
+    #[must_use]
+    pub fn id(&self) -> ProgramId {
+        self.id
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &'a Program {
+        self.program
+    }
+
+    /// What the proof learned.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// False when it was made by [`Verified::assume`].
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.proved
+    }
+}
