@@ -67,6 +67,13 @@ diagnostics! {
     // 02xx: verification (crate verifier)
     // 03xx: code generation (crate codegen)
     // 04xx: driver images (crate image)
+    IMAGE_UNPROVED = 401, Environment, "a program was not proved safe", "Only verified programs become drivers; use `run` to try unverified code on this host.";
+    IMAGE_NAME = 402, Environment, "a name cannot be written to a driver image", "Use a shorter output file name, or a section name of at most eight printable characters that does not begin with PAGE.";
+    IMAGE_TOO_LARGE = 403, Environment, "the driver image would be too large", "Split the object into several drivers.";
+    IMAGE_RELOCATION = 404, Bug, "a relocation cannot be applied", "This is a bug in bpf2native; please report it with the input file.";
+    IMAGE_FUNCTION = 405, Bug, "function ranges or unwind data are wrong", "This is a bug in bpf2native; please report it with the input file.";
+    IMAGE_IMPORT = 406, Bug, "an import cannot be expressed", "This is a bug in bpf2native; please report it with the input file.";
+    IMAGE_LAYOUT = 407, Bug, "the image cannot be laid out", "This is a bug in bpf2native; please report it with the input file.";
     // 05xx: signing (crate signing)
     // 06xx: running on the host (ebpfcore, ebpfcore/sim)
     // 07xx: usage and environment (crate bpf2native)

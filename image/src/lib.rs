@@ -5,11 +5,28 @@
 //! returned. What is left out: signing (crate `signing`) and writing files (crate `bpf2native`).
 #![forbid(unsafe_code)]
 
-/// A finished, checked, unsigned driver image. Only [`link`] makes one.
+pub mod checksum;
+mod error;
+mod link;
+
+pub use error::{Error, RelocationProblem};
+pub use link::{link, link_for_host};
+
+/// What an image may be used for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Purpose {
+    /// A Windows driver: every program in it was proved.
+    Driver,
+    /// Mapped and run by tests and `run` on this host; never signed.
+    Host,
+}
+
+/// A finished, checked, unsigned driver image. Only [`link`] and [`link_for_host`] make one.
 #[derive(Clone, Debug)]
 pub struct Image {
     bytes: Vec<u8>,
     proved: bool,
+    purpose: Purpose,
 }
 
 impl Image {
@@ -19,10 +36,22 @@ impl Image {
         &self.bytes
     }
 
+    /// The file contents, without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// All programs in it were proved by the verifier. An image that is not proved may be run by
     /// tests on a host; `signing` refuses it.
     #[must_use]
     pub fn is_proved(&self) -> bool {
         self.proved
+    }
+
+    /// What it was linked for; `signing` refuses everything but a driver.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 }

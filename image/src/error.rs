@@ -1,0 +1,169 @@
+//! What can go wrong when an image is linked, read or checked.
+//!
+//! Errors of the linker name section, offset and symbol; errors of the reader name the structure
+//! and the file offset. Most linker errors are faults of the code generator, not of the user.
+
+use abi::Code;
+use abi::diagnostic as d;
+use std::fmt;
+
+/// Why a relocation cannot be applied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RelocationProblem {
+    /// The field does not lie in the section.
+    OutsideSection,
+    /// An absolute address in an executable section: HVCI wants code free of relocations.
+    AbsoluteInCode,
+    /// The 8-byte field crosses a page; Windows 10 before 1703 cannot apply it under HVCI.
+    StraddlesPage,
+    /// The target symbol or import does not exist, or its section is empty.
+    UnknownTarget,
+    /// The distance does not fit 32 bits, or the address 64.
+    Overflow,
+}
+
+impl fmt::Display for RelocationProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OutsideSection => "the field does not lie in the section",
+            Self::AbsoluteInCode => "an absolute address in an executable section",
+            Self::StraddlesPage => "the field crosses a page boundary",
+            Self::UnknownTarget => "its target does not exist",
+            Self::Overflow => "the value does not fit the field",
+        })
+    }
+}
+
+/// An error of this crate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The module holds a program that the verifier did not prove.
+    Unproved {
+        /// Module name.
+        module: String,
+    },
+    /// A section name is empty, longer than eight bytes, not printable, or makes code pageable.
+    SectionName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The module name cannot stand in a version resource.
+    ModuleName {
+        /// Its length in UTF-16 units.
+        len: usize,
+        /// The most allowed.
+        limit: usize,
+    },
+    /// The image would become too large.
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        found: usize,
+        /// The most allowed.
+        limit: usize,
+    },
+    /// A relocation cannot be applied.
+    Relocation {
+        /// Section of the field.
+        section: String,
+        /// Offset of the field in it.
+        offset: u32,
+        /// Name of the target, if it has one.
+        target: String,
+        /// Why not.
+        problem: RelocationProblem,
+    },
+    /// A function range or its unwind data is wrong.
+    Function {
+        /// Section of the function.
+        section: String,
+        /// Its first byte.
+        start: u32,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An import cannot be expressed.
+    Import {
+        /// Module name.
+        module: String,
+        /// Function name.
+        name: String,
+    },
+    /// The entry point is not in an executable section.
+    Entry,
+    /// The version-resource template is malformed.
+    Template {
+        /// Line in `templates/driver/version.rc`.
+        line: usize,
+    },
+    /// The file could not be laid out.
+    Unwritable(String),
+}
+
+impl Error {
+    /// The stable id.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Unproved { .. } => d::IMAGE_UNPROVED,
+            Self::SectionName { .. } | Self::ModuleName { .. } => d::IMAGE_NAME,
+            Self::TooLarge { .. } => d::IMAGE_TOO_LARGE,
+            Self::Relocation { .. } => d::IMAGE_RELOCATION,
+            Self::Function { .. } => d::IMAGE_FUNCTION,
+            Self::Import { .. } => d::IMAGE_IMPORT,
+            Self::Entry | Self::Template { .. } | Self::Unwritable(_) => d::IMAGE_LAYOUT,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unproved { module } => {
+                write!(
+                    f,
+                    "module `{module}` holds a program that was not proved safe"
+                )
+            }
+            Self::SectionName { name, problem } => write!(f, "section name `{name}` {problem}"),
+            Self::ModuleName { len, limit } => {
+                write!(
+                    f,
+                    "the module name has {len} characters, at most {limit} are possible"
+                )
+            }
+            Self::TooLarge { what, found, limit } => {
+                write!(f, "{what}: {found}, at most {limit} are possible")
+            }
+            Self::Relocation {
+                section,
+                offset,
+                target,
+                problem,
+            } => write!(
+                f,
+                "relocation at {section}+{offset:#x} to `{target}`: {problem}"
+            ),
+            Self::Function {
+                section,
+                start,
+                problem,
+            } => {
+                write!(f, "function at {section}+{start:#x}: {problem}")
+            }
+            Self::Import { module, name } => {
+                write!(f, "`{module}!{name}` cannot be written as an import")
+            }
+            Self::Entry => f.write_str("the entry point does not lie in an executable section"),
+            Self::Template { line } => {
+                write!(f, "templates/driver/version.rc line {line} is malformed")
+            }
+            Self::Unwritable(why) => write!(f, "the image cannot be laid out: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
