@@ -1,0 +1,227 @@
+//! A register's number: the 64-bit value together with its 32-bit subregister.
+//!
+//! Both halves of [`Number`] are [`Value`]s of the same register, reduced against each other, so
+//! that what a 32-bit comparison finds out reaches the 64-bit bounds and the other way round.
+//! The type is generic in the widths for the exhaustive tests; programs use [`Scalar`].
+
+use super::bits;
+use super::tnum::Tnum;
+use super::value::Value;
+
+/// What is known about the number in a 64-bit register: a non-empty set of values.
+pub type Scalar = Number<64, 32>;
+
+/// A non-empty set of `W`-bit values, also seen through their low `H` bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Number<const W: u32, const H: u32> {
+    pub(crate) full: Value<W>,
+    pub(crate) low: Value<H>,
+}
+
+impl<const W: u32, const H: u32> Number<W, H> {
+    /// Every value.
+    pub const UNKNOWN: Number<W, H> = Number {
+        full: Value::UNKNOWN,
+        low: Value::UNKNOWN,
+    };
+
+    /// Rounds of exchange between the halves; more never helped.
+    const ROUNDS: u32 = 4;
+
+    /// Every value.
+    #[must_use]
+    pub const fn unknown() -> Number<W, H> {
+        Number::UNKNOWN
+    }
+
+    /// Exactly one value.
+    #[must_use]
+    pub const fn constant(value: u64) -> Number<W, H> {
+        Number {
+            full: Value::constant(value),
+            low: Value::constant(value),
+        }
+    }
+
+    /// All values between the two bounds, given in either order.
+    #[must_use]
+    pub fn from_range_u(a: u64, b: u64) -> Number<W, H> {
+        Number::from_full(Value::from_unsigned(
+            a.min(b) & bits::mask(W),
+            a.max(b) & bits::mask(W),
+        ))
+    }
+
+    /// All values between the two signed bounds, given in either order.
+    #[must_use]
+    pub fn from_range_s(a: i64, b: i64) -> Number<W, H> {
+        let clamp = |bound: i64| bound.clamp(bits::signed_min(W), bits::signed_max(W));
+        Number::from_full(Value::from_signed(clamp(a.min(b)), clamp(a.max(b))))
+    }
+
+    /// All values with these bits.
+    #[must_use]
+    pub fn from_bits(known: Tnum) -> Number<W, H> {
+        Number::from_full(Value::UNKNOWN.with_bits(known).settled())
+    }
+
+    /// The known bits.
+    #[must_use]
+    pub const fn bits(&self) -> Tnum {
+        self.full.bits
+    }
+
+    /// The smallest value, unsigned.
+    #[must_use]
+    pub const fn umin(&self) -> u64 {
+        self.full.umin
+    }
+
+    /// The largest value, unsigned.
+    #[must_use]
+    pub const fn umax(&self) -> u64 {
+        self.full.umax
+    }
+
+    /// The smallest value, signed.
+    #[must_use]
+    pub const fn smin(&self) -> i64 {
+        self.full.smin
+    }
+
+    /// The largest value, signed.
+    #[must_use]
+    pub const fn smax(&self) -> i64 {
+        self.full.smax
+    }
+
+    /// The smallest value of the subregister, unsigned.
+    #[must_use]
+    pub const fn u32_min(&self) -> u32 {
+        self.low.umin as u32
+    }
+
+    /// The largest value of the subregister, unsigned.
+    #[must_use]
+    pub const fn u32_max(&self) -> u32 {
+        self.low.umax as u32
+    }
+
+    /// The smallest value of the subregister, signed.
+    #[must_use]
+    pub const fn s32_min(&self) -> i32 {
+        self.low.smin as i32
+    }
+
+    /// The largest value of the subregister, signed.
+    #[must_use]
+    pub const fn s32_max(&self) -> i32 {
+        self.low.smax as i32
+    }
+
+    /// The only value, if there is only one.
+    #[must_use]
+    pub fn is_const(&self) -> Option<u64> {
+        self.full.is_const()
+    }
+
+    /// Is nothing known?
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Number::UNKNOWN
+    }
+
+    /// Is every value a multiple of `alignment` (a power of two)?
+    #[must_use]
+    pub fn is_multiple_of(&self, alignment: u64) -> bool {
+        self.full.bits.max() & alignment.wrapping_sub(1) == 0
+    }
+
+    /// Is `value` possible?
+    #[must_use]
+    pub fn contains(&self, value: u64) -> bool {
+        self.full.contains(value) && self.low.contains(value & bits::mask(H))
+    }
+
+    /// Is every value of `self` known to be one of `other`? (Subsumption; may miss some cases.)
+    #[must_use]
+    pub fn leq(&self, other: &Number<W, H>) -> bool {
+        self.full.leq(&other.full) && self.low.leq(&other.low)
+    }
+
+    /// A set with the values of both.
+    #[must_use]
+    pub fn join(&self, other: &Number<W, H>) -> Number<W, H> {
+        Number {
+            full: self.full.join(&other.full),
+            low: self.low.join(&other.low),
+        }
+        .settled()
+    }
+
+    /// The values that are in both, or `None` when there is none.
+    #[must_use]
+    pub fn meet(&self, other: &Number<W, H>) -> Option<Number<W, H>> {
+        Number {
+            full: self.full.meet(&other.full)?,
+            low: self.low.meet(&other.low)?,
+        }
+        .reduce()
+    }
+
+    /// From what is known about the whole register.
+    pub(crate) fn from_full(full: Value<W>) -> Number<W, H> {
+        Number {
+            full,
+            low: Value::UNKNOWN,
+        }
+        .settled()
+    }
+
+    /// From the result of an operation on the subregister: the upper bits are zero.
+    pub(crate) fn from_low(low: Value<H>) -> Number<W, H> {
+        Number {
+            full: low.zero_extend(H),
+            low,
+        }
+        .settled()
+    }
+
+    /// Reduces a result; see [`Value::settled`].
+    pub(crate) fn settled(self) -> Number<W, H> {
+        self.reduce().unwrap_or(Number::UNKNOWN)
+    }
+
+    /// Lets both halves sharpen each other; `None` when they contradict each other.
+    pub(crate) fn reduce(mut self) -> Option<Number<W, H>> {
+        for _ in 0..Self::ROUNDS {
+            let before = self;
+            self.low = self.low_from_full()?;
+            self.full = self.full_from_low()?;
+            if self == before {
+                break;
+            }
+        }
+        Some(self)
+    }
+
+    fn low_from_full(&self) -> Option<Value<H>> {
+        let mut low = self.low.meet_bits(self.full.bits.truncate(H))?;
+        for arc in [self.full.unsigned_arc(), self.full.signed_arc()] {
+            if let Some(arc) = arc.truncate(H) {
+                low = low.meet_arc(arc)?;
+            }
+        }
+        low.reduce()
+    }
+
+    fn full_from_low(&self) -> Option<Value<W>> {
+        let upper = bits::mask(W) & !bits::mask(H);
+        let low_bits = Tnum::new(self.low.bits.value(), self.low.bits.mask() | upper);
+        self.full
+            .meet_bits(low_bits)?
+            .meet_low_arc(self.low.unsigned_arc(), H)?
+            .meet_low_arc(self.low.signed_arc(), H)?
+            .reduce()
+    }
+}
