@@ -1,4 +1,14 @@
 //! Context structures: which bytes a program may read and write, and which hold packet pointers.
+//!
+//! An access is allowed when it lies in one field, is aligned to its own size, does not cross
+//! an element of the field, is as wide as the element unless the field allows narrow accesses,
+//! and, for a store, when the field is writable and the attach type does not forbid it. Pointer
+//! fields are loaded whole. Bytes of no field are padding: not initialised, so not readable.
+
+pub mod linux;
+pub mod windows;
+
+use crate::program_type::AttachType;
 
 /// What a context field holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,15 +30,16 @@ pub struct Field {
     pub name: &'static str,
     /// Byte offset.
     pub offset: u16,
-    /// Bytes; an array of u32 is one field with `element` 4.
+    /// Bytes.
     pub size: u16,
-    /// Bytes of one element; accesses must not cross elements.
+    /// Bytes of one element, counted from the start of the field; accesses must not cross elements.
+    /// An array that may be read in words of any size is one element.
     pub element: u16,
     /// What it holds.
     pub kind: FieldKind,
     /// The program may write it.
     pub writable: bool,
-    /// Loads narrower than the element are allowed (aligned to their own size).
+    /// Accesses narrower than the element are allowed (aligned to their own size).
     pub narrow: bool,
 }
 
@@ -47,4 +58,81 @@ pub struct Context {
     pub meta: i32,
     /// Fields in ascending order of offset; bytes of no field may not be accessed.
     pub fields: &'static [Field],
+}
+
+impl Field {
+    /// A number that may be read, also in parts.
+    #[must_use]
+    pub const fn number(name: &'static str, offset: u16, size: u16) -> Field {
+        Field {
+            name,
+            offset,
+            size,
+            element: size,
+            kind: FieldKind::Scalar,
+            writable: false,
+            narrow: true,
+        }
+    }
+
+    /// A field whose load yields a pointer; `size` is the width of the field, not of the pointer.
+    #[must_use]
+    pub const fn pointer(name: &'static str, offset: u16, size: u16, kind: FieldKind) -> Field {
+        Field {
+            kind,
+            narrow: false,
+            ..Field::number(name, offset, size)
+        }
+    }
+
+    /// The same field, writable.
+    #[must_use]
+    pub const fn writable(self) -> Field {
+        Field {
+            writable: true,
+            ..self
+        }
+    }
+
+    /// Whether an access of `size` bytes at `offset` of the context is in this field and has a
+    /// width and place that the field allows.
+    #[must_use]
+    pub fn admits(&self, offset: u32, size: u32) -> bool {
+        let Some(inside) = offset.checked_sub(u32::from(self.offset)) else {
+            return false;
+        };
+        let element = u32::from(self.element);
+        let (Some(end), Some(at)) = (inside.checked_add(size), inside.checked_rem(element)) else {
+            return false;
+        };
+        size != 0
+            && end <= u32::from(self.size)
+            && offset.checked_rem(size) == Some(0)
+            && at.saturating_add(size) <= element
+            && (self.narrow || size == element)
+    }
+
+    /// Whether programs of this attach type may store to the field.
+    #[must_use]
+    pub fn is_writable_at(&self, attach: Option<&AttachType>) -> bool {
+        self.writable && !attach.is_some_and(|hook| hook.read_only.contains(&self.name))
+    }
+}
+
+impl Context {
+    /// The field that holds a byte.
+    #[must_use]
+    pub fn field_at(&self, offset: u32) -> Option<&'static Field> {
+        let after = self
+            .fields
+            .partition_point(|field| u32::from(field.offset) <= offset);
+        let field = self.fields.get(after.checked_sub(1)?)?;
+        (offset < u32::from(field.offset).saturating_add(u32::from(field.size))).then_some(field)
+    }
+
+    /// The four numbers of the context descriptor that enter `program_info_hash`.
+    #[must_use]
+    pub const fn descriptor(&self) -> [i32; 4] {
+        [self.size as i32, self.data, self.end, self.meta]
+    }
 }

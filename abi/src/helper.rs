@@ -1,4 +1,15 @@
 //! Helper functions: prototypes with what the verifier needs to check each argument.
+//!
+//! A call names a helper by number. The numbers mean different things per platform and, above
+//! 65535 on Windows, per program type; [`lookup`] is the one place that knows the order.
+
+mod linux;
+pub(crate) mod windows;
+
+pub use linux::LINUX;
+pub use windows::{WINDOWS, WITHOUT_DEFAULT};
+
+use crate::program_type::{Platform, ProgramType};
 
 /// What an argument must be. The numbers of the Windows rows are hashed into `program_info_hash`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -99,6 +110,177 @@ pub struct Helper {
     pub acquires: bool,
     /// Releases the reference in its first argument.
     pub releases: bool,
-    /// r0 is a 32-bit pattern, zero-extended (see the width quirk in the helper documentation).
+    /// r0 is a 32-bit pattern, zero-extended: the implementation returns `int` and compilers of
+    /// native modules take the whole register, so -22 arrives as `0x0000_0000_ffff_ffea`.
     pub result_32: bool,
+    /// Flags byte appended to the helper's part of `program_info_hash`, when not zero.
+    pub hashed_flags: u8,
+}
+
+/// First number that is specific to a program type on Windows.
+pub const FIRST_TYPE_SPECIFIC: u32 = 0x1_0000;
+
+impl Helper {
+    /// A row with no special property.
+    #[must_use]
+    pub const fn new(id: u32, name: &'static str, ret: ReturnKind, present: &[ArgKind]) -> Helper {
+        let mut args = [ArgKind::None; 5];
+        let mut at = 0;
+        while at < present.len() {
+            args[at] = present[at];
+            at += 1;
+        }
+        Helper {
+            id,
+            name,
+            ret,
+            args,
+            reallocates_packet: false,
+            implicit_context: false,
+            acquires: false,
+            releases: false,
+            result_32: false,
+            hashed_flags: 0,
+        }
+    }
+
+    /// The same helper, returning a zero-extended 32-bit number.
+    #[must_use]
+    pub const fn result_32(self) -> Helper {
+        Helper {
+            result_32: true,
+            ..self
+        }
+    }
+
+    /// The same helper, moving packet data.
+    #[must_use]
+    pub const fn reallocates(self) -> Helper {
+        Helper {
+            reallocates_packet: true,
+            ..self
+        }
+    }
+
+    /// The same helper, using the hidden sixth argument.
+    #[must_use]
+    pub const fn implicit(self) -> Helper {
+        Helper {
+            implicit_context: true,
+            ..self
+        }
+    }
+
+    /// The same helper, returning a reference to release.
+    #[must_use]
+    pub const fn acquires(self) -> Helper {
+        Helper {
+            acquires: true,
+            ..self
+        }
+    }
+
+    /// The same helper, releasing the reference in its first argument.
+    #[must_use]
+    pub const fn releases(self) -> Helper {
+        Helper {
+            releases: true,
+            ..self
+        }
+    }
+
+    /// The arguments that exist.
+    pub fn present_args(&self) -> impl Iterator<Item = ArgKind> + '_ {
+        self.args
+            .iter()
+            .copied()
+            .take_while(|arg| *arg != ArgKind::None)
+    }
+}
+
+impl ArgKind {
+    /// The number hashed into `program_info_hash`; `None` for kinds that Windows does not have.
+    #[must_use]
+    pub const fn hash_number(self) -> Option<u32> {
+        Some(match self {
+            ArgKind::None => 0,
+            ArgKind::Anything => 1,
+            ArgKind::ConstSize => 2,
+            ArgKind::ConstSizeOrZero => 3,
+            ArgKind::Context => 4,
+            ArgKind::Map => 5,
+            ArgKind::MapOfPrograms => 6,
+            ArgKind::MapKey => 7,
+            ArgKind::MapValue | ArgKind::MapValueOut => 8,
+            ArgKind::ReadableMem => 9,
+            ArgKind::ReadableMemOrNull => 10,
+            ArgKind::WritableMem => 11,
+            ArgKind::Stack => 12,
+            ArgKind::ContextOrNull => 14,
+            ArgKind::WritableMemOrNull => 15,
+            _ => return None,
+        })
+    }
+
+    /// Whether the next argument holds the size of the memory this one points to.
+    #[must_use]
+    pub const fn is_sized_memory(self) -> bool {
+        matches!(
+            self,
+            ArgKind::ReadableMem
+                | ArgKind::ReadableMemOrNull
+                | ArgKind::WritableMem
+                | ArgKind::WritableMemOrNull
+        )
+    }
+
+    /// Whether this is the size of the memory in the previous argument.
+    #[must_use]
+    pub const fn is_size(self) -> bool {
+        matches!(self, ArgKind::ConstSize | ArgKind::ConstSizeOrZero)
+    }
+}
+
+impl ReturnKind {
+    /// The number hashed into `program_info_hash`; `None` for kinds that Windows does not have.
+    #[must_use]
+    pub const fn hash_number(self) -> Option<u32> {
+        match self {
+            ReturnKind::Integer => Some(0),
+            ReturnKind::MapValueOrNull => Some(1),
+            ReturnKind::NoReturnIfSucceed => Some(2),
+            _ => None,
+        }
+    }
+}
+
+/// The general helpers of a platform, ascending by id.
+#[must_use]
+pub const fn general(platform: Platform) -> &'static [Helper] {
+    match platform {
+        Platform::Windows => WINDOWS,
+        Platform::Linux => LINUX,
+    }
+}
+
+/// The helper a program of this type calls by this number.
+///
+/// Rows of the program type come first (they override), then the general table. On Windows a few
+/// general helpers have no implementation of their own ([`WITHOUT_DEFAULT`]): they exist only for
+/// program types that override them.
+#[must_use]
+pub fn lookup(program_type: &ProgramType, id: u32) -> Option<&'static Helper> {
+    if let Some(own) = find(program_type.helpers, id) {
+        return Some(own);
+    }
+    if program_type.platform == Platform::Windows && WITHOUT_DEFAULT.contains(&id) {
+        return None;
+    }
+    find(general(program_type.platform), id)
+}
+
+/// The row of an id in a table of a program type or platform.
+fn find(table: &'static [Helper], id: u32) -> Option<&'static Helper> {
+    let at = table.binary_search_by_key(&id, |row| row.id).ok()?;
+    table.get(at)
 }

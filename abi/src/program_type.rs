@@ -1,5 +1,15 @@
 //! Platforms, program types, attach types and the section prefixes that name them.
 
+//!
+//! The ELF section name selects the attach type by its longest matching prefix, the attach type
+//! the program type, the program type context and helpers.
+
+pub mod linux;
+pub mod windows;
+
+pub use linux::{ATTACH as ATTACH_LINUX, TYPES as LINUX};
+pub use windows::{ATTACH as ATTACH_WINDOWS, TYPES as WINDOWS};
+
 use crate::{context::Context, guid::Guid};
 
 /// Whose bytecode this is: helper numbers, map types and contexts differ.
@@ -47,4 +57,80 @@ pub struct AttachType {
     pub guid: Guid,
     /// `bpf_attach_type` number (0 where there is none).
     pub number: u32,
+    /// Kind of link that attaching makes.
+    pub link: LinkType,
+    /// Context fields that are writable for the program type but not through this hook.
+    pub read_only: &'static [&'static str],
+    /// Narrower range of r0 than the program type's, if any.
+    pub return_range: Option<(i32, i32)>,
+}
+
+/// Kind of link (`bpf_link_type` numbers of eBPF for Windows).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u32)]
+pub enum LinkType {
+    /// Not said.
+    Unspecified = 0,
+    /// No attach parameter.
+    Plain = 1,
+    /// To a network compartment (Linux: a control group).
+    Cgroup = 2,
+    /// To a network interface.
+    Xdp = 3,
+}
+
+impl AttachType {
+    /// Inclusive range that r0 must lie in at exit, or `None` when any number may be returned.
+    #[must_use]
+    pub const fn return_range(&self) -> Option<(i32, i32)> {
+        match self.return_range {
+            Some(range) => Some(range),
+            None => self.program_type.return_range,
+        }
+    }
+}
+
+/// The program types of a platform.
+#[must_use]
+pub const fn types(platform: Platform) -> &'static [&'static ProgramType] {
+    match platform {
+        Platform::Windows => WINDOWS,
+        Platform::Linux => LINUX,
+    }
+}
+
+/// The attach types of a platform.
+#[must_use]
+pub const fn attach_types(platform: Platform) -> &'static [AttachType] {
+    match platform {
+        Platform::Windows => ATTACH_WINDOWS,
+        Platform::Linux => ATTACH_LINUX,
+    }
+}
+
+/// The attach type that an ELF section name selects: the longest prefix wins.
+#[must_use]
+pub fn by_section(platform: Platform, section: &str) -> Option<&'static AttachType> {
+    attach_types(platform)
+        .iter()
+        .filter(|row| section.starts_with(row.prefix))
+        .max_by_key(|row| row.prefix.len())
+}
+
+/// The program type of a name.
+#[must_use]
+pub fn by_name(platform: Platform, name: &str) -> Option<&'static ProgramType> {
+    types(platform).iter().copied().find(|row| row.name == name)
+}
+
+/// The program type of a GUID (Windows).
+#[must_use]
+pub fn by_guid(guid: Guid) -> Option<&'static ProgramType> {
+    WINDOWS.iter().copied().find(|row| row.guid == guid)
+}
+
+/// The attach type of a GUID (Windows).
+#[must_use]
+pub fn attach_by_guid(guid: Guid) -> Option<&'static AttachType> {
+    ATTACH_WINDOWS.iter().find(|row| row.guid == guid)
 }

@@ -1,0 +1,1 @@
+//! Contexts of the Linux kernel, as documented for its user-space API.
