@@ -14,10 +14,17 @@
 //! between a register and itself; the engine knows registers, this module knows values.
 
 mod arc;
+mod arith;
 mod bits;
+mod bitwise;
+mod display;
+mod division;
 mod extend;
 mod relation;
 mod scalar;
+mod shift;
+#[cfg(test)]
+mod tests;
 mod tnum;
 mod transfer;
 mod value;

@@ -11,12 +11,50 @@ impl<const W: u32, const H: u32> Number<W, H> {
     pub fn alu(op: AluOp, width: Width, a: &Self, b: &Self) -> Self {
         match width {
             Width::W32 => Number::from_low(Value::alu(op, &a.low, &b.low)),
-            Width::W64 => Number {
-                full: Value::alu(op, &a.full, &b.full),
-                low: Value::UNKNOWN,
-            }
-            .settled(),
+            Width::W64 => Number::alu64(op, a, b),
         }
+    }
+
+    /// The lower halves of results that depend on the lower halves of the operands alone are
+    /// computed on those; all others follow from the whole result.
+    fn alu64(op: AluOp, a: &Self, b: &Self) -> Self {
+        let full = Value::alu(op, &a.full, &b.full);
+        let low = match op {
+            AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::Or | AluOp::And | AluOp::Xor => {
+                Value::alu(op, &a.low, &b.low)
+            }
+            AluOp::Mov => b.low,
+            AluOp::Lsh => return Number::lsh64(full, a, b),
+            _ => Value::UNKNOWN,
+        };
+        Number { full, low }.settled()
+    }
+
+    /// A left shift by a constant keeps the lower half's knowledge: below `H` in the lower half,
+    /// from `W - H` on in the whole, whose other bits are shifted out. The second makes a left and
+    /// a right shift by `W - H` the zero or sign extension of the lower half.
+    fn lsh64(full: Value<W>, a: &Self, b: &Self) -> Self {
+        let unknown = Number {
+            full,
+            low: Value::UNKNOWN,
+        };
+        let Some(amount) = b.full.is_const_amount() else {
+            return unknown.settled();
+        };
+        let low = if amount < H {
+            a.low.lsh_by(amount)
+        } else {
+            Value::constant(0)
+        };
+        if amount < W.saturating_sub(H) {
+            return Number { full, low }.settled();
+        }
+        let zero_extended = a.low.zero_extend::<W>(H).lsh_by(amount);
+        let sign_extended = a.low.sign_extend::<W>(H).lsh_by(amount);
+        full.meet(&zero_extended)
+            .and_then(|full| full.meet(&sign_extended))
+            .map_or(unknown, |full| Number { full, low })
+            .settled()
     }
 
     /// The result of `-a`.
@@ -84,23 +122,20 @@ impl<const W: u32> Value<W> {
     /// The result of `a op b` in words of `W` bits.
     pub(crate) fn alu(op: AluOp, a: &Self, b: &Self) -> Self {
         match op {
+            AluOp::Add => a.add(b),
+            AluOp::Sub => a.sub(b),
+            AluOp::Mul => a.mul(b),
+            AluOp::Div => a.div(b),
+            AluOp::SDiv => a.sdiv(b),
+            AluOp::Or => a.or(b),
+            AluOp::And => a.and(b),
+            AluOp::Lsh => a.lsh(b),
+            AluOp::Rsh => a.rsh(b),
+            AluOp::Mod => a.rem(b),
+            AluOp::SMod => a.srem(b),
+            AluOp::Xor => a.xor(b),
             AluOp::Mov => *b,
-            AluOp::Add
-            | AluOp::Sub
-            | AluOp::Mul
-            | AluOp::Div
-            | AluOp::SDiv
-            | AluOp::Or
-            | AluOp::And
-            | AluOp::Lsh
-            | AluOp::Rsh
-            | AluOp::Mod
-            | AluOp::SMod
-            | AluOp::Xor
-            | AluOp::Arsh => {
-                let _ = a;
-                Value::UNKNOWN
-            }
+            AluOp::Arsh => a.arsh(b),
         }
     }
 }

@@ -1,0 +1,147 @@
+//! Bitwise and, or, exclusive or.
+//!
+//! Known bits give most of the result. Ranges that are not whole aligned blocks say more: each
+//! operand is split at its sign into at most two unsigned ranges, and the exact bounds of the
+//! operation on two ranges are those of Warren, "Hacker's Delight", §4-3.
+
+use super::bits;
+use super::tnum::Tnum;
+use super::value::Value;
+
+/// An unsigned range.
+type Range = (u64, u64);
+
+impl<const W: u32> Value<W> {
+    /// Bitwise and.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        // not (not a or not b): complementing swaps and reverses the bounds.
+        self.bitwise(other, self.bits.and(other.bits), |a, b| {
+            let (a, b) = (complement(a, W), complement(b, W));
+            complement((min_or(a, b, W), max_or(a, b, W)), W)
+        })
+    }
+
+    /// Bitwise or.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        self.bitwise(other, self.bits.or(other.bits), |a, b| {
+            (min_or(a, b, W), max_or(a, b, W))
+        })
+    }
+
+    /// Bitwise exclusive or.
+    pub(crate) fn xor(&self, other: &Self) -> Self {
+        self.bitwise(other, self.bits.xor(other.bits), |a, b| xor(a, b, W))
+    }
+
+    fn bitwise(&self, other: &Self, known: Tnum, op: impl Fn(Range, Range) -> Range) -> Self {
+        let from_bits = Value::UNKNOWN.with_bits(known);
+        if self.is_only_bits() && other.is_only_bits() {
+            return from_bits.settled();
+        }
+        let (mut unsigned, mut signed) = (None, None);
+        for a in self.halves().into_iter().flatten() {
+            for b in other.halves().into_iter().flatten() {
+                let (min, max) = op(a, b);
+                widen_range(&mut unsigned, (min, max));
+                let (min, max) = (bits::sign_extend(min, W), bits::sign_extend(max, W));
+                widen_range(&mut signed, (min, max));
+            }
+        }
+        let (umin, umax) = unsigned.unwrap_or((0, bits::mask(W)));
+        let (smin, smax) = signed.unwrap_or((bits::signed_min(W), bits::signed_max(W)));
+        from_bits
+            .with_unsigned(umin, umax)
+            .with_signed(smin, smax)
+            .settled()
+    }
+
+    /// Do the ranges say nothing that the known bits do not say?
+    fn is_only_bits(&self) -> bool {
+        let signed = self.bits.bias(W);
+        let sign = bits::sign_bit(W);
+        self.umin == self.bits.value()
+            && self.umax == self.bits.max()
+            && bits::pattern(self.smin, W) ^ sign == signed.value()
+            && bits::pattern(self.smax, W) ^ sign == signed.max()
+    }
+
+    /// The ranges of the members with sign bit 0 and of those with sign bit 1.
+    fn halves(&self) -> [Option<Range>; 2] {
+        let half = |min: i64, max: i64| {
+            let (low, high) = (self.smin.max(min), self.smax.min(max));
+            let umin = self.umin.max(bits::pattern(low, W));
+            let umax = self.umax.min(bits::pattern(high, W));
+            (low <= high && umin <= umax).then_some((umin, umax))
+        };
+        [half(0, bits::signed_max(W)), half(bits::signed_min(W), -1)]
+    }
+}
+
+fn widen_range<T: Ord + Copy>(range: &mut Option<(T, T)>, (min, max): (T, T)) {
+    *range = Some(match *range {
+        Some((low, high)) => (low.min(min), high.max(max)),
+        None => (min, max),
+    });
+}
+
+/// The range of the bitwise complements.
+const fn complement((min, max): Range, width: u32) -> Range {
+    (!max & bits::mask(width), !min & bits::mask(width))
+}
+
+/// The smallest `x | y`.
+///
+/// One operand's bound can be raised to have a bit that the other needs anyway, if then its lower
+/// bits can all be zero; the highest such bit gains most.
+fn min_or((a, b): Range, (c, d): Range, width: u32) -> u64 {
+    let mut bit = bits::sign_bit(width);
+    while bit != 0 {
+        let cleared = bit.wrapping_neg();
+        if !a & c & bit != 0 {
+            let raised = (a | bit) & cleared;
+            if raised <= b {
+                return raised | c;
+            }
+        } else if a & !c & bit != 0 {
+            let raised = (c | bit) & cleared;
+            if raised <= d {
+                return a | raised;
+            }
+        }
+        bit >>= 1;
+    }
+    a | c
+}
+
+/// The largest `x | y`.
+///
+/// Where both upper bounds have a bit, one of them can go without it and have all lower bits set.
+fn max_or((a, b): Range, (c, d): Range, width: u32) -> u64 {
+    let mut bit = bits::sign_bit(width);
+    while bit != 0 {
+        if b & d & bit != 0 {
+            let below = bit.wrapping_sub(1);
+            let lowered = b.wrapping_sub(bit) | below;
+            if lowered >= a {
+                return lowered | d;
+            }
+            let lowered = d.wrapping_sub(bit) | below;
+            if lowered >= c {
+                return b | lowered;
+            }
+        }
+        bit >>= 1;
+    }
+    b | d
+}
+
+/// Bounds of `x ^ y`: `(x & !y) | (!x & y)` bounded through its two parts.
+fn xor(a: Range, b: Range, width: u32) -> Range {
+    let and = |x: Range, y: Range| {
+        let (x, y) = (complement(x, width), complement(y, width));
+        complement((min_or(x, y, width), max_or(x, y, width)), width)
+    };
+    let left = and(a, complement(b, width));
+    let right = and(complement(a, width), b);
+    (min_or(left, right, width), max_or(left, right, width))
+}
