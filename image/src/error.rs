@@ -3,6 +3,7 @@
 //! Errors of the linker name section, offset and symbol; errors of the reader name the structure
 //! and the file offset. Most linker errors are faults of the code generator, not of the user.
 
+use crate::read::Malformed;
 use abi::Code;
 use abi::diagnostic as d;
 use std::fmt;
@@ -101,6 +102,29 @@ pub enum Error {
     },
     /// The file could not be laid out.
     Unwritable(String),
+    /// Not a PE32+ image.
+    NotPe {
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// The finished image fails rules of the checker: a fault of this program.
+    Refused {
+        /// The rules and what was found.
+        rows: Vec<(&'static str, String)>,
+    },
+    /// The metadata of a native module breaks its contract.
+    Native {
+        /// Section or array.
+        section: &'static str,
+        /// Entry in it.
+        index: usize,
+        /// Field of the entry.
+        field: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A structure of a PE file cannot be read.
+    Malformed(Malformed),
 }
 
 impl Error {
@@ -115,6 +139,10 @@ impl Error {
             Self::Function { .. } => d::IMAGE_FUNCTION,
             Self::Import { .. } => d::IMAGE_IMPORT,
             Self::Entry | Self::Template { .. } | Self::Unwritable(_) => d::IMAGE_LAYOUT,
+            Self::NotPe { .. } => d::PE_EXPECTED,
+            Self::Malformed(_) => d::PE_MALFORMED,
+            Self::Refused { .. } => d::IMAGE_REFUSED,
+            Self::Native { .. } => d::NATIVE_MALFORMED,
         }
     }
 }
@@ -161,9 +189,30 @@ impl fmt::Display for Error {
             Self::Template { line } => {
                 write!(f, "templates/driver/version.rc line {line} is malformed")
             }
+            Self::NotPe { found } => write!(f, "not a 64-bit Windows image but {found}"),
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Refused { rows } => {
+                f.write_str("the image fails its own check")?;
+                rows.iter()
+                    .try_for_each(|(rule, detail)| write!(f, "; {rule}: {detail}"))
+            }
+            Self::Native {
+                section,
+                index,
+                field,
+                problem,
+            } => {
+                write!(f, "native module, {section}[{index}], {field}: {problem}")
+            }
             Self::Unwritable(why) => write!(f, "the image cannot be laid out: {why}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Error {
+        Error::Malformed(malformed)
+    }
+}

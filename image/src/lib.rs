@@ -5,10 +5,14 @@
 //! returned. What is left out: signing (crate `signing`) and writing files (crate `bpf2native`).
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod checksum;
 mod error;
 mod link;
+pub mod native;
+pub mod read;
 
+pub use check::check;
 pub use error::{Error, RelocationProblem};
 pub use link::{link, link_for_host};
 

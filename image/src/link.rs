@@ -15,6 +15,7 @@ mod resource;
 mod unwind;
 mod write;
 
+use crate::check::{Row, Verdict, check};
 use crate::{Error, Image, Purpose, checksum};
 use codegen::{Module, SectionKind};
 use layout::Layout;
@@ -72,11 +73,24 @@ fn build(module: &Module, purpose: Purpose) -> Result<Image, Error> {
     let mut bytes = write::file(&layout, &directories, entry, &base_relocations)?;
     debug::stamp(&mut bytes, &layout, debug_at, &module.content_hash);
     checksum::update(&mut bytes);
+    refuse_what_fails(&bytes)?;
     Ok(Image {
         bytes,
         proved: module.proved,
         purpose,
     })
+}
+
+/// Re-reads the finished file with the checker; warnings are for other people's drivers.
+fn refuse_what_fails(bytes: &[u8]) -> Result<(), Error> {
+    let report = check(bytes)?;
+    let bad = |row: &&Row| matches!(row.verdict, Verdict::Fail | Verdict::Warn);
+    let rows = report.rows.iter().filter(bad);
+    let rows: Vec<_> = rows.map(|row| (row.rule.id, row.detail.clone())).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused { rows })
 }
 
 fn entry_point(module: &Module, layout: &Layout) -> Result<u32, Error> {

@@ -1,5 +1,7 @@
 //! Linking hand-made modules; other people's tools judge the result.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::path::PathBuf;
