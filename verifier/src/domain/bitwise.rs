@@ -41,7 +41,7 @@ impl<const W: u32> Value<W> {
         let (mut unsigned, mut signed) = (None, None);
         for a in self.halves().into_iter().flatten() {
             for b in other.halves().into_iter().flatten() {
-                let (min, max) = op(a, b);
+                let (min, max) = op((a.umin, a.umax), (b.umin, b.umax));
                 widen_range(&mut unsigned, (min, max));
                 let (min, max) = (bits::sign_extend(min, W), bits::sign_extend(max, W));
                 widen_range(&mut signed, (min, max));
@@ -53,27 +53,6 @@ impl<const W: u32> Value<W> {
             .with_unsigned(umin, umax)
             .with_signed(smin, smax)
             .settled()
-    }
-
-    /// Do the ranges say nothing that the known bits do not say?
-    fn is_only_bits(&self) -> bool {
-        let signed = self.bits.bias(W);
-        let sign = bits::sign_bit(W);
-        self.umin == self.bits.value()
-            && self.umax == self.bits.max()
-            && bits::pattern(self.smin, W) ^ sign == signed.value()
-            && bits::pattern(self.smax, W) ^ sign == signed.max()
-    }
-
-    /// The ranges of the members with sign bit 0 and of those with sign bit 1.
-    fn halves(&self) -> [Option<Range>; 2] {
-        let half = |min: i64, max: i64| {
-            let (low, high) = (self.smin.max(min), self.smax.min(max));
-            let umin = self.umin.max(bits::pattern(low, W));
-            let umax = self.umax.min(bits::pattern(high, W));
-            (low <= high && umin <= umax).then_some((umin, umax))
-        };
-        [half(0, bits::signed_max(W)), half(bits::signed_min(W), -1)]
     }
 }
 

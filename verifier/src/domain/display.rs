@@ -1,4 +1,5 @@
-//! Numbers as compact text for diagnostics: `= 7`, `[5, 15]`, `[0, 252] multiple of 4`, `unknown`.
+//! Numbers as compact text for diagnostics: `= 7`, `[5, 15]`, `[0, 252] multiple of 4`,
+//! `low 32 bits [0, 9]`, `& 0xf = 0x5`, `unknown`.
 
 use super::bits;
 use super::scalar::Number;
@@ -12,61 +13,89 @@ impl<const W: u32, const H: u32> fmt::Display for Number<W, H> {
             f.write_str("= ")?;
             return self.full.write_bound(f, value);
         }
-        if self.is_unknown() {
-            return f.write_str("unknown");
+        let mut parts = Parts { f, separator: "" };
+        if self.is_known_by_low() {
+            write!(parts.next()?, "low {H} bits ")?;
+            self.low.write_range(parts.f)?;
+            return Ok(());
         }
         if self.full.has_range() {
-            self.full.write_range(f)?;
-        } else if self.low.has_range() {
-            write!(f, "low {H} bits ")?;
-            self.low.write_range(f)?;
-        } else {
-            f.write_str("unknown")?;
+            self.full.write_range(parts.next()?)?;
+            parts.separator = " ";
         }
-        self.write_bits(f)
+        self.write_bits(&mut parts)?;
+        if parts.separator.is_empty() {
+            parts.f.write_str("unknown")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the separator before each part but the first.
+struct Parts<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    separator: &'static str,
+}
+
+impl<'b> Parts<'_, 'b> {
+    fn next(&mut self) -> Result<&mut fmt::Formatter<'b>, fmt::Error> {
+        self.f.write_str(self.separator)?;
+        self.separator = ", ";
+        Ok(self.f)
     }
 }
 
 impl<const W: u32, const H: u32> Number<W, H> {
+    /// Is there a range of the lower half, and none of the whole but what follows from that?
+    fn is_known_by_low(&self) -> bool {
+        let implied = bits::mask(W).wrapping_sub(bits::mask(H));
+        self.low.has_range()
+            && self.full.unsigned_arc().length() >= implied
+            && self.full.signed_arc().length() >= implied
+    }
+
     /// The known bits, when they say more than the range.
-    fn write_bits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn write_bits(&self, parts: &mut Parts<'_, '_>) -> fmt::Result {
         let known = self.bits();
-        let zeros = known.trailing_zeros();
-        let aligned = Tnum::new(0, !bits::mask(zeros));
         let range = Tnum::from_range(self.umin(), self.umax());
-        let implied = range.meet(aligned).unwrap_or(range);
-        if zeros > 0 && zeros < W {
-            write!(f, " multiple of {}", bits::shift_left(1, zeros))?;
-        }
-        if known == implied {
+        let zeros = known.trailing_zeros();
+        let aligned = Tnum::new(range.value(), range.mask() & !bits::mask(zeros));
+        if known == range {
             return Ok(());
         }
-        let mask = !known.mask() & bits::mask(W);
-        write!(f, " with bits {mask:#x} = {:#x}", known.value())
+        if known == aligned {
+            return write!(parts.next()?, "multiple of {}", bits::shift_left(1, zeros));
+        }
+        // Only what the range does not say already.
+        let mask = !known.mask() & range.mask();
+        write!(parts.next()?, "& {mask:#x} = {:#x}", known.value() & mask)
     }
 }
 
 impl<const W: u32> Value<W> {
+    /// Does the range say something that the known bits do not say better?
     fn has_range(&self) -> bool {
-        self.unsigned_arc().length() < bits::mask(W).min(self.bits.mask())
-            || self.signed_arc().length() < bits::mask(W).min(self.bits.mask())
-            || self.umax <= bits::mask(W) >> 1
+        let sign_known = self.bits.mask() & bits::sign_bit(W) == 0;
+        !self.is_only_bits() || sign_known
     }
 
     /// The shorter of the two ranges.
     fn write_range(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.signed_arc().length() < self.unsigned_arc().length() || self.smax < 0 {
+        if self.signed_arc().length() < self.unsigned_arc().length() {
             return write!(f, "[{}, {}]", self.smin, self.smax);
         }
-        write!(f, "[{}, ", self.umin)?;
+        f.write_str("[")?;
+        self.write_bound(f, self.umin)?;
+        f.write_str(", ")?;
         self.write_bound(f, self.umax)?;
         f.write_str("]")
     }
 
-    /// Bounds of a few bits in decimal with their usual sign, others in hexadecimal.
+    /// A bound in its usual notation: small negative numbers signed, large ones in hexadecimal.
     fn write_bound(&self, f: &mut fmt::Formatter<'_>, bound: u64) -> fmt::Result {
         let signed = bits::sign_extend(bound, W);
-        if signed < 0 && signed.unsigned_abs() <= bits::mask(W.min(32)) >> 1 {
+        let negative = self.smax < 0 && signed >= i64::from(i32::MIN);
+        if negative && W > 32 {
             write!(f, "{signed}")
         } else if bound > bits::mask(33) {
             write!(f, "{bound:#x}")

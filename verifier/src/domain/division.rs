@@ -78,6 +78,14 @@ impl<const W: u32> Value<W> {
 
     /// Signed quotients, rounded towards zero.
     pub(crate) fn sdiv(&self, divisor: &Self) -> Self {
+        if self.smin >= 0 && divisor.smin >= 0 {
+            return self.div(divisor);
+        }
+        match divisor.is_const() {
+            Some(1) => return *self,
+            Some(minus_one) if minus_one == bits::mask(W) => return Value::constant(0).sub(self),
+            _ => {}
+        }
         let mut result: Option<Value<W>> = divisor.contains(0).then(|| Value::constant(0));
         for part in divisor.signed_nonzero_parts().into_iter().flatten() {
             let quotient = Value::UNKNOWN
@@ -105,6 +113,9 @@ impl<const W: u32> Value<W> {
 
     /// Signed remainders; they have the sign of the dividend.
     pub(crate) fn srem(&self, divisor: &Self) -> Self {
+        if self.smin >= 0 && divisor.smin >= 0 {
+            return self.rem(divisor);
+        }
         let mut result: Option<Value<W>> = divisor.contains(0).then_some(*self);
         for part in divisor.signed_nonzero_parts().into_iter().flatten() {
             let remainder = self.srem_part(part, self.low_bits_kept(divisor));
@@ -118,20 +129,29 @@ impl<const W: u32> Value<W> {
 
     /// Remainders by divisors of one sign, from `min` to `max`.
     fn srem_part(&self, (min, max): (i64, i64), kept: Tnum) -> Self {
-        let (near, far) = (
-            min.unsigned_abs().min(max.unsigned_abs()),
-            min.unsigned_abs().max(max.unsigned_abs()),
-        );
+        let near = min.unsigned_abs().min(max.unsigned_abs());
+        let far = min.unsigned_abs().max(max.unsigned_abs());
         if self.smin.unsigned_abs().max(self.smax.unsigned_abs()) < near {
             return *self;
         }
         let limit = i64::try_from(far.saturating_sub(1)).unwrap_or(i64::MAX);
         let least = self.smin.max(limit.saturating_neg()).min(0);
         let most = self.smax.min(limit).max(0);
-        Value::UNKNOWN
-            .with_bits(kept)
-            .with_signed(least, most)
-            .settled()
+        let result = Value::UNKNOWN.with_bits(kept).with_signed(least, most);
+        match self.srem_same_quotient((min, max)) {
+            Some((least, most)) => result.with_signed(least, most),
+            None => result,
+        }
+        .settled()
+    }
+
+    /// Bounds of the signed remainder when all dividends have the same quotient by a constant and
+    /// the same sign.
+    fn srem_same_quotient(&self, (min, max): (i64, i64)) -> Option<(i64, i64)> {
+        let one_sign = self.smin >= 0 || self.smax < 0;
+        let same = self.smin.checked_div(min)? == self.smax.checked_div(min)?;
+        let bounds = (self.smin.checked_rem(min)?, self.smax.checked_rem(min)?);
+        (min == max && one_sign && same).then_some(bounds)
     }
 
     /// The known low bits of the dividend that every member of the divisor leaves alone.

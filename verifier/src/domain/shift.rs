@@ -23,31 +23,35 @@ impl<const W: u32> Value<W> {
 
     /// Left shift by a constant below the width.
     pub(crate) fn lsh_by(&self, amount: u32) -> Self {
-        Value::UNKNOWN
-            .with_bits(self.bits.lsh(amount))
-            .with_arc(self.unsigned_arc().lsh(amount, W))
-            .with_arc(self.signed_arc().lsh(amount, W))
-            .settled()
+        self.by_sign(|value| {
+            Value::UNKNOWN
+                .with_bits(value.bits.lsh(amount))
+                .with_arc(value.unsigned_arc().lsh(amount, W))
+                .with_arc(value.signed_arc().lsh(amount, W))
+                .settled()
+        })
     }
 
     /// Logical right shift by a constant below the width.
     pub(crate) fn rsh_by(&self, amount: u32) -> Self {
-        Value::UNKNOWN
-            .with_bits(self.bits.rsh(amount))
-            .with_unsigned(
-                bits::shift_right(self.umin, amount),
-                bits::shift_right(self.umax, amount),
-            )
-            .settled()
+        let shifted = |bound: u64| bits::shift_right(bound, amount);
+        self.by_sign(|value| {
+            Value::UNKNOWN
+                .with_bits(value.bits.rsh(amount))
+                .with_unsigned(shifted(value.umin), shifted(value.umax))
+                .settled()
+        })
     }
 
     /// Arithmetic right shift by a constant below the width.
     pub(crate) fn arsh_by(&self, amount: u32) -> Self {
         let shifted = |bound: i64| bound.wrapping_shr(amount);
-        Value::UNKNOWN
-            .with_bits(self.bits.arsh(amount, W))
-            .with_signed(shifted(self.smin), shifted(self.smax))
-            .settled()
+        self.by_sign(|value| {
+            Value::UNKNOWN
+                .with_bits(value.bits.arsh(amount, W))
+                .with_signed(shifted(value.smin), shifted(value.smax))
+                .settled()
+        })
     }
 
     /// The only possible shift amount, if there is only one.
@@ -60,7 +64,10 @@ impl<const W: u32> Value<W> {
         let mut result: Option<Value<W>> = None;
         for amount in amounts.umin..=amounts.umax {
             if amounts.contains(amount) {
-                let shifted = op(self, amount as u32);
+                let shifted = match amount {
+                    0 => *self,
+                    _ => op(self, amount as u32),
+                };
                 result = Some(match result {
                     Some(other) => other.join(&shifted),
                     None => shifted,

@@ -168,10 +168,6 @@ impl Tnum {
 
     /// Wrapping sums.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a transfer function, not a number"
-    )]
     pub const fn add(self, other: Tnum) -> Tnum {
         let masks = self.mask.wrapping_add(other.mask);
         let values = self.value.wrapping_add(other.value);
@@ -181,10 +177,6 @@ impl Tnum {
 
     /// Wrapping differences.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a transfer function, not a number"
-    )]
     pub const fn sub(self, other: Tnum) -> Tnum {
         let values = self.value.wrapping_sub(other.value);
         let highest = values.wrapping_add(self.mask);
@@ -194,10 +186,6 @@ impl Tnum {
 
     /// Wrapping products.
     #[must_use]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a transfer function, not a number"
-    )]
     pub const fn mul(self, other: Tnum) -> Tnum {
         // Fewer unknown multiplier bits are fewer joins: faster and more precise.
         let (mut multiplier, mut shifted) = if self.mask.count_ones() <= other.mask.count_ones() {

@@ -183,6 +183,36 @@ impl<const W: u32> Value<W> {
         Some(self)
     }
 
+    /// Joins the results for the members with sign bit 0 and for those with sign bit 1, where the
+    /// split makes a difference.
+    pub(crate) fn by_sign(&self, op: impl Fn(&Value<W>) -> Value<W>) -> Value<W> {
+        if self.smin >= 0 || self.smax < 0 || self.is_only_bits() {
+            return op(self);
+        }
+        match self.halves() {
+            [Some(positive), Some(negative)] => op(&positive).join(&op(&negative)),
+            [Some(half), None] | [None, Some(half)] => op(&half),
+            [None, None] => op(self),
+        }
+    }
+
+    /// The members with sign bit 0 and those with sign bit 1: each has one range that is both
+    /// unsigned and signed.
+    pub(crate) fn halves(&self) -> [Option<Value<W>>; 2] {
+        [
+            self.with_signed(0, bits::signed_max(W)).reduce(),
+            self.with_signed(bits::signed_min(W), -1).reduce(),
+        ]
+    }
+
+    /// Do the ranges say nothing that the known bits do not say?
+    pub(crate) fn is_only_bits(&self) -> bool {
+        let signed = self.bits.bias(W);
+        self.umin == self.bits.value()
+            && self.umax == self.bits.max()
+            && self.biased() == (signed.value(), signed.max())
+    }
+
     fn unsigned_range(&self) -> Option<Arc> {
         (self.umin <= self.umax).then(|| self.unsigned_arc())
     }

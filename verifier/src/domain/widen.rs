@@ -1,12 +1,14 @@
 //! Widening: makes loops converge.
 //!
-//! A bound that grew moves on to the next of finitely many thresholds; known bits only have
-//! finitely many to lose. Reduction afterwards may sharpen a bound below its threshold again, but
-//! only by bits that are still known, so every chain ends after at most one step per threshold and
-//! bound and one per known bit.
+//! A bound that grew moves on to the next of finitely many thresholds, and where a bit is lost all
+//! higher bits are given up with it (unless the widened range implies them): a counter loses one
+//! bit after the other otherwise. Reduction afterwards may sharpen a bound below its threshold
+//! again, but only by bits that are still known, so every chain ends after at most one step per
+//! threshold and bound and one per bit.
 
 use super::bits;
 use super::scalar::Number;
+use super::tnum::Tnum;
 use super::value::Value;
 
 /// Unsigned patterns at which growing bounds stop, in ascending order: limits of the usual types
@@ -50,7 +52,7 @@ impl<const W: u32, const H: u32> Number<W, H> {
 impl<const W: u32> Value<W> {
     fn widen(&self, new: &Self, thresholds: &[u64]) -> Self {
         let mut result = Value {
-            bits: self.bits.join(new.bits),
+            bits: widen_bits(self.bits, new.bits).truncate(W),
             ..*self
         };
         let steps = || {
@@ -77,4 +79,14 @@ impl<const W: u32> Value<W> {
         }
         result.settled()
     }
+}
+
+/// Gives up every bit from the lowest on that `new` does not share.
+fn widen_bits(old: Tnum, new: Tnum) -> Tnum {
+    let joined = old.join(new);
+    let lost = joined.mask() & !old.mask();
+    Tnum::new(
+        joined.value(),
+        joined.mask() | !bits::mask(lost.trailing_zeros()),
+    )
 }

@@ -11,7 +11,12 @@ pub(super) type Set = u64;
 
 /// The members of a set.
 pub(super) fn members(set: Set) -> impl Iterator<Item = u64> {
-    (0..64).filter(move |member| set >> member & 1 == 1)
+    let mut rest = set;
+    core::iter::from_fn(move || {
+        let member = u64::from(rest.trailing_zeros());
+        rest &= rest.wrapping_sub(1);
+        (member < 64).then_some(member)
+    })
 }
 
 /// Every tnum of `width` bits.
@@ -24,7 +29,6 @@ pub(super) fn tnums(width: u32) -> Vec<Tnum> {
         .collect()
 }
 
-#[expect(dead_code, reason = "used by the tests of known bits")]
 /// The members of a tnum among the numbers of `width` bits.
 pub(super) fn of_tnum(tnum: Tnum, width: u32) -> Set {
     collect((0..=bits::mask(width)).filter(|value| tnum.contains(*value)))
@@ -45,7 +49,6 @@ pub(super) fn collect(members: impl Iterator<Item = u64>) -> Set {
     members.fold(0, |set, member| set | 1 << member)
 }
 
-#[expect(dead_code, reason = "used by the tests of precision")]
 /// The most precise value with these members.
 pub(super) fn best<const W: u32>(set: Set) -> Value<W> {
     members(set)
