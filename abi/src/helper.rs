@@ -4,6 +4,7 @@
 //! 65535 on Windows, per program type; [`lookup`] is the one place that knows the order.
 
 mod linux;
+mod linux_permitted;
 pub(crate) mod windows;
 
 pub use linux::LINUX;
@@ -44,10 +45,14 @@ pub enum ArgKind {
     ContextOrNull,
     /// Writable memory or NULL with size 0 (15).
     WritableMemOrNull,
+    /// The same, or NULL.
+    MapValueOrNull,
     /// Writable memory of the map's value size (Linux pop/peek; on Windows hashed as 8).
     MapValueOut,
     /// Memory of the given constant size that is written, e.g. `bpf_strtol` results.
     FixedMemOut(u16),
+    /// Readable memory of the given constant size, e.g. an IP header.
+    FixedMem(u16),
     /// A constant number that the verifier must know (e.g. `bpf_ringbuf_reserve` size).
     ConstAllocSize,
     /// Memory obtained from an acquiring helper (`bpf_ringbuf_reserve`), offset 0; released.
@@ -62,6 +67,8 @@ pub enum ArgKind {
     SpinLock,
     /// `struct bpf_timer` inside a map value.
     Timer,
+    /// A dynamic pointer (`struct bpf_dynptr`) on the stack.
+    DynPtr,
     /// A kernel object of BTF type, unchecked beyond being one.
     BtfId,
     /// A zero-terminated constant string in a read-only map.
@@ -267,16 +274,23 @@ pub const fn general(platform: Platform) -> &'static [Helper] {
 ///
 /// Rows of the program type come first (they override), then the general table. On Windows a few
 /// general helpers have no implementation of their own ([`WITHOUT_DEFAULT`]): they exist only for
-/// program types that override them.
+/// program types that override them. On Linux each program type may call its own selection.
 #[must_use]
 pub fn lookup(program_type: &ProgramType, id: u32) -> Option<&'static Helper> {
     if let Some(own) = find(program_type.helpers, id) {
         return Some(own);
     }
-    if program_type.platform == Platform::Windows && WITHOUT_DEFAULT.contains(&id) {
-        return None;
-    }
-    find(general(program_type.platform), id)
+    let permitted = match program_type.platform {
+        Platform::Windows => !WITHOUT_DEFAULT.contains(&id),
+        Platform::Linux => linux_permitted::is_permitted(program_type.number, id),
+    };
+    permitted.then(|| by_id(program_type.platform, id))?
+}
+
+/// A general helper of a platform, whether or not a program type may call it.
+#[must_use]
+pub fn by_id(platform: Platform, id: u32) -> Option<&'static Helper> {
+    find(general(platform), id)
 }
 
 /// The row of an id in a table of a program type or platform.

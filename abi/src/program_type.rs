@@ -80,6 +80,19 @@ pub enum LinkType {
 }
 
 impl AttachType {
+    /// The same hook, through which these fields cannot be written.
+    const fn fixing(self, read_only: &'static [&'static str]) -> AttachType {
+        AttachType { read_only, ..self }
+    }
+
+    /// The same hook, with this inclusive range of r0.
+    const fn returning(self, low: i32, high: i32) -> AttachType {
+        AttachType {
+            return_range: Some((low, high)),
+            ..self
+        }
+    }
+
     /// Inclusive range that r0 must lie in at exit, or `None` when any number may be returned.
     #[must_use]
     pub const fn return_range(&self) -> Option<(i32, i32)> {

@@ -9,7 +9,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+pub mod decode;
 pub mod insn;
+pub mod semantics;
+pub use decode::DecodeError;
 pub use insn::{
     AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Slot,
     Width,

@@ -4,7 +4,11 @@
 //! without the `_s` that the C declarations carry. Source: `ebpf_helpers.h` and the helper
 //! documentation of eBPF for Windows.
 
-use super::{ArgKind::*, Helper, ReturnKind::*};
+use super::{
+    ArgKind::*,
+    Helper,
+    ReturnKind::{self, Integer, NoReturnIfSucceed},
+};
 
 /// General helpers whose core implementation does not exist: only program types that override
 /// them have them.
@@ -13,10 +17,10 @@ pub static WITHOUT_DEFAULT: &[u32] = &[26, 35];
 /// General helpers of eBPF for Windows, ascending by id.
 #[rustfmt::skip] // one row, one line
 pub static WINDOWS: &[Helper] = &[
-    Helper::new(1, "bpf_map_lookup_elem", MapValueOrNull, &[Map, MapKey]),
+    Helper::new(1, "bpf_map_lookup_elem", ReturnKind::MapValueOrNull, &[Map, MapKey]),
     Helper::new(2, "bpf_map_update_elem", Integer, &[Map, MapKey, MapValue, Anything]),
     Helper::new(3, "bpf_map_delete_elem", Integer, &[Map, MapKey]),
-    Helper::new(4, "bpf_map_lookup_and_delete_elem", MapValueOrNull, &[Map, MapKey]),
+    Helper::new(4, "bpf_map_lookup_and_delete_elem", ReturnKind::MapValueOrNull, &[Map, MapKey]),
     Helper::new(5, "bpf_tail_call", NoReturnIfSucceed, &[Context, MapOfPrograms, Anything]),
     Helper::new(6, "bpf_get_prandom_u32", Integer, &[]),
     Helper::new(7, "bpf_ktime_get_boot_ns", Integer, &[]),
@@ -99,6 +103,6 @@ pub(crate) static SAMPLE: &[Helper] = &[
     Helper::new(65538, "sample_ebpf_extension_replace", Integer, &[ReadableMem, ConstSize, Anything, ReadableMem, ConstSize]),
     Helper::new(65539, "sample_ebpf_extension_helper_implicit_1", Integer, &[]).implicit(),
     Helper::new(65540, "sample_ebpf_extension_helper_implicit_2", Integer, &[]).implicit(),
-    Helper::new(65541, "sample_ext_helper_map_lookup_element", MapValueOrNull, &[Map, MapKey]).implicit(),
+    Helper::new(65541, "sample_ext_helper_map_lookup_element", ReturnKind::MapValueOrNull, &[Map, MapKey]).implicit(),
     Helper::new(65542, "sample_ext_helper_map_get_value", Integer, &[Map, MapKey, WritableMem, ConstSize]).implicit(),
 ];

@@ -163,10 +163,3 @@ const fn hook(
         return_range: None,
     }
 }
-
-impl AttachType {
-    /// The same hook, through which these fields cannot be written.
-    const fn fixing(self, read_only: &'static [&'static str]) -> AttachType {
-        AttachType { read_only, ..self }
-    }
-}
