@@ -64,6 +64,31 @@ diagnostics! {
     // 01xx: input files (crate program, 0100-0149 ELF and sections, 0150-0169 BTF, 0170-0189 bytecode)
     ELF_UNREADABLE = 101, Environment, "the file cannot be read", "Check the path and the permissions.";
     ELF_MALFORMED = 102, Environment, "not a well-formed eBPF ELF object", "Compile with `clang -target bpf -O2 -g -c`; a linked or truncated file cannot be used.";
+    ELF_NOT_BPF = 103, Environment, "the ELF file is not a relocatable 64-bit little-endian eBPF object", "Compile with `clang -target bpf -O2 -g -c`.";
+    ELF_LIMIT = 104, Environment, "the file is over a limit of size", "Split the file into several objects.";
+    ELF_NO_PROGRAM = 105, Environment, "the file holds no program", "Put the program into a section that names its type: `SEC(\"xdp\")`, `SEC(\"bind\")`, ...";
+    SECTION_TYPE_UNKNOWN = 106, Environment, "the section name selects no program type", "Rename the section to start with a known prefix, or name the type with `--type`.";
+    SECTION_UNSUPPORTED = 107, Environment, "the section has a use that is not supported", "Remove what the section defines from the source.";
+    FUNCTION_MALFORMED = 108, Environment, "a function's symbol does not describe its code", "Compile with `clang -target bpf -O2 -g -c`; the symbol table must give each function its place and size.";
+    NAME_INVALID = 109, Environment, "a name is too long or not text", "Shorten the name: programs, sections and maps may have 1 to 63 bytes.";
+    NAME_DUPLICATE = 110, Environment, "two things have the same name", "Rename one of them.";
+    RELOCATION_UNSUPPORTED = 111, Environment, "unsupported relocation", "Programs may refer to maps, global variables and functions; pointers inside global variables cannot be initialised.";
+    RELOCATION_INVALID = 112, Environment, "a relocation does not fit what it refers to", "Compile with `clang -target bpf -O2 -g -c`.";
+    SYMBOL_UNRESOLVED = 113, Environment, "undefined symbol", "Define the function or variable in this file; platform functions need `__ksym` and, on Windows, a `module_id:{GUID}` declaration tag.";
+    EXTERN_UNSUPPORTED = 114, Environment, "extern variables have no meaning here", "Replace the extern by a `const volatile` global variable or a map.";
+    CALL_TARGET_INVALID = 115, Environment, "a call or function address does not point to the start of a function", "Compile with `clang -target bpf -O2 -g -c`.";
+    MAP_MALFORMED = 120, Environment, "a map definition cannot be understood", "Define the map as a structure in `SEC(\".maps\")` with `__uint(type, ...)`, `__type(key, ...)`, `__type(value, ...)`, `__uint(max_entries, ...)`, and compile with `-g`.";
+    MAP_TYPE_UNKNOWN = 121, Environment, "the platform has no such map type", "Check the type number and `--platform`.";
+    MAP_SIZE_INVALID = 122, Environment, "a map's key size, value size or number of entries does not fit its type", "Correct the definition of the map.";
+    MAP_INNER_INVALID = 123, Environment, "a map of maps has no usable inner map", "Give the template with `__array(values, struct ...)`; an inner map cannot hold maps itself.";
+    MAP_INITIAL_INVALID = 124, Environment, "an initialiser of a map's `values` cannot be used", "Maps of maps take maps, program arrays take programs of this file; the index must be below max_entries.";
+    GLOBAL_INVALID = 130, Environment, "a section of global variables cannot be used", "Such sections may be at most 1 MiB and must agree with their debug information.";
+    BTF_MALFORMED = 150, Environment, "malformed BTF type information", "Compile with `clang -target bpf -O2 -g -c`; `llvm-strip -g` keeps BTF intact.";
+    BTF_LIMIT = 151, Environment, "BTF type information is over a limit", "Simplify the types, or strip what the program does not use.";
+    BTF_EXT_MALFORMED = 152, Environment, "malformed BTF.ext line or function information", "Compile with `clang -target bpf -O2 -g -c`.";
+    BYTECODE_MALFORMED = 170, Environment, "an instruction cannot be decoded", "Compile for a supported instruction set, `-mcpu=v1` to `-mcpu=v4`.";
+    BYTECODE_LIMIT = 171, Environment, "too many instructions", "Split the program with tail calls.";
+    BYTECODE_REFERENCE = 172, Environment, "an instruction refers to something that does not exist", "Pass the maps that the program uses; calls must hit the start of a function.";
     // 02xx: verification (crate verifier)
     // 03xx: code generation (crate codegen)
     // 04xx: driver images (crate image)

@@ -14,3 +14,23 @@ pub const NAME_BYTES: usize = 63;
 pub const GLOBAL_SECTION_BYTES: u64 = 1 << 20;
 /// Largest ELF file read.
 pub const ELF_BYTES: u64 = 64 << 20;
+/// Sections of one ELF file (clang makes a few per program).
+pub const ELF_SECTIONS: usize = 32_768;
+/// Symbols of one ELF file.
+pub const ELF_SYMBOLS: usize = 1_000_000;
+/// Longest symbol, section or BTF name that is read.
+pub const SYMBOL_NAME_BYTES: usize = 4_096;
+/// Instruction slots of all linked programs of one object; subprograms count once per program.
+pub const OBJECT_SLOTS: usize = 4_000_000;
+/// Bytes of source text that line information may carry in one object.
+pub const LINE_TEXT_BYTES: usize = 64 << 20;
+/// Line records of all linked programs of one object.
+pub const LINE_RECORDS: usize = 4_000_000;
+/// Maps of one object (indices are 16 bits wide in the native ABI).
+pub const MAPS: usize = 65_535;
+/// Programs of one object.
+pub const PROGRAMS: usize = 65_535;
+/// Types of one BTF section (the format's own limit is 20 bits of type id).
+pub const BTF_TYPES: usize = 1 << 20;
+/// Steps along a chain of typedefs, qualifiers and array elements.
+pub const BTF_CHAIN: usize = 64;

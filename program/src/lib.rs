@@ -13,7 +13,22 @@
 
 extern crate alloc;
 
+mod bytecode;
+pub mod error;
+mod form;
 pub mod model;
+
+#[cfg(feature = "elf")]
+mod btf;
+#[cfg(feature = "elf")]
+mod elf;
+#[cfg(feature = "elf")]
+mod maps;
+
+pub use bytecode::{RawProgram, from_bytecode};
+#[cfg(feature = "elf")]
+pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
+pub use error::{LoadError, Place};
 pub use model::{
     BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Object, Program,
     ProgramId,

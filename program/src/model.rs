@@ -1,7 +1,7 @@
 //! The program model: what a file (or an IOCTL) says, checked for form but not for safety.
 
 use abi::{AttachType, MapKind, Platform, ProgramType};
-use alloc::{string::String, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 use isa::{Insn, InsnIdx};
 
 /// Index of a map in [`Object::maps`]. Prints as `m0`.
@@ -150,14 +150,14 @@ pub struct Function {
 pub struct Line {
     /// First slot it describes.
     pub start: InsnIdx,
-    /// Source file.
-    pub file: String,
+    /// Source file; shared between the lines of a file.
+    pub file: Arc<str>,
     /// Line number, from 1.
     pub line: u32,
     /// Column, from 1 (0: unknown).
     pub column: u32,
-    /// Text of the line.
-    pub text: String,
+    /// Text of the line; shared between entries of the same line.
+    pub text: Arc<str>,
 }
 
 impl Program {

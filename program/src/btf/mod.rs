@@ -1,0 +1,261 @@
+//! BTF type information, read lazily from a checked table.
+//!
+//! [`Btf::parse`] walks the type section once, so that every later access is in bounds. Type ids
+//! are checked when followed; chains (typedef, qualifiers, arrays) are followed for a bounded
+//! number of steps, so cyclic types cost an error, not a loop. What is left out: deduplication,
+//! CO-RE matching, everything that needs a second BTF.
+
+pub(crate) mod ext;
+mod parse;
+
+use crate::{elf::file::name_at, error::LoadError};
+use abi::{diagnostic, limits};
+use std::collections::BTreeMap;
+
+/// Kind of a type (`BTF_KIND_*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Void = 0,
+    Int = 1,
+    Pointer = 2,
+    Array = 3,
+    Struct = 4,
+    Union = 5,
+    Enum = 6,
+    Forward = 7,
+    Typedef = 8,
+    Volatile = 9,
+    Const = 10,
+    Restrict = 11,
+    Function = 12,
+    FunctionProto = 13,
+    Variable = 14,
+    DataSection = 15,
+    Float = 16,
+    DeclTag = 17,
+    TypeTag = 18,
+    Enum64 = 19,
+}
+
+/// One type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Type {
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// `kind_flag`: bit-field structures, signed enumerations.
+    flag: bool,
+    /// `vlen`: count of members, variables or parameters; linkage of functions.
+    pub(crate) vlen: u32,
+    /// Offset of the name.
+    name: u32,
+    /// Size or referenced type, by kind.
+    pub(crate) size_or_type: u32,
+    /// Where its extra data starts.
+    extra: usize,
+}
+
+/// Prefix of the structures that `BPF_ANNOTATE_KV_PAIR` makes.
+const MAP_ANNOTATION: &str = "____btf_map_";
+
+/// Id of a type; 0 is void.
+pub(crate) type TypeId = u32;
+
+/// One member of a structure or union.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'d> {
+    /// Name; empty for anonymous members.
+    pub(crate) name: &'d str,
+    /// Its type.
+    pub(crate) ty: TypeId,
+    /// Offset from the start of the structure, in bits.
+    pub(crate) bit_offset: u32,
+}
+
+/// A checked `.BTF` section.
+#[derive(Debug)]
+pub(crate) struct Btf<'d> {
+    types: Vec<Type>,
+    /// The type section, for the extra data.
+    data: &'d [u8],
+    strings: &'d [u8],
+    /// Declaration tags of whole types: annotated type to offset of the tag's text.
+    tags: BTreeMap<TypeId, Vec<u32>>,
+    /// Data sections and key/value annotations of legacy maps (`____btf_map_*`) by name; the first
+    /// of a name counts. An index, because both are looked up once per section or map.
+    named: BTreeMap<(bool, &'d str), TypeId>,
+}
+
+impl<'d> Btf<'d> {
+    /// How many types there are, void included.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.types.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The string section.
+    pub(crate) fn strings(&self) -> &'d [u8] {
+        self.strings
+    }
+
+    /// A type by id.
+    pub(crate) fn ty(&self, id: TypeId) -> Result<Type, LoadError> {
+        self.types.get(id as usize).copied().ok_or_else(|| {
+            malformed(format!(
+                "type id {id} does not exist, there are {}",
+                self.types.len()
+            ))
+        })
+    }
+
+    /// The name of a type.
+    pub(crate) fn name(&self, ty: &Type) -> Result<&'d str, LoadError> {
+        self.string(ty.name)
+    }
+
+    /// A string of the string section.
+    pub(crate) fn string(&self, offset: u32) -> Result<&'d str, LoadError> {
+        name_at(self.strings, offset)
+            .map_err(|text| malformed(text.into()).offset(u64::from(offset)))
+    }
+
+    /// The type behind typedefs and qualifiers.
+    pub(crate) fn strip(&self, id: TypeId) -> Result<(TypeId, Type), LoadError> {
+        let mut id = id;
+        for _ in 0..limits::BTF_CHAIN {
+            let ty = self.ty(id)?;
+            match ty.kind {
+                Kind::Typedef | Kind::Volatile | Kind::Const | Kind::Restrict | Kind::TypeTag => {
+                    id = ty.size_or_type;
+                }
+                _ => return Ok((id, ty)),
+            }
+        }
+        Err(too_deep(id))
+    }
+
+    /// The type a pointer points to, behind typedefs and qualifiers of the pointer.
+    pub(crate) fn pointee(&self, id: TypeId) -> Result<Option<TypeId>, LoadError> {
+        let (_, ty) = self.strip(id)?;
+        Ok((ty.kind == Kind::Pointer).then_some(ty.size_or_type))
+    }
+
+    /// Element type and count of an array, behind typedefs and qualifiers.
+    pub(crate) fn array(&self, id: TypeId) -> Result<Option<(TypeId, u32)>, LoadError> {
+        let (_, ty) = self.strip(id)?;
+        if ty.kind != Kind::Array {
+            return Ok(None);
+        }
+        Ok(Some((self.extra(&ty, 0)?, self.extra(&ty, 8)?)))
+    }
+
+    /// Size of a type in bytes.
+    pub(crate) fn size_of(&self, id: TypeId) -> Result<u32, LoadError> {
+        let mut count = 1u32;
+        let mut next = id;
+        for _ in 0..limits::BTF_CHAIN {
+            let (stripped, ty) = self.strip(next)?;
+            let size = match ty.kind {
+                Kind::Array => {
+                    next = self.extra(&ty, 0)?;
+                    let elements = self.extra(&ty, 8)?;
+                    count = count.checked_mul(elements).ok_or_else(|| too_large(id))?;
+                    continue;
+                }
+                Kind::Pointer => 8,
+                Kind::Int
+                | Kind::Struct
+                | Kind::Union
+                | Kind::Enum
+                | Kind::Enum64
+                | Kind::Float
+                | Kind::DataSection => ty.size_or_type,
+                Kind::Variable => {
+                    next = ty.size_or_type;
+                    continue;
+                }
+                other => {
+                    let text = format!("type {stripped} ({other:?}) has no size");
+                    return Err(malformed(text));
+                }
+            };
+            return count.checked_mul(size).ok_or_else(|| too_large(id));
+        }
+        Err(too_deep(id))
+    }
+
+    /// The members of a structure or union.
+    pub(crate) fn members(&self, ty: &Type) -> Result<Vec<Member<'d>>, LoadError> {
+        if !matches!(ty.kind, Kind::Struct | Kind::Union) {
+            return Ok(Vec::new());
+        }
+        (0..ty.vlen as usize)
+            .map(|index| {
+                let offset = self.extra(ty, index * 12 + 8)?;
+                Ok(Member {
+                    name: self.string(self.extra(ty, index * 12)?)?,
+                    ty: self.extra(ty, index * 12 + 4)?,
+                    // With kind_flag the upper 8 bits are the bit-field size.
+                    bit_offset: if ty.flag { offset & 0xff_ffff } else { offset },
+                })
+            })
+            .collect()
+    }
+
+    /// The data section of a name and its variables (or extern functions), in its order. Offsets
+    /// are not read: clang leaves them 0 for the linker, the symbol table knows them.
+    pub(crate) fn data_section(
+        &self,
+        name: &str,
+    ) -> Result<Option<(Type, Vec<TypeId>)>, LoadError> {
+        let Some(&id) = self.named.get(&(true, name)) else {
+            return Ok(None);
+        };
+        let ty = self.ty(id)?;
+        let variables = (0..ty.vlen as usize)
+            .map(|index| self.extra(&ty, index * 12))
+            .collect::<Result<Vec<_>, LoadError>>()?;
+        Ok(Some((ty, variables)))
+    }
+
+    /// The structure `____btf_map_<map>` that tells key and value of a legacy map.
+    pub(crate) fn map_annotation(&self, map: &str) -> Option<TypeId> {
+        let name = format!("{MAP_ANNOTATION}{map}");
+        self.named.get(&(false, name.as_str())).copied()
+    }
+
+    /// The texts of the declaration tags on a whole type.
+    pub(crate) fn tags(&self, id: TypeId) -> Result<Vec<&'d str>, LoadError> {
+        self.tags.get(&id).map_or(Ok(Vec::new()), |texts| {
+            texts.iter().map(|&text| self.string(text)).collect()
+        })
+    }
+
+    /// A word of a type's extra data; in bounds after parsing.
+    fn extra(&self, ty: &Type, at: usize) -> Result<u32, LoadError> {
+        ty.extra
+            .checked_add(at)
+            .and_then(|from| self.data.get(from..)?.first_chunk::<4>())
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .ok_or_else(|| malformed("type is cut short".into()))
+    }
+}
+
+fn malformed(message: String) -> LoadError {
+    LoadError::new(diagnostic::BTF_MALFORMED, message).section(".BTF")
+}
+
+fn too_deep(id: TypeId) -> LoadError {
+    let text = format!(
+        "type {id}: more than {} typedefs, qualifiers or arrays in a row, or a cycle",
+        limits::BTF_CHAIN
+    );
+    LoadError::new(diagnostic::BTF_LIMIT, text).section(".BTF")
+}
+
+fn too_large(id: TypeId) -> LoadError {
+    LoadError::new(
+        diagnostic::BTF_LIMIT,
+        format!("type {id} is larger than 4 GiB"),
+    )
+    .section(".BTF")
+}

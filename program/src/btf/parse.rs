@@ -1,0 +1,167 @@
+//! One pass over a `.BTF` section: header, every type's extent, the table of declaration tags.
+
+use super::{Btf, Kind, MAP_ANNOTATION, Type, TypeId, malformed};
+use crate::error::LoadError;
+use abi::{diagnostic, limits};
+use std::collections::BTreeMap;
+
+const MAGIC: u16 = 0xeb9f;
+const HEADER_BYTES: usize = 24;
+const TYPE_BYTES: usize = 12;
+
+impl<'d> Btf<'d> {
+    /// Checks the section and indexes its types.
+    pub(crate) fn parse(section: &'d [u8]) -> Result<Btf<'d>, LoadError> {
+        let (data, strings) = split(section)?;
+        let mut types = vec![Type {
+            kind: Kind::Void,
+            flag: false,
+            vlen: 0,
+            name: 0,
+            size_or_type: 0,
+            extra: 0,
+        }];
+        let mut at = 0;
+        while at < data.len() {
+            if types.len() >= limits::BTF_TYPES {
+                let text = format!("more than {} types", limits::BTF_TYPES);
+                return Err(LoadError::new(diagnostic::BTF_LIMIT, text).section(".BTF"));
+            }
+            let (ty, next) = read_type(data, at)
+                .map_err(|text| malformed(text).offset((HEADER_BYTES + at) as u64))?;
+            types.push(ty);
+            at = next;
+        }
+        let mut btf = Btf {
+            types,
+            data,
+            strings,
+            tags: BTreeMap::new(),
+            named: BTreeMap::new(),
+        };
+        btf.tags = collect_tags(&btf)?;
+        btf.named = collect_named(&btf)?;
+        Ok(btf)
+    }
+}
+
+/// The type and string parts.
+fn split(section: &[u8]) -> Result<(&[u8], &[u8]), LoadError> {
+    let word = |at: usize| -> Option<usize> {
+        let bytes = section.get(at..)?.first_chunk::<4>()?;
+        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+    };
+    let part = |at: usize| -> Option<&[u8]> {
+        let start = word(4)?.checked_add(word(at)?)?;
+        section.get(start..start.checked_add(word(at + 4)?)?)
+    };
+    let header = section
+        .first_chunk::<HEADER_BYTES>()
+        .ok_or_else(|| malformed(format!("{} bytes are too few for a header", section.len())))?;
+    let magic = u16::from_le_bytes([header[0], header[1]]);
+    if magic != MAGIC || header[2] != 1 {
+        return Err(malformed(format!(
+            "magic {magic:#x} version {} found, {MAGIC:#x} version 1 expected",
+            header[2]
+        )));
+    }
+    if word(4).is_none_or(|len| len < HEADER_BYTES) {
+        return Err(malformed("the header is shorter than 24 bytes".into()).offset(4));
+    }
+    let data = part(8).ok_or_else(|| malformed("types lie outside".into()).offset(8))?;
+    let strings = part(16).ok_or_else(|| malformed("strings lie outside".into()).offset(16))?;
+    if strings.first() != Some(&0) || strings.last() != Some(&0) {
+        return Err(malformed("strings do not start and end with zero".into()).offset(16));
+    }
+    Ok((data, strings))
+}
+
+/// The type at `at` and where the next one starts.
+fn read_type(data: &[u8], at: usize) -> Result<(Type, usize), String> {
+    let head = data
+        .get(at..)
+        .and_then(|tail| tail.first_chunk::<TYPE_BYTES>())
+        .ok_or("type is cut short")?;
+    let word = |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
+    let info = word(4);
+    let kind = kind((info >> 24) & 0x1f).ok_or_else(|| {
+        let number = (info >> 24) & 0x1f;
+        format!("unknown kind of type {number}, the newest known is 19")
+    })?;
+    let ty = Type {
+        kind,
+        flag: info >> 31 != 0,
+        vlen: info & 0xffff,
+        name: word(0),
+        size_or_type: word(8),
+        extra: at + TYPE_BYTES,
+    };
+    let next = at + TYPE_BYTES + extra_bytes(&ty);
+    if next > data.len() {
+        return Err(format!("type of kind {kind:?} is cut short"));
+    }
+    Ok((ty, next))
+}
+
+/// Bytes after the common header.
+fn extra_bytes(ty: &Type) -> usize {
+    let count = ty.vlen as usize;
+    match ty.kind {
+        Kind::Int | Kind::Variable | Kind::DeclTag => 4,
+        Kind::Array => 12,
+        Kind::Struct | Kind::Union | Kind::DataSection | Kind::Enum64 => count * 12,
+        Kind::Enum | Kind::FunctionProto => count * 8,
+        _ => 0,
+    }
+}
+
+fn kind(number: u32) -> Option<Kind> {
+    Some(match number {
+        1 => Kind::Int,
+        2 => Kind::Pointer,
+        3 => Kind::Array,
+        4 => Kind::Struct,
+        5 => Kind::Union,
+        6 => Kind::Enum,
+        7 => Kind::Forward,
+        8 => Kind::Typedef,
+        9 => Kind::Volatile,
+        10 => Kind::Const,
+        11 => Kind::Restrict,
+        12 => Kind::Function,
+        13 => Kind::FunctionProto,
+        14 => Kind::Variable,
+        15 => Kind::DataSection,
+        16 => Kind::Float,
+        17 => Kind::DeclTag,
+        18 => Kind::TypeTag,
+        19 => Kind::Enum64,
+        _ => return None,
+    })
+}
+
+fn collect_tags(btf: &Btf<'_>) -> Result<BTreeMap<TypeId, Vec<u32>>, LoadError> {
+    let mut tags: BTreeMap<TypeId, Vec<u32>> = BTreeMap::new();
+    for ty in btf.types.iter().filter(|ty| ty.kind == Kind::DeclTag) {
+        // component_idx -1: the tag is on the type itself, not on a member or parameter.
+        if btf.extra(ty, 0)? == u32::MAX {
+            tags.entry(ty.size_or_type).or_default().push(ty.name);
+        }
+    }
+    Ok(tags)
+}
+
+fn collect_named<'d>(btf: &Btf<'d>) -> Result<BTreeMap<(bool, &'d str), TypeId>, LoadError> {
+    let mut named = BTreeMap::new();
+    for (id, ty) in (0..btf.len()).zip(&btf.types) {
+        let key = match ty.kind {
+            Kind::DataSection => (true, btf.name(ty)?),
+            Kind::Struct => (false, btf.name(ty)?),
+            _ => continue,
+        };
+        if key.0 || key.1.starts_with(MAP_ANNOTATION) {
+            named.entry(key).or_insert(id);
+        }
+    }
+    Ok(named)
+}

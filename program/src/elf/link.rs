@@ -1,0 +1,255 @@
+//! Linking: each program gets its own copy of every function it reaches.
+//!
+//! The entry comes first, then functions in the order of their first reference. Copies keep their
+//! inner jumps; calls and function addresses become relative to their new place. No recursion: the
+//! worklist is the list of placed functions itself.
+
+use super::{
+    Unlinkable,
+    code::{Body, Reference},
+    entries::Entry,
+    externs::Externs,
+    file::ElfFile,
+    functions::{FunctionId, Functions},
+    lines::Lines,
+};
+use crate::{
+    error::LoadError,
+    model::{BtfFunction, Function, Program},
+};
+use abi::{diagnostic, limits};
+use isa::{CallTarget, Imm64, Insn, InsnIdx};
+use std::collections::BTreeMap;
+
+/// Links programs; the platform functions they use are collected.
+pub(super) struct Linker<'a, 'd> {
+    file: &'a ElfFile<'d>,
+    functions: &'a Functions<'d>,
+    bodies: &'a [Result<Body, LoadError>],
+    externs: &'a Externs<'d>,
+    /// Platform functions by first use, and their position by extern.
+    btf_functions: Vec<BtfFunction>,
+    btf_index: BTreeMap<usize, i32>,
+    weak: bool,
+    slots: usize,
+}
+
+/// Functions of one program in placement order.
+struct Placement {
+    order: Vec<(FunctionId, InsnIdx)>,
+    starts: BTreeMap<FunctionId, InsnIdx>,
+    end: u32,
+}
+
+impl<'a, 'd> Linker<'a, 'd> {
+    /// A linker for a file; `bodies` is parallel to `functions`.
+    pub(super) fn new(
+        file: &'a ElfFile<'d>,
+        functions: &'a Functions<'d>,
+        bodies: &'a [Result<Body, LoadError>],
+        externs: &'a Externs<'d>,
+    ) -> Self {
+        Linker {
+            file,
+            functions,
+            bodies,
+            externs,
+            btf_functions: Vec::new(),
+            btf_index: BTreeMap::new(),
+            weak: false,
+            slots: 0,
+        }
+    }
+
+    /// Links every entry.
+    pub(super) fn link(
+        mut self,
+        entries: &[Entry],
+        unlinkable: Unlinkable,
+        lines: &mut Lines<'_, '_>,
+        notes: &mut Vec<String>,
+    ) -> Result<(Vec<Program>, Vec<BtfFunction>), LoadError> {
+        let mut programs = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match (self.program(entry, lines), unlinkable) {
+                (Ok(program), _) => programs.push(program),
+                (Err(error), Unlinkable::LeaveOut) if is_of_program(&error) => {
+                    let name = self.functions.get(entry.function).name;
+                    notes.push(format!(
+                        "program `{name}` left out: {} {error}",
+                        error.code()
+                    ));
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+        if self.weak {
+            notes.push("weak externs that nobody defines are taken as address 0".into());
+        }
+        Ok((programs, self.btf_functions))
+    }
+
+    fn program(&mut self, entry: &Entry, lines: &mut Lines<'_, '_>) -> Result<Program, LoadError> {
+        let placement = self.place(entry.function)?;
+        let function = self.functions.get(entry.function);
+        let mut program = Program {
+            name: function.name.into(),
+            section: self.file.sections[function.section].name.into(),
+            program_type: entry.program_type,
+            attach_type: entry.attach_type,
+            insns: Vec::with_capacity(placement.end as usize),
+            functions: Vec::with_capacity(placement.order.len()),
+            lines: Vec::new(),
+        };
+        for &(id, start) in &placement.order {
+            let function = self.functions.get(id);
+            let body = self.body(id)?;
+            self.copy(body, start, &placement, &mut program.insns)?;
+            program.functions.push(Function {
+                name: function.name.into(),
+                start,
+                end: InsnIdx(start.0 + (function.end - function.start)),
+                global: function.global,
+            });
+            lines.append(function, start, &mut program.lines)?;
+        }
+        Ok(program)
+    }
+
+    fn body(&self, id: FunctionId) -> Result<&'a Body, LoadError> {
+        self.bodies[id.0].as_ref().map_err(Clone::clone)
+    }
+
+    /// Gives every reachable function its place.
+    fn place(&mut self, entry: FunctionId) -> Result<Placement, LoadError> {
+        let mut placement = Placement {
+            order: Vec::new(),
+            starts: BTreeMap::new(),
+            end: 0,
+        };
+        self.place_one(&mut placement, entry)?;
+        let mut next = 0;
+        while let Some(&(id, _)) = placement.order.get(next) {
+            next += 1;
+            for (_, reference) in &self.body(id)?.references {
+                if let Reference::Function(callee) = reference
+                    && !placement.starts.contains_key(callee)
+                {
+                    self.place_one(&mut placement, *callee)?;
+                }
+            }
+        }
+        Ok(placement)
+    }
+
+    fn place_one(&mut self, placement: &mut Placement, id: FunctionId) -> Result<(), LoadError> {
+        let function = self.functions.get(id);
+        let slots = function.end - function.start;
+        let start = InsnIdx(placement.end);
+        placement.end = placement.end.saturating_add(slots);
+        self.slots = self.slots.saturating_add(slots as usize);
+        let over = placement.end > limits::PROGRAM_SLOTS || self.slots > limits::OBJECT_SLOTS;
+        if over {
+            let text = format!(
+                "over {} instructions in a program or {} in all programs, subprograms included",
+                limits::PROGRAM_SLOTS,
+                limits::OBJECT_SLOTS
+            );
+            let section = self.file.sections[function.section].name;
+            return Err(LoadError::new(diagnostic::BYTECODE_LIMIT, text)
+                .symbol(function.name)
+                .section(section));
+        }
+        placement.order.push((id, start));
+        placement.starts.insert(id, start);
+        Ok(())
+    }
+
+    /// Copies one function with its references resolved.
+    fn copy(
+        &mut self,
+        body: &Body,
+        start: InsnIdx,
+        placement: &Placement,
+        to: &mut Vec<Insn>,
+    ) -> Result<(), LoadError> {
+        let base = to.len();
+        to.extend_from_slice(&body.insns);
+        for (slot, reference) in &body.references {
+            let at = InsnIdx(start.0 + slot);
+            let insn = &mut to[base + *slot as usize];
+            *insn = self.resolve(*insn, at, reference, placement)?;
+        }
+        Ok(())
+    }
+
+    fn resolve(
+        &mut self,
+        insn: Insn,
+        at: InsnIdx,
+        reference: &Reference,
+        placement: &Placement,
+    ) -> Result<Insn, LoadError> {
+        let relative = |id: &FunctionId| {
+            let target = placement
+                .starts
+                .get(id)
+                .map_or(0, |start| i64::from(start.0));
+            // Both lie below the limit of slots, so the difference fits.
+            (target - i64::from(at.0) - 1) as i32
+        };
+        Ok(match (insn, reference) {
+            (Insn::LoadImm64 { dst, .. }, reference) => {
+                let imm = match reference {
+                    Reference::Map(map) => Imm64::MapFd(i32::from(map.0)),
+                    Reference::Value(map, offset) => Imm64::MapValue {
+                        fd: i32::from(map.0),
+                        offset: *offset,
+                    },
+                    Reference::Function(id) => Imm64::Code(relative(id)),
+                    Reference::Null => {
+                        self.weak = true;
+                        Imm64::Const(0)
+                    }
+                    Reference::Platform(_) | Reference::Helper(_) => return Err(mismatch(at)),
+                };
+                Insn::LoadImm64 { dst, imm }
+            }
+            (_, Reference::Function(id)) => Insn::Call(CallTarget::Local(relative(id))),
+            (_, Reference::Helper(id)) => Insn::Call(CallTarget::Helper(*id)),
+            (_, Reference::Platform(index)) => {
+                Insn::Call(CallTarget::Btf(self.platform_function(*index, at)?))
+            }
+            (_, Reference::Map(_) | Reference::Value(..) | Reference::Null) => {
+                return Err(mismatch(at));
+            }
+        })
+    }
+
+    fn platform_function(&mut self, index: usize, at: InsnIdx) -> Result<i32, LoadError> {
+        if let Some(&known) = self.btf_index.get(&index) {
+            return Ok(known);
+        }
+        let function = self.externs.function(index).ok_or_else(|| mismatch(at))?;
+        let position = i32::try_from(self.btf_functions.len()).map_err(|_| mismatch(at))?;
+        self.btf_functions.push(function.clone());
+        self.btf_index.insert(index, position);
+        Ok(position)
+    }
+}
+
+/// Whether a problem concerns one program only, not the object's limits or a bug.
+fn is_of_program(error: &LoadError) -> bool {
+    !matches!(
+        error.code(),
+        diagnostic::BYTECODE_LIMIT | diagnostic::BTF_LIMIT | diagnostic::INTERNAL
+    )
+}
+
+/// References are made to fit their instruction; this is a bug of ours.
+fn mismatch(at: InsnIdx) -> LoadError {
+    LoadError::new(
+        diagnostic::INTERNAL,
+        format!("{at}: reference and instruction do not fit"),
+    )
+}

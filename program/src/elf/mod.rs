@@ -1,0 +1,137 @@
+//! From an ELF file to an [`Object`].
+//!
+//! [`load`] is the whole story: lists out of the file, maps, functions, what instructions refer to,
+//! which functions are programs, and one linked program per entry.
+
+mod code;
+mod entries;
+mod externs;
+pub(crate) mod file;
+pub(crate) mod functions;
+mod lines;
+mod link;
+mod sections;
+
+use crate::{
+    btf::{Btf, ext::BtfExt},
+    error::LoadError,
+    form,
+    maps::{Maps, Source},
+    model::Object,
+};
+use abi::{Platform, ProgramType};
+use externs::Externs;
+use file::ElfFile;
+use functions::Functions;
+use sha2::{Digest, Sha256};
+
+/// How to read a file.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// Whose numbering the bytecode uses.
+    pub platform: Platform,
+    /// Name of the object: the file's stem.
+    pub name: String,
+    /// Type of every program, whatever its section says.
+    pub program_type: Option<&'static ProgramType>,
+    /// Types of the programs in single sections, by full section name; wins over `program_type`.
+    pub section_types: Vec<(String, &'static ProgramType)>,
+    /// What functions in `.text` are.
+    pub text: TextFunctions,
+    /// What happens to programs that cannot be linked.
+    pub unlinkable: Unlinkable,
+}
+
+/// What happens to a program that cannot be linked, because it (or a subprogram it reaches) has an
+/// undefined symbol or an instruction that does not decode.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Unlinkable {
+    /// The file is refused.
+    #[default]
+    Refuse,
+    /// The program is left out with a note, the others are loaded (for looking at the rest).
+    LeaveOut,
+}
+
+/// What functions in section `.text` are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum TextFunctions {
+    /// Subprograms, unless no other section has a program.
+    #[default]
+    Subprograms,
+    /// Programs too, each by itself (for checking objects made of test functions).
+    Programs,
+}
+
+/// Reads an ELF object file.
+///
+/// # Errors
+/// Whatever is malformed, unknown or over a limit, with the place in the file.
+pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
+    let file = ElfFile::parse(bytes)?;
+    let mut notes = sections::survey(&file);
+    let btf = sections::btf(&file)?;
+    let ext = sections::btf_ext(&file, btf.as_ref())?;
+    note_core(&ext, &mut notes);
+    let functions = Functions::find(&file, &mut notes)?;
+    let source = Source {
+        file: &file,
+        btf: btf.as_ref(),
+        functions: &functions,
+        options,
+    };
+    let mut maps = Maps::read(source, &mut notes)?;
+    let externs = Externs::read(btf.as_ref(), options.platform)?;
+    let bodies = code::decode_all(code::Targets {
+        file: &file,
+        functions: &functions,
+        maps: &maps,
+        externs: &externs,
+    })?;
+    let entries = entries::choose(&file, &functions, &bodies, options, &mut notes)?;
+    maps.fill_program_slots(&functions, |id| entries::contains(&entries, id))?;
+    let mut lines = lines::Lines::new(&file, btf.as_ref(), &ext);
+    lines.check_functions(&functions)?;
+    let linker = link::Linker::new(&file, &functions, &bodies, &externs);
+    let (programs, btf_functions) =
+        linker.link(&entries, options.unlinkable, &mut lines, &mut notes)?;
+    let object = Object {
+        platform: options.platform,
+        name: options.name.clone(),
+        maps: maps.defs,
+        globals: maps.globals,
+        btf_functions,
+        programs,
+        license: sections::license(&file)?,
+        version: sections::version(&file)?,
+        sha256: Sha256::digest(bytes).into(),
+        notes,
+    };
+    check_form(&object)?;
+    Ok(object)
+}
+
+fn note_core(ext: &BtfExt<'_>, notes: &mut Vec<String>) {
+    if ext.core_records > 0 {
+        notes.push(format!(
+            "{} CO-RE relocations resolved against the object's own BTF: offsets and sizes are those \
+             of the types it was compiled with",
+            ext.core_records
+        ));
+    }
+}
+
+/// The linker keeps the form; a mistake of ours must not reach the code generator.
+fn check_form(object: &Object) -> Result<(), LoadError> {
+    let tables = form::Tables {
+        maps: object.maps.len(),
+        btf_functions: object.btf_functions.len(),
+    };
+    object
+        .programs
+        .iter()
+        .try_for_each(|program| form::check(program, tables))
+}
+
+/// BTF of a file, if any.
+type MaybeBtf<'d> = Option<Btf<'d>>;

@@ -1,0 +1,118 @@
+//! Initialisers of `values`: relocations in section `.maps`.
+
+use super::{Maps, ProgramSlot, Source};
+use crate::{
+    elf::file::{Relocation, Symbol, SymbolPlace},
+    error::LoadError,
+    model::{InitialValue, MapId},
+};
+use abi::{MapKind, diagnostic};
+use isa::Slot;
+
+/// A map with `values`, by place in the section.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values {
+    /// The map.
+    pub(super) map: MapId,
+    /// Byte offset of the variable.
+    pub(super) start: u64,
+    /// Byte offset of `values` in the variable.
+    pub(super) values_at: u64,
+}
+
+const POINTER_BYTES: u64 = 8;
+/// `R_BPF_64_ABS64`; compilers before LLVM 13 write `R_BPF_64_64`.
+const KINDS: [u32; 2] = [2, 1];
+
+/// Reads all initialisers; `values` ascends by place.
+pub(super) fn read(
+    source: Source<'_, '_>,
+    maps: &mut Maps,
+    section: usize,
+    values: &[Values],
+) -> Result<(), LoadError> {
+    for relocation in source.file.relocations(section) {
+        let symbol = source.file.symbol_of(relocation)?;
+        one(source, maps, section, relocation, (symbol, values))
+            .map_err(|error| error.offset(relocation.offset))?;
+    }
+    Ok(())
+}
+
+fn one(
+    source: Source<'_, '_>,
+    maps: &mut Maps,
+    section: usize,
+    relocation: &Relocation,
+    (symbol, values): (&Symbol<'_>, &[Values]),
+) -> Result<(), LoadError> {
+    let invalid = |text: String| LoadError::new(diagnostic::MAP_INITIAL_INVALID, text);
+    if !KINDS.contains(&relocation.kind) {
+        let text = format!("relocation type {} in a map definition", relocation.kind);
+        return Err(LoadError::new(diagnostic::RELOCATION_UNSUPPORTED, text));
+    }
+    let (map, index) = slot(maps, section, relocation.offset, values)
+        .ok_or_else(|| invalid("the initialised bytes are no element of `values`".into()))?;
+    let def = &maps.defs[usize::from(map.0)];
+    let named = def.name.clone();
+    let here = |error: LoadError| error.symbol(&named);
+    if index >= def.max_entries {
+        let text = format!("values[{index}] of a map of {} entries", def.max_entries);
+        return Err(here(invalid(text)));
+    }
+    let SymbolPlace::Section(target) = symbol.place else {
+        let text = format!(
+            "values[{index}] is `{}`, which this file does not define",
+            symbol.name
+        );
+        return Err(here(invalid(text)));
+    };
+    let offset = symbol
+        .value
+        .wrapping_add(addend(source, section, relocation.offset));
+    if def.kind == MapKind::ProgArray {
+        let function = u32::try_from(offset / Slot::BYTES as u64)
+            .ok()
+            .and_then(|slot| source.functions.starting_at(target, slot))
+            .ok_or_else(|| here(invalid(format!("values[{index}] is no function"))))?;
+        maps.program_slots.push(ProgramSlot {
+            map,
+            index,
+            function,
+        });
+        return Ok(());
+    }
+    let inner = maps
+        .at(target, offset)
+        .ok_or_else(|| here(invalid(format!("values[{index}] is no map"))))?;
+    let name = maps.defs[usize::from(inner.0)].name.clone();
+    maps.defs[usize::from(map.0)]
+        .initial
+        .push(InitialValue { index, name });
+    Ok(())
+}
+
+/// The map and element that a place in the section belongs to.
+fn slot(maps: &Maps, section: usize, at: u64, values: &[Values]) -> Option<(MapId, u32)> {
+    let before = values.partition_point(|values| values.start <= at);
+    let found = values.get(before.checked_sub(1)?)?;
+    // The variable ends where the next map starts.
+    let next = maps.places.range((section, found.start + 1)..).next();
+    if next.is_some_and(|((in_section, start), _)| *in_section == section && *start <= at) {
+        return None;
+    }
+    let bytes = at.checked_sub(found.start)?.checked_sub(found.values_at)?;
+    let index = u32::try_from(bytes / POINTER_BYTES).ok()?;
+    bytes
+        .is_multiple_of(POINTER_BYTES)
+        .then_some((found.map, index))
+}
+
+/// The addend stands in the initialised bytes.
+fn addend(source: Source<'_, '_>, section: usize, at: u64) -> u64 {
+    let bytes = source.file.section(section).and_then(|section| {
+        let at = usize::try_from(at).ok()?;
+        section.data.get(at..)?.first_chunk::<8>()
+    });
+    bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
