@@ -1,2 +1,32 @@
-//! Placeholder.
-fn main() {}
+//! Speed of the stages, measured plainly: each benchmark runs a closure until enough time has
+//! passed, several times over, and reports the fastest round (the one least disturbed).
+//!
+//! `bench [FILTER]...` runs the benchmarks whose names contain one of the filters, all without;
+//! `bench --list` prints the names. Output is one line per benchmark: name, time per operation,
+//! operations per second. A stage adds a file with a function that registers its benchmarks in
+//! [`Bench`]. What is left out: statistics; compare numbers of the same machine and day.
+
+mod decode;
+mod domain;
+mod harness;
+
+use harness::Bench;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut filters: Vec<String> = std::env::args().skip(1).collect();
+    let list = filters.iter().any(|argument| argument == "--list");
+    filters.retain(|argument| !argument.starts_with("--"));
+    let mut bench = if list {
+        Bench::listing()
+    } else {
+        Bench::running(filters)
+    };
+    decode::register(&mut bench);
+    domain::register(&mut bench);
+    if bench.is_empty() {
+        eprintln!("no benchmark has such a name; see --list");
+        return ExitCode::from(2);
+    }
+    ExitCode::SUCCESS
+}

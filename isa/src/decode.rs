@@ -1,419 +1,434 @@
-//! Raw slots to instructions; reserved fields must be zero (RFC 9669 §3).
+//! Bytes to instructions.
+//!
+//! A slot is matched against the rows of its opcode field by field: source register, offset,
+//! immediate, destination. The first field that no remaining row accepts is the error, so a message
+//! names one field, its value and what the table allows there. Reserved fields must be zero, as
+//! RFC 9669 §3 asks of programs: a field ignored today may select another operation tomorrow.
+//!
+//! Invariants: whatever decodes encodes to the same bytes; no panic and at most one allocation, of
+//! size proportional to the input. What is left out: jump targets and everything else that needs
+//! more than one instruction; see `program`.
 
-use crate::insn::{
-    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Slot,
-    Width,
-};
+use crate::insn::{CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Slot};
+use crate::opcode::{self, Field, Form, Row, WideKind};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Why a slot is no instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Decodes a whole program. The result has one entry per slot: `lddw` is followed by
+/// [`Insn::Imm64High`].
+///
+/// # Errors
+/// The first slot that is no instruction, with its position.
+pub fn program(bytes: &[u8]) -> Result<Vec<Insn>, (InsnIdx, DecodeError)> {
+    let (slots, rest) = bytes.as_chunks::<{ Slot::BYTES }>();
+    if !rest.is_empty() {
+        let error = DecodeError::Length { bytes: bytes.len() };
+        return Err((index(slots.len()), error));
+    }
+    let mut insns = Vec::new();
+    if insns.try_reserve_exact(slots.len()).is_err() {
+        return Err((InsnIdx(0), DecodeError::OutOfMemory));
+    }
+    let mut slots = slots.iter().map(|slot| Slot::from_bytes(*slot)).peekable();
+    while let Some(slot) = slots.next() {
+        let at = index(insns.len());
+        let decoded = insn(slot, slots.peek().copied()).map_err(|error| (at, error))?;
+        insns.push(decoded);
+        if matches!(decoded, Insn::LoadImm64 { .. }) && slots.next().is_some() {
+            insns.push(Insn::Imm64High);
+        }
+    }
+    Ok(insns)
+}
+
+/// Decodes one instruction; `next` is the following slot, which only `lddw` reads.
+///
+/// # Errors
+/// When the slot is no instruction of the table.
+pub fn insn(slot: Slot, next: Option<Slot>) -> Result<Insn, DecodeError> {
+    let row = select(&slot)?;
+    // `select` made sure of register numbers where the form has a register.
+    let dst = Reg::new(slot.dst).unwrap_or(Reg::R0);
+    let src = Reg::new(slot.src).unwrap_or(Reg::R0);
+    let Slot { offset, imm, .. } = slot;
+    Ok(match row.form {
+        Form::AluImm(op, width) => Insn::Alu {
+            op,
+            width,
+            dst,
+            src: Operand::Imm(imm),
+        },
+        Form::AluReg(op, width) => Insn::Alu {
+            op,
+            width,
+            dst,
+            src: Operand::Reg(src),
+        },
+        Form::MovSx(size, width) => Insn::MovSx {
+            width,
+            dst,
+            src,
+            size,
+        },
+        Form::Neg(width) => Insn::Neg { width, dst },
+        Form::Endian(kind, size) => Insn::Endian { kind, dst, size },
+        Form::Wide(kind) => Insn::LoadImm64 {
+            dst,
+            imm: wide(kind, imm, next)?,
+        },
+        Form::Load(size) => Insn::Load {
+            size,
+            signed: false,
+            dst,
+            base: src,
+            offset,
+        },
+        Form::LoadSx(size) => Insn::Load {
+            size,
+            signed: true,
+            dst,
+            base: src,
+            offset,
+        },
+        Form::StoreImm(size) => Insn::Store {
+            size,
+            base: dst,
+            offset,
+            src: Operand::Imm(imm),
+        },
+        Form::StoreReg(size) => Insn::Store {
+            size,
+            base: dst,
+            offset,
+            src: Operand::Reg(src),
+        },
+        Form::Atomic(op, size) => Insn::Atomic {
+            op,
+            fetch: false,
+            size,
+            base: dst,
+            offset,
+            src,
+        },
+        Form::AtomicFetch(op, size) => Insn::Atomic {
+            op,
+            fetch: true,
+            size,
+            base: dst,
+            offset,
+            src,
+        },
+        Form::PacketAbs(size) => Insn::LoadPacket {
+            size,
+            index: None,
+            imm,
+        },
+        Form::PacketInd(size) => Insn::LoadPacket {
+            size,
+            index: Some(src),
+            imm,
+        },
+        Form::Jump => Insn::Jump {
+            offset: i32::from(offset),
+            long: false,
+        },
+        Form::JumpLong => Insn::Jump {
+            offset: imm,
+            long: true,
+        },
+        Form::JumpIfImm(cond, width) => Insn::JumpIf {
+            cond,
+            width,
+            dst,
+            src: Operand::Imm(imm),
+            offset,
+        },
+        Form::JumpIfReg(cond, width) => Insn::JumpIf {
+            cond,
+            width,
+            dst,
+            src: Operand::Reg(src),
+            offset,
+        },
+        Form::CallHelper => Insn::Call(CallTarget::Helper(imm)),
+        Form::CallLocal => Insn::Call(CallTarget::Local(imm)),
+        Form::CallBtf => Insn::Call(CallTarget::Btf(imm)),
+        Form::CallRegister => Insn::Call(CallTarget::Register(dst)),
+        Form::Exit => Insn::Exit,
+    })
+}
+
+/// The row that a slot belongs to.
+fn select(slot: &Slot) -> Result<&'static Row, DecodeError> {
+    let rows = opcode::rows(slot.opcode);
+    if let Some(row) = rows
+        .iter()
+        .find(|row| FieldName::ALL.iter().all(|f| f.matches(row, slot)))
+    {
+        return Ok(row);
+    }
+    if rows.is_empty() {
+        return Err(DecodeError::Opcode {
+            opcode: slot.opcode,
+        });
+    }
+    let wrong = FieldName::ALL.into_iter().find(|field| {
+        let fits = |row: &Row| field.and_before().iter().all(|f| f.matches(row, slot));
+        !rows.iter().any(fits)
+    });
+    // Some prefix of the fields matches no row, or the search above had succeeded.
+    Err(DecodeError::Field {
+        slot: *slot,
+        field: wrong.unwrap_or(FieldName::Dst),
+    })
+}
+
+/// Joins the immediates of the two slots of `lddw`.
+fn wide(kind: WideKind, low: i32, next: Option<Slot>) -> Result<Imm64, DecodeError> {
+    let Some(slot) = next else {
+        return Err(DecodeError::MissingSecondSlot);
+    };
+    let zero = [
+        (SecondField::Opcode, slot.opcode != 0),
+        (SecondField::Dst, slot.dst != 0),
+        (SecondField::Src, slot.src != 0),
+        (SecondField::Offset, slot.offset != 0),
+        (SecondField::Imm, slot.imm != 0 && !kind.uses_second()),
+    ];
+    if let Some((field, _)) = zero.into_iter().find(|(_, wrong)| *wrong) {
+        return Err(DecodeError::SecondSlot { slot, field });
+    }
+    let high = slot.imm;
+    Ok(match kind {
+        WideKind::Const => Imm64::Const(u64::from(low as u32) | (u64::from(high as u32) << 32)),
+        WideKind::MapFd => Imm64::MapFd(low),
+        WideKind::MapValue => Imm64::MapValue {
+            fd: low,
+            offset: high,
+        },
+        WideKind::Var => Imm64::Var(low),
+        WideKind::Code => Imm64::Code(low),
+        WideKind::MapIdx => Imm64::MapIdx(low),
+        WideKind::MapIdxValue => Imm64::MapIdxValue {
+            index: low,
+            offset: high,
+        },
+    })
+}
+
+fn index(at: usize) -> InsnIdx {
+    InsnIdx(u32::try_from(at).unwrap_or(u32::MAX))
+}
+
+/// A field of a slot besides the opcode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldName {
+    /// Source register field.
+    Src,
+    /// Offset field.
+    Offset,
+    /// Immediate field.
+    Imm,
+    /// Destination register field.
+    Dst,
+}
+
+impl FieldName {
+    /// The order of matching: fields that select an operation first.
+    pub const ALL: [FieldName; 4] = [
+        FieldName::Src,
+        FieldName::Offset,
+        FieldName::Imm,
+        FieldName::Dst,
+    ];
+
+    /// What a row allows in this field.
+    #[must_use]
+    pub const fn of(self, row: &Row) -> Field {
+        match self {
+            FieldName::Src => row.src,
+            FieldName::Offset => row.offset,
+            FieldName::Imm => row.imm,
+            FieldName::Dst => row.dst,
+        }
+    }
+
+    /// What a slot holds in this field.
+    #[must_use]
+    pub const fn value(self, slot: &Slot) -> i32 {
+        match self {
+            FieldName::Src => slot.src as i32,
+            FieldName::Offset => slot.offset as i32,
+            FieldName::Imm => slot.imm,
+            FieldName::Dst => slot.dst as i32,
+        }
+    }
+
+    fn matches(self, row: &Row, slot: &Slot) -> bool {
+        self.of(row).accepts(self.value(slot))
+    }
+
+    fn before(self) -> &'static [FieldName] {
+        &Self::ALL[..self as usize]
+    }
+
+    fn and_before(self) -> &'static [FieldName] {
+        &Self::ALL[..=self as usize]
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FieldName::Src => "source register",
+            FieldName::Offset => "offset",
+            FieldName::Imm => "immediate",
+            FieldName::Dst => "destination register",
+        })
+    }
+}
+
+/// A field of the second slot of `lddw`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecondField {
+    /// Opcode byte.
+    Opcode,
+    /// Destination register field.
+    Dst,
+    /// Source register field.
+    Src,
+    /// Offset field.
+    Offset,
+    /// Immediate field, where the kind of `lddw` has no use for it.
+    Imm,
+}
+
+/// Why bytes are not an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DecodeError {
-    /// No instruction has this opcode byte.
-    UnknownOpcode(u8),
-    /// A register field above 10.
-    BadRegister(u8),
-    /// A field that this opcode reserves is not zero, or holds a value that names no operation.
-    BadField {
-        /// Opcode byte.
-        opcode: u8,
-        /// `dst`, `src`, `offset` or `imm`.
-        field: &'static str,
-        /// Its value.
-        value: i32,
+    /// The program is not a whole number of slots.
+    Length {
+        /// Length of the program.
+        bytes: usize,
     },
-    /// `lddw` without its second slot.
-    TruncatedImm64,
-    /// The length is not a multiple of 8 bytes; the value is what is left over.
-    PartialSlot(usize),
+    /// No instruction has this opcode.
+    Opcode {
+        /// The opcode byte.
+        opcode: u8,
+    },
+    /// The opcode exists, but not with this value of a field.
+    Field {
+        /// The whole slot.
+        slot: Slot,
+        /// The field that is wrong.
+        field: FieldName,
+    },
+    /// `lddw` is the last slot of the program.
+    MissingSecondSlot,
+    /// A field in the second slot of `lddw` must be zero.
+    SecondSlot {
+        /// The second slot.
+        slot: Slot,
+        /// The field that is not zero.
+        field: SecondField,
+    },
+    /// No memory for the decoded program.
+    OutOfMemory,
+}
+
+impl DecodeError {
+    /// The rows that remain when all fields matched before the wrong one are taken into account:
+    /// what they allow in the wrong field is what would have been accepted. Empty unless the error
+    /// is [`DecodeError::Field`].
+    pub fn candidates(&self) -> impl Iterator<Item = &'static Row> {
+        let (slot, before) = match *self {
+            DecodeError::Field { slot, field } => (Some(slot), field.before()),
+            _ => (None, FieldName::Src.before()),
+        };
+        let rows = slot.map_or(&[][..], |slot| opcode::rows(slot.opcode));
+        rows.iter()
+            .filter(move |row| slot.is_none_or(|slot| before.iter().all(|f| f.matches(row, &slot))))
+    }
+
+    /// Writes what the table allows in `field`: `0`, `0 or 1`, `0, 8 or 16`, `r0 to r10`.
+    fn write_allowed(&self, field: FieldName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let allowed = |row: &'static Row| field.of(row);
+        let first_of =
+            |at: usize, value: Field| self.candidates().take(at).all(|row| allowed(row) != value);
+        let distinct = || {
+            self.candidates()
+                .map(allowed)
+                .enumerate()
+                .filter(|(at, v)| first_of(*at, *v))
+                .map(|(_, v)| v)
+        };
+        let count = distinct().count();
+        for (at, value) in distinct().enumerate() {
+            f.write_str(match at {
+                0 => "",
+                _ if at.saturating_add(1) == count => " or ",
+                _ => ", ",
+            })?;
+            match value {
+                Field::Is(only) => write_value(field, only, f)?,
+                Field::Reg => f.write_str("r0 to r10")?,
+                Field::Any => f.write_str("any value")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Immediates that select an operation are written in hexadecimal in the RFC, offsets in decimal.
+fn write_value(field: FieldName, value: i32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match field {
+        FieldName::Imm => write!(f, "{value:#x}"),
+        _ => write!(f, "{value}"),
+    }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DecodeError::UnknownOpcode(opcode) => write!(f, "unknown opcode {opcode:#04x}"),
-            DecodeError::BadRegister(number) => write!(f, "register r{number}, expected r0 to r10"),
-            DecodeError::BadField {
-                opcode,
-                field,
-                value,
-            } => {
+        match *self {
+            DecodeError::Length { bytes } => {
                 write!(
                     f,
-                    "{field} field is {value} where opcode {opcode:#04x} does not allow it"
+                    "program of {bytes} bytes is not a whole number of 8-byte slots"
                 )
             }
-            DecodeError::TruncatedImm64 => write!(f, "lddw without its second slot"),
-            DecodeError::PartialSlot(bytes) => {
-                write!(f, "{bytes} bytes left over, expected slots of 8")
+            DecodeError::Opcode { opcode } => match opcode::extension(opcode) {
+                Some(name) => write!(f, "opcode {opcode:#04x} ({name}) is not part of RFC 9669"),
+                None => write!(f, "opcode {opcode:#04x} is not an instruction"),
+            },
+            DecodeError::Field { slot, field } => {
+                write!(f, "opcode {:#04x}", slot.opcode)?;
+                if let Some(row) = self.candidates().next() {
+                    write!(f, " ({})", row.mnemonic)?;
+                }
+                write!(f, ": {field} field is ")?;
+                write_value(field, field.value(&slot), f)?;
+                f.write_str(", must be ")?;
+                self.write_allowed(field, f)
             }
+            DecodeError::MissingSecondSlot => f.write_str(
+                "opcode 0x18 (lddw) takes two slots, but the program ends after the first",
+            ),
+            DecodeError::SecondSlot { slot, field } => {
+                let (name, value) = match field {
+                    SecondField::Opcode => ("opcode", i32::from(slot.opcode)),
+                    SecondField::Dst => ("destination register", i32::from(slot.dst)),
+                    SecondField::Src => ("source register", i32::from(slot.src)),
+                    SecondField::Offset => ("offset", i32::from(slot.offset)),
+                    SecondField::Imm => ("immediate", slot.imm),
+                };
+                write!(
+                    f,
+                    "second slot of lddw: {name} field is {value:#x}, must be 0"
+                )
+            }
+            DecodeError::OutOfMemory => f.write_str("no memory for the decoded program"),
         }
     }
 }
 
-/// Decodes a program; `lddw` is followed by [`Insn::Imm64High`].
-///
-/// # Errors
-/// The position and reason of the first slot that is no instruction.
-pub fn program(bytes: &[u8]) -> Result<Vec<Insn>, (InsnIdx, DecodeError)> {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut insns = Vec::with_capacity(chunks.len());
-    while insns.len() < chunks.len() {
-        let at = insns.len();
-        let slot = Slot::from_bytes(chunks[at]);
-        let next = chunks.get(at + 1).map(|bytes| Slot::from_bytes(*bytes));
-        let decoded = insn(slot, next).map_err(|error| (InsnIdx(at as u32), error))?;
-        insns.push(decoded);
-        if decoded.slots() == 2 {
-            insns.push(Insn::Imm64High);
-        }
-    }
-    match rest.len() {
-        0 => Ok(insns),
-        left => Err((InsnIdx(insns.len() as u32), DecodeError::PartialSlot(left))),
-    }
-}
-
-/// Decodes one instruction; `next` is the following slot, which `lddw` needs.
-///
-/// # Errors
-/// What is wrong with the slot.
-pub fn insn(slot: Slot, next: Option<Slot>) -> Result<Insn, DecodeError> {
-    match slot.opcode & 7 {
-        0 => load_imm(slot, next),
-        1 => load(slot),
-        2 | 3 => store(slot),
-        4 => alu(slot, Width::W32),
-        7 => alu(slot, Width::W64),
-        5 => jump(slot, Width::W64),
-        _ => jump(slot, Width::W32),
-    }
-}
-
-fn reg(number: u8) -> Result<Reg, DecodeError> {
-    Reg::new(number).ok_or(DecodeError::BadRegister(number))
-}
-
-fn bad(slot: Slot, field: &'static str, value: i32) -> DecodeError {
-    DecodeError::BadField {
-        opcode: slot.opcode,
-        field,
-        value,
-    }
-}
-
-fn zero(slot: Slot, fields: &[&'static str]) -> Result<(), DecodeError> {
-    for field in fields {
-        let value = match *field {
-            "dst" => i32::from(slot.dst),
-            "src" => i32::from(slot.src),
-            "offset" => i32::from(slot.offset),
-            _ => slot.imm,
-        };
-        if value != 0 {
-            return Err(bad(slot, field, value));
-        }
-    }
-    Ok(())
-}
-
-fn size(opcode: u8) -> Size {
-    match opcode & 0x18 {
-        0x00 => Size::W,
-        0x08 => Size::H,
-        0x10 => Size::B,
-        _ => Size::Dw,
-    }
-}
-
-fn load_imm(slot: Slot, next: Option<Slot>) -> Result<Insn, DecodeError> {
-    match slot.opcode {
-        0x18 => load_imm64(slot, next),
-        0x20 | 0x28 | 0x30 => {
-            zero(slot, &["dst", "src", "offset"])?;
-            Ok(Insn::LoadPacket {
-                size: size(slot.opcode),
-                index: None,
-                imm: slot.imm,
-            })
-        }
-        0x40 | 0x48 | 0x50 => {
-            zero(slot, &["dst", "offset"])?;
-            Ok(Insn::LoadPacket {
-                size: size(slot.opcode),
-                index: Some(reg(slot.src)?),
-                imm: slot.imm,
-            })
-        }
-        other => Err(DecodeError::UnknownOpcode(other)),
-    }
-}
-
-fn load_imm64(slot: Slot, next: Option<Slot>) -> Result<Insn, DecodeError> {
-    let dst = reg(slot.dst)?;
-    zero(slot, &["offset"])?;
-    let high = next.ok_or(DecodeError::TruncatedImm64)?;
-    if high.opcode != 0 {
-        return Err(DecodeError::TruncatedImm64);
-    }
-    zero(high, &["dst", "src", "offset"])?;
-    let only = |imm: Imm64| {
-        if high.imm == 0 {
-            Ok(imm)
-        } else {
-            Err(bad(high, "imm", high.imm))
-        }
-    };
-    let imm = match slot.src {
-        0 => Imm64::Const(u64::from(slot.imm as u32) | u64::from(high.imm as u32) << 32),
-        1 => only(Imm64::MapFd(slot.imm))?,
-        2 => Imm64::MapValue {
-            fd: slot.imm,
-            offset: high.imm,
-        },
-        3 => only(Imm64::Var(slot.imm))?,
-        4 => only(Imm64::Code(slot.imm))?,
-        5 => only(Imm64::MapIdx(slot.imm))?,
-        6 => Imm64::MapIdxValue {
-            index: slot.imm,
-            offset: high.imm,
-        },
-        src => return Err(bad(slot, "src", i32::from(src))),
-    };
-    Ok(Insn::LoadImm64 { dst, imm })
-}
-
-fn load(slot: Slot) -> Result<Insn, DecodeError> {
-    let (dst, base) = (reg(slot.dst)?, reg(slot.src)?);
-    zero(slot, &["imm"])?;
-    let (size, offset) = (size(slot.opcode), slot.offset);
-    match slot.opcode & 0xe0 {
-        0x60 => Ok(Insn::Load {
-            size,
-            signed: false,
-            dst,
-            base,
-            offset,
-        }),
-        0x80 if size != Size::Dw => Ok(Insn::Load {
-            size,
-            signed: true,
-            dst,
-            base,
-            offset,
-        }),
-        _ => Err(DecodeError::UnknownOpcode(slot.opcode)),
-    }
-}
-
-fn store(slot: Slot) -> Result<Insn, DecodeError> {
-    let size = size(slot.opcode);
-    let (immediate, mode) = (slot.opcode & 7 == 2, slot.opcode & 0xe0);
-    match (immediate, mode, size) {
-        (true, 0x60, _) => {
-            zero(slot, &["src"])?;
-            Ok(Insn::Store {
-                size,
-                base: reg(slot.dst)?,
-                offset: slot.offset,
-                src: Operand::Imm(slot.imm),
-            })
-        }
-        (false, 0x60, _) => {
-            zero(slot, &["imm"])?;
-            let src = Operand::Reg(reg(slot.src)?);
-            Ok(Insn::Store {
-                size,
-                base: reg(slot.dst)?,
-                offset: slot.offset,
-                src,
-            })
-        }
-        (false, 0xc0, Size::W | Size::Dw) => atomic(slot, size),
-        _ => Err(DecodeError::UnknownOpcode(slot.opcode)),
-    }
-}
-
-fn atomic(slot: Slot, size: Size) -> Result<Insn, DecodeError> {
-    let (op, fetch) = match slot.imm {
-        0x00 => (AtomicOp::Add, false),
-        0x01 => (AtomicOp::Add, true),
-        0x40 => (AtomicOp::Or, false),
-        0x41 => (AtomicOp::Or, true),
-        0x50 => (AtomicOp::And, false),
-        0x51 => (AtomicOp::And, true),
-        0xa0 => (AtomicOp::Xor, false),
-        0xa1 => (AtomicOp::Xor, true),
-        0xe1 => (AtomicOp::Xchg, true),
-        0xf1 => (AtomicOp::CmpXchg, true),
-        other => return Err(bad(slot, "imm", other)),
-    };
-    let (base, src) = (reg(slot.dst)?, reg(slot.src)?);
-    Ok(Insn::Atomic {
-        op,
-        fetch,
-        size,
-        base,
-        offset: slot.offset,
-        src,
-    })
-}
-
-fn operand(slot: Slot) -> Result<Operand, DecodeError> {
-    if slot.opcode & 8 != 0 {
-        zero(slot, &["imm"])?;
-        Ok(Operand::Reg(reg(slot.src)?))
-    } else {
-        zero(slot, &["src"])?;
-        Ok(Operand::Imm(slot.imm))
-    }
-}
-
-fn alu(slot: Slot, width: Width) -> Result<Insn, DecodeError> {
-    let dst = reg(slot.dst)?;
-    let code = slot.opcode & 0xf0;
-    match code {
-        0x80 if slot.opcode & 8 == 0 => {
-            zero(slot, &["src", "offset", "imm"])?;
-            return Ok(Insn::Neg { width, dst });
-        }
-        0xd0 => return endian(slot, width, dst),
-        0xb0 if slot.offset != 0 && slot.opcode & 8 != 0 => return mov_sx(slot, width, dst),
-        _ => {}
-    }
-    let op = match (code, slot.offset) {
-        (0x00, 0) => AluOp::Add,
-        (0x10, 0) => AluOp::Sub,
-        (0x20, 0) => AluOp::Mul,
-        (0x30, 0) => AluOp::Div,
-        (0x30, 1) => AluOp::SDiv,
-        (0x40, 0) => AluOp::Or,
-        (0x50, 0) => AluOp::And,
-        (0x60, 0) => AluOp::Lsh,
-        (0x70, 0) => AluOp::Rsh,
-        (0x90, 0) => AluOp::Mod,
-        (0x90, 1) => AluOp::SMod,
-        (0xa0, 0) => AluOp::Xor,
-        (0xb0, 0) => AluOp::Mov,
-        (0xc0, 0) => AluOp::Arsh,
-        (0x80 | 0xe0 | 0xf0, _) => return Err(DecodeError::UnknownOpcode(slot.opcode)),
-        (_, offset) => return Err(bad(slot, "offset", i32::from(offset))),
-    };
-    Ok(Insn::Alu {
-        op,
-        width,
-        dst,
-        src: operand(slot)?,
-    })
-}
-
-fn mov_sx(slot: Slot, width: Width, dst: Reg) -> Result<Insn, DecodeError> {
-    zero(slot, &["imm"])?;
-    let size = match (slot.offset, width) {
-        (8, _) => Size::B,
-        (16, _) => Size::H,
-        (32, Width::W64) => Size::W,
-        (other, _) => return Err(bad(slot, "offset", i32::from(other))),
-    };
-    Ok(Insn::MovSx {
-        width,
-        dst,
-        src: reg(slot.src)?,
-        size,
-    })
-}
-
-fn endian(slot: Slot, width: Width, dst: Reg) -> Result<Insn, DecodeError> {
-    zero(slot, &["src", "offset"])?;
-    let kind = match (width, slot.opcode & 8) {
-        (Width::W32, 0) => Endian::ToLittle,
-        (Width::W32, _) => Endian::ToBig,
-        (Width::W64, 0) => Endian::Swap,
-        (Width::W64, _) => return Err(DecodeError::UnknownOpcode(slot.opcode)),
-    };
-    let size = match slot.imm {
-        16 => Size::H,
-        32 => Size::W,
-        64 => Size::Dw,
-        other => return Err(bad(slot, "imm", other)),
-    };
-    Ok(Insn::Endian { kind, dst, size })
-}
-
-fn jump(slot: Slot, width: Width) -> Result<Insn, DecodeError> {
-    let cond = match slot.opcode & 0xf0 {
-        0x00 => return unconditional(slot, width),
-        0x80 if width == Width::W64 => return call(slot),
-        0x90 if slot.opcode == 0x95 => {
-            zero(slot, &["dst", "src", "offset", "imm"])?;
-            return Ok(Insn::Exit);
-        }
-        0x10 => Cond::Eq,
-        0x20 => Cond::Gt,
-        0x30 => Cond::Ge,
-        0x40 => Cond::Set,
-        0x50 => Cond::Ne,
-        0x60 => Cond::Sgt,
-        0x70 => Cond::Sge,
-        0xa0 => Cond::Lt,
-        0xb0 => Cond::Le,
-        0xc0 => Cond::Slt,
-        0xd0 => Cond::Sle,
-        _ => return Err(DecodeError::UnknownOpcode(slot.opcode)),
-    };
-    Ok(Insn::JumpIf {
-        cond,
-        width,
-        dst: reg(slot.dst)?,
-        src: operand(slot)?,
-        offset: slot.offset,
-    })
-}
-
-fn unconditional(slot: Slot, width: Width) -> Result<Insn, DecodeError> {
-    match (slot.opcode, width) {
-        (0x05, _) => {
-            zero(slot, &["dst", "src", "imm"])?;
-            Ok(Insn::Jump {
-                offset: i32::from(slot.offset),
-                long: false,
-            })
-        }
-        (0x06, _) => {
-            zero(slot, &["dst", "src", "offset"])?;
-            Ok(Insn::Jump {
-                offset: slot.imm,
-                long: true,
-            })
-        }
-        (other, _) => Err(DecodeError::UnknownOpcode(other)),
-    }
-}
-
-fn call(slot: Slot) -> Result<Insn, DecodeError> {
-    if slot.opcode == 0x8d {
-        return call_register(slot);
-    }
-    zero(slot, &["dst", "offset"])?;
-    let target = match slot.src {
-        0 => CallTarget::Helper(slot.imm),
-        1 => CallTarget::Local(slot.imm),
-        2 => CallTarget::Btf(slot.imm),
-        src => return Err(bad(slot, "src", i32::from(src))),
-    };
-    Ok(Insn::Call(target))
-}
-
-/// clang puts the register into dst; older versions put it into the immediate.
-fn call_register(slot: Slot) -> Result<Insn, DecodeError> {
-    zero(slot, &["src", "offset"])?;
-    match (slot.dst, slot.imm) {
-        (dst, 0) => Ok(Insn::Call(CallTarget::Register(reg(dst)?))),
-        (0, imm) => {
-            let number = u8::try_from(imm).map_err(|_| bad(slot, "imm", imm))?;
-            Ok(Insn::Call(CallTarget::Register(reg(number)?)))
-        }
-        (_, imm) => Err(bad(slot, "imm", imm)),
-    }
-}
+impl core::error::Error for DecodeError {}

@@ -1,187 +1,132 @@
-//! The pure meaning of each operation, shared by interpreter, constant folding and tests.
+//! What the operations compute, as pure functions on 64-bit register values.
 //!
-//! Every function is total: division by zero, shift amounts beyond the width and `MIN / -1` have
-//! the results that RFC 9669 §4 gives them. Memory and control flow are the caller's.
+//! Interpreter and constant folding call these, so that "division by zero gives zero" is written in
+//! one place. 32-bit operations use the low halves of their operands and zero-extend the result
+//! (RFC 9669 §4.1). Hosts are little-endian by definition of the byte order conversions here: every
+//! platform of ours is.
+//!
+//! Invariants: total functions, no panic, no undefined case. What is left out: memory, registers and
+//! control flow; the caller has those.
 
 use crate::insn::{AluOp, AtomicOp, Cond, Endian, Size, Width};
 
-/// `dst op src`; 32-bit results are zero-extended.
+/// An immediate as operand: sign-extended to 64 bits; 32-bit operations see its low half.
+#[must_use]
+#[inline]
+pub const fn imm(imm: i32) -> u64 {
+    imm as i64 as u64
+}
+
+/// `dst op src` (RFC 9669 §4.1).
 #[must_use]
 #[inline]
 pub const fn alu(op: AluOp, width: Width, dst: u64, src: u64) -> u64 {
     match width {
-        Width::W64 => alu64(op, dst, src),
         Width::W32 => alu32(op, dst as u32, src as u32) as u64,
+        Width::W64 => alu64(op, dst, src),
     }
 }
 
-#[inline]
-const fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
-    match op {
-        AluOp::Add => dst.wrapping_add(src),
-        AluOp::Sub => dst.wrapping_sub(src),
-        AluOp::Mul => dst.wrapping_mul(src),
-        AluOp::Div => {
-            if src == 0 {
-                0
-            } else {
-                dst / src
-            }
-        }
-        AluOp::SDiv => {
-            if src == 0 {
-                0
-            } else {
-                (dst as i64).wrapping_div(src as i64) as u64
-            }
-        }
-        AluOp::Or => dst | src,
-        AluOp::And => dst & src,
-        AluOp::Lsh => dst.wrapping_shl(src as u32),
-        AluOp::Rsh => dst.wrapping_shr(src as u32),
-        AluOp::Mod => {
-            if src == 0 {
-                dst
-            } else {
-                dst % src
-            }
-        }
-        AluOp::SMod => {
-            if src == 0 {
-                dst
-            } else {
-                (dst as i64).wrapping_rem(src as i64) as u64
-            }
-        }
-        AluOp::Xor => dst ^ src,
-        AluOp::Mov => src,
-        AluOp::Arsh => (dst as i64).wrapping_shr(src as u32) as u64,
-    }
-}
-
-#[inline]
 const fn alu32(op: AluOp, dst: u32, src: u32) -> u32 {
     match op {
         AluOp::Add => dst.wrapping_add(src),
         AluOp::Sub => dst.wrapping_sub(src),
         AluOp::Mul => dst.wrapping_mul(src),
-        AluOp::Div => {
-            if src == 0 {
-                0
-            } else {
-                dst / src
-            }
-        }
-        AluOp::SDiv => {
-            if src == 0 {
-                0
-            } else {
-                (dst as i32).wrapping_div(src as i32) as u32
-            }
-        }
+        AluOp::Div => match dst.checked_div(src) {
+            Some(quotient) => quotient,
+            None => 0,
+        },
+        AluOp::SDiv if src == 0 => 0,
+        AluOp::SDiv => (dst as i32).wrapping_div(src as i32) as u32,
         AluOp::Or => dst | src,
         AluOp::And => dst & src,
         AluOp::Lsh => dst.wrapping_shl(src),
         AluOp::Rsh => dst.wrapping_shr(src),
-        AluOp::Mod => {
-            if src == 0 {
-                dst
-            } else {
-                dst % src
-            }
-        }
-        AluOp::SMod => {
-            if src == 0 {
-                dst
-            } else {
-                (dst as i32).wrapping_rem(src as i32) as u32
-            }
-        }
+        AluOp::Mod => match dst.checked_rem(src) {
+            Some(remainder) => remainder,
+            None => dst,
+        },
+        AluOp::SMod if src == 0 => dst,
+        AluOp::SMod => (dst as i32).wrapping_rem(src as i32) as u32,
         AluOp::Xor => dst ^ src,
         AluOp::Mov => src,
         AluOp::Arsh => (dst as i32).wrapping_shr(src) as u32,
     }
 }
 
-/// `-dst`
+const fn alu64(op: AluOp, dst: u64, src: u64) -> u64 {
+    match op {
+        AluOp::Add => dst.wrapping_add(src),
+        AluOp::Sub => dst.wrapping_sub(src),
+        AluOp::Mul => dst.wrapping_mul(src),
+        AluOp::Div => match dst.checked_div(src) {
+            Some(quotient) => quotient,
+            None => 0,
+        },
+        AluOp::SDiv if src == 0 => 0,
+        AluOp::SDiv => (dst as i64).wrapping_div(src as i64) as u64,
+        AluOp::Or => dst | src,
+        AluOp::And => dst & src,
+        // The shift functions take the count modulo 64, and its low 32 bits hold that already.
+        AluOp::Lsh => dst.wrapping_shl(src as u32),
+        AluOp::Rsh => dst.wrapping_shr(src as u32),
+        AluOp::Mod => match dst.checked_rem(src) {
+            Some(remainder) => remainder,
+            None => dst,
+        },
+        AluOp::SMod if src == 0 => dst,
+        AluOp::SMod => (dst as i64).wrapping_rem(src as i64) as u64,
+        AluOp::Xor => dst ^ src,
+        AluOp::Mov => src,
+        AluOp::Arsh => (dst as i64).wrapping_shr(src as u32) as u64,
+    }
+}
+
+/// `-dst` (RFC 9669 §4.1).
 #[must_use]
 #[inline]
 pub const fn neg(width: Width, dst: u64) -> u64 {
     match width {
-        Width::W64 => dst.wrapping_neg(),
         Width::W32 => (dst as u32).wrapping_neg() as u64,
+        Width::W64 => dst.wrapping_neg(),
     }
 }
 
-/// Byte order conversion of the low bits; the rest becomes zero.
-#[must_use]
-#[inline]
-pub const fn endian(kind: Endian, size: Size, dst: u64) -> u64 {
-    match (kind, size) {
-        (_, Size::B) => dst & 0xff,
-        (Endian::ToLittle, _) => truncate(size, dst),
-        (_, Size::H) => (dst as u16).swap_bytes() as u64,
-        (_, Size::W) => (dst as u32).swap_bytes() as u64,
-        (_, Size::Dw) => dst.swap_bytes(),
-    }
-}
-
-/// The low bits of the size, zero-extended.
-#[must_use]
-#[inline]
-pub const fn truncate(size: Size, value: u64) -> u64 {
-    match size {
-        Size::B => value as u8 as u64,
-        Size::H => value as u16 as u64,
-        Size::W => value as u32 as u64,
-        Size::Dw => value,
-    }
-}
-
-/// The low bits of the size, sign-extended to 64 bits.
-#[must_use]
-#[inline]
-pub const fn sign_extend(size: Size, value: u64) -> u64 {
-    match size {
-        Size::B => value as i8 as i64 as u64,
-        Size::H => value as i16 as i64 as u64,
-        Size::W => value as i32 as i64 as u64,
-        Size::Dw => value,
-    }
-}
-
-/// Sign-extending move; a 32-bit result is then zero-extended.
+/// Sign-extending move: the low `size` bits of `src` as a signed number of `width` bits, then
+/// zero-extended to 64 (RFC 9669 §4.1).
 #[must_use]
 #[inline]
 pub const fn mov_sx(width: Width, size: Size, src: u64) -> u64 {
+    let extended = sign_extend(size, src);
     match width {
-        Width::W64 => sign_extend(size, src),
-        Width::W32 => sign_extend(size, src) as u32 as u64,
+        Width::W32 => extended as u32 as u64,
+        Width::W64 => extended,
     }
 }
 
-/// The register value of a load whose raw bits are `raw`.
+/// Byte order conversion of the low `size` bits; the bits above become zero (RFC 9669 §4.2).
 #[must_use]
 #[inline]
-pub const fn load_extend(size: Size, signed: bool, raw: u64) -> u64 {
-    if signed {
-        sign_extend(size, raw)
-    } else {
-        truncate(size, raw)
-    }
+pub const fn endian(kind: Endian, size: Size, value: u64) -> u64 {
+    let swapped = match kind {
+        Endian::ToLittle => return truncate(size, value),
+        Endian::ToBig | Endian::Swap => value.swap_bytes(),
+    };
+    // The swapped low bytes are now the high ones.
+    swapped >> 64u32.saturating_sub(size.bits())
 }
 
-/// Whether the jump is taken.
+/// Whether a conditional jump is taken (RFC 9669 §4.3).
 #[must_use]
 #[inline]
-pub const fn cond(cond: Cond, width: Width, a: u64, b: u64) -> bool {
+pub const fn cond(cond: Cond, width: Width, dst: u64, src: u64) -> bool {
     let (a, b) = match width {
-        Width::W64 => (a, b),
-        Width::W32 => (a as u32 as u64, b as u32 as u64),
+        Width::W32 => (dst as u32 as u64, src as u32 as u64),
+        Width::W64 => (dst, src),
     };
     let (sa, sb) = match width {
-        Width::W64 => (a as i64, b as i64),
-        Width::W32 => (a as i32 as i64, b as i32 as i64),
+        Width::W32 => (dst as i32 as i64, src as i32 as i64),
+        Width::W64 => (dst as i64, src as i64),
     };
     match cond {
         Cond::Eq => a == b,
@@ -198,23 +143,57 @@ pub const fn cond(cond: Cond, width: Width, a: u64, b: u64) -> bool {
     }
 }
 
-/// The new memory value of an atomic operation; `expected` is r0 for `CmpXchg`.
+/// Register value after a load of `raw`: its low `size` bits, zero- or sign-extended to 64
+/// (RFC 9669 §5.1, §5.2).
+#[must_use]
+#[inline]
+pub const fn load_extend(size: Size, signed: bool, raw: u64) -> u64 {
+    if signed {
+        sign_extend(size, raw)
+    } else {
+        truncate(size, raw)
+    }
+}
+
+/// The low `size` bits of a value as a signed number, sign-extended to 64 bits.
+#[must_use]
+#[inline]
+pub const fn sign_extend(size: Size, value: u64) -> u64 {
+    match size {
+        Size::B => value as i8 as i64 as u64,
+        Size::H => value as i16 as i64 as u64,
+        Size::W => value as i32 as i64 as u64,
+        Size::Dw => value,
+    }
+}
+
+/// The low `size` bits of a value: what a store writes.
+#[must_use]
+#[inline]
+pub const fn truncate(size: Size, value: u64) -> u64 {
+    match size {
+        Size::B => value as u8 as u64,
+        Size::H => value as u16 as u64,
+        Size::W => value as u32 as u64,
+        Size::Dw => value,
+    }
+}
+
+/// Memory content after an atomic operation on `old` (RFC 9669 §5.3). `expected` is r0 and matters
+/// to compare-and-exchange only. A fetching instruction also puts `truncate(size, old)` into its
+/// source register (compare-and-exchange: into r0).
 #[must_use]
 #[inline]
 pub const fn atomic(op: AtomicOp, size: Size, old: u64, operand: u64, expected: u64) -> u64 {
+    let old = truncate(size, old);
     let new = match op {
         AtomicOp::Add => old.wrapping_add(operand),
         AtomicOp::Or => old | operand,
         AtomicOp::And => old & operand,
         AtomicOp::Xor => old ^ operand,
         AtomicOp::Xchg => operand,
-        AtomicOp::CmpXchg => {
-            if truncate(size, old) == truncate(size, expected) {
-                operand
-            } else {
-                old
-            }
-        }
+        AtomicOp::CmpXchg if old == truncate(size, expected) => operand,
+        AtomicOp::CmpXchg => old,
     };
     truncate(size, new)
 }

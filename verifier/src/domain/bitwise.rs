@@ -17,14 +17,14 @@ impl<const W: u32> Value<W> {
         // not (not a or not b): complementing swaps and reverses the bounds.
         self.bitwise(other, self.bits.and(other.bits), |a, b| {
             let (a, b) = (complement(a, W), complement(b, W));
-            complement((min_or(a, b, W), max_or(a, b, W)), W)
+            complement((min_or(a, b), max_or(a, b)), W)
         })
     }
 
     /// Bitwise or.
     pub(crate) fn or(&self, other: &Self) -> Self {
         self.bitwise(other, self.bits.or(other.bits), |a, b| {
-            (min_or(a, b, W), max_or(a, b, W))
+            (min_or(a, b), max_or(a, b))
         })
     }
 
@@ -72,22 +72,23 @@ const fn complement((min, max): Range, width: u32) -> Range {
 ///
 /// One operand's bound can be raised to have a bit that the other needs anyway, if then its lower
 /// bits can all be zero; the highest such bit gains most.
-fn min_or((a, b): Range, (c, d): Range, width: u32) -> u64 {
-    let mut bit = bits::sign_bit(width);
-    while bit != 0 {
+fn min_or((a, b): Range, (c, d): Range) -> u64 {
+    let mut one_sided = a ^ c;
+    while one_sided != 0 {
+        let bit = highest_bit(one_sided);
         let cleared = bit.wrapping_neg();
-        if !a & c & bit != 0 {
+        if a & bit == 0 {
             let raised = (a | bit) & cleared;
             if raised <= b {
                 return raised | c;
             }
-        } else if a & !c & bit != 0 {
+        } else {
             let raised = (c | bit) & cleared;
             if raised <= d {
                 return a | raised;
             }
         }
-        bit >>= 1;
+        one_sided ^= bit;
     }
     a | c
 }
@@ -95,32 +96,36 @@ fn min_or((a, b): Range, (c, d): Range, width: u32) -> u64 {
 /// The largest `x | y`.
 ///
 /// Where both upper bounds have a bit, one of them can go without it and have all lower bits set.
-fn max_or((a, b): Range, (c, d): Range, width: u32) -> u64 {
-    let mut bit = bits::sign_bit(width);
-    while bit != 0 {
-        if b & d & bit != 0 {
-            let below = bit.wrapping_sub(1);
-            let lowered = b.wrapping_sub(bit) | below;
-            if lowered >= a {
-                return lowered | d;
-            }
-            let lowered = d.wrapping_sub(bit) | below;
-            if lowered >= c {
-                return b | lowered;
-            }
+fn max_or((a, b): Range, (c, d): Range) -> u64 {
+    let mut common = b & d;
+    while common != 0 {
+        let bit = highest_bit(common);
+        let below = bit.wrapping_sub(1);
+        let lowered = b.wrapping_sub(bit) | below;
+        if lowered >= a {
+            return lowered | d;
         }
-        bit >>= 1;
+        let lowered = d.wrapping_sub(bit) | below;
+        if lowered >= c {
+            return b | lowered;
+        }
+        common ^= bit;
     }
     b | d
+}
+
+/// The highest bit of a number that is not zero.
+const fn highest_bit(value: u64) -> u64 {
+    (1_u64 << 63).wrapping_shr(value.leading_zeros())
 }
 
 /// Bounds of `x ^ y`: `(x & !y) | (!x & y)` bounded through its two parts.
 fn xor(a: Range, b: Range, width: u32) -> Range {
     let and = |x: Range, y: Range| {
         let (x, y) = (complement(x, width), complement(y, width));
-        complement((min_or(x, y, width), max_or(x, y, width)), width)
+        complement((min_or(x, y), max_or(x, y)), width)
     };
     let left = and(a, complement(b, width));
     let right = and(complement(a, width), b);
-    (min_or(left, right, width), max_or(left, right, width))
+    (min_or(left, right), max_or(left, right))
 }

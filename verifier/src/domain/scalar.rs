@@ -194,6 +194,9 @@ impl<const W: u32, const H: u32> Number<W, H> {
 
     /// Lets both halves sharpen each other; `None` when they contradict each other.
     pub(crate) fn reduce(mut self) -> Option<Number<W, H>> {
+        if let Some(value) = self.full.bits.is_const() {
+            return self.contains(value).then_some(Number::constant(value));
+        }
         for _ in 0..Self::ROUNDS {
             let before = self;
             self.low = self.low_from_full()?;

@@ -63,6 +63,9 @@ impl<const W: u32> Value<W> {
         let amounts = amount.amounts();
         let mut result: Option<Value<W>> = None;
         for amount in amounts.umin..=amounts.umax {
+            if result == Some(Value::UNKNOWN) {
+                break;
+            }
             if amounts.contains(amount) {
                 let shifted = match amount {
                     0 => *self,

@@ -3,12 +3,15 @@
 use super::bits;
 use super::scalar::Number;
 use super::value::Value;
-use isa::{AluOp, Endian, Size, Width};
+use isa::{AluOp, Endian, Size, Width, semantics};
 
 impl<const W: u32, const H: u32> Number<W, H> {
     /// The result of `a op b`; 32-bit results are zero-extended.
     #[must_use]
     pub fn alu(op: AluOp, width: Width, a: &Self, b: &Self) -> Self {
+        if let (64, 32, Some(a), Some(b)) = (W, H, a.is_const(), b.is_const()) {
+            return Number::constant(semantics::alu(op, width, a, b));
+        }
         match width {
             Width::W32 => Number::from_low(Value::alu(op, &a.low, &b.low)),
             Width::W64 => Number::alu64(op, a, b),

@@ -170,6 +170,12 @@ impl<const W: u32> Value<W> {
 
     /// Lets each part sharpen the others; `None` when they contradict each other.
     pub(crate) fn reduce(mut self) -> Option<Value<W>> {
+        if self == Value::UNKNOWN {
+            return Some(self);
+        }
+        if let Some(value) = self.bits.is_const() {
+            return self.contains(value).then_some(Value::constant(value));
+        }
         for _ in 0..Self::ROUNDS {
             let before = self;
             self = self.meet_arc(self.signed_range()?)?;

@@ -97,6 +97,64 @@ fn mask(width: Width) -> u64 {
 
 const SAMPLES: u32 = 4_000;
 
+/// The independent meanings used here agree with those of the instruction set.
+#[test]
+fn meanings() {
+    let mut random = Random(0x5851_f42d_4c95_7f2d);
+    for width in [Width::W32, Width::W64] {
+        for _ in 0..SAMPLES {
+            let (x, y) = (random.value(), random.value());
+            let (low_x, low_y) = (x & mask(width), y & mask(width));
+            for op in OPS {
+                let expected = concrete::alu(op, low_x, low_y, width.bits());
+                let result = isa::semantics::alu(op, width, x, y);
+                assert_eq!(result, expected, "{op:?} {width:?} of {x:#x} and {y:#x}");
+            }
+            for cond in CONDS {
+                let expected = concrete::cond(cond, low_x, low_y, width.bits());
+                let result = isa::semantics::cond(cond, width, x, y);
+                assert_eq!(result, expected, "{cond:?} {width:?} of {x:#x} and {y:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn operations_on_one_operand() {
+    use isa::{Endian, Size, semantics};
+    let mut random = Random(0x0123_4567_89ab_cdef);
+    for _ in 0..SAMPLES {
+        let x = random.value();
+        let a = random.around(x);
+        for width in [Width::W32, Width::W64] {
+            assert!(Scalar::neg(width, &a).contains(semantics::neg(width, x)));
+            for size in [Size::B, Size::H, Size::W] {
+                let moved = Scalar::mov_sx(width, size, &a);
+                assert!(
+                    moved.contains(semantics::mov_sx(width, size, x)),
+                    "{x:#x} in {a:?}"
+                );
+            }
+        }
+        for size in [Size::B, Size::H, Size::W, Size::Dw] {
+            for kind in [Endian::ToLittle, Endian::ToBig, Endian::Swap] {
+                let converted = Scalar::endian(kind, size, &a);
+                assert!(
+                    converted.contains(semantics::endian(kind, size, x)),
+                    "{x:#x} in {a:?}"
+                );
+            }
+            for signed in [false, true] {
+                let loaded = Scalar::load_result(size, signed);
+                assert!(
+                    loaded.contains(semantics::load_extend(size, signed, x)),
+                    "{x:#x}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn binary_operations() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
