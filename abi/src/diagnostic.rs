@@ -104,6 +104,16 @@ diagnostics! {
     PE_MALFORMED = 421, Environment, "a malformed Windows image", "The file is damaged or truncated; build or copy it again.";
     NATIVE_MALFORMED = 422, Environment, "malformed metadata of a native eBPF module", "The driver was not made by a current tool chain, or is damaged; build it again.";
     // 05xx: signing (crate signing)
+    SIGN_UNPROVED = 501, Environment, "only proved drivers are signed", "Verify the program; an image linked for this host cannot be signed.";
+    SIGN_KEY_FOLDER = 502, Environment, "the folder of the test certificate cannot be used", "Check its permissions, or name another folder.";
+    SIGN_KEY_FILE = 503, Environment, "the stored test key is damaged", "Delete the file; the next run makes a new test certificate.";
+    SIGN_KEY_EXPOSED = 504, Environment, "the stored test key is open to other users", "Run `chmod 600` on it, or delete it if others may have copied it.";
+    PFX_PASSWORD = 505, Environment, "wrong password for the PFX file", "Check the environment variable that holds the password.";
+    PFX_MALFORMED = 506, Environment, "the PFX file cannot be read", "Give a PKCS #12 file with an RSA key, as exported by Windows or OpenSSL.";
+    PFX_NO_KEY = 507, Environment, "the PFX file has no usable key", "Export the certificate together with its RSA private key.";
+    CERTIFICATE_UNSUITABLE = 508, Environment, "the certificate cannot sign drivers", "Use an RSA certificate of 2048 bits or more with the extended key usage codeSigning.";
+    SIGNATURE_MALFORMED = 509, Environment, "a malformed signature", "The file was damaged after signing; sign it again.";
+    SIGN_SELF_CHECK = 510, Bug, "signing failed", "Nothing was written. This is a bug in bpf2native; please report it.";
     // 06xx: running on the host (ebpfcore, ebpfcore/sim)
     // 07xx: usage and environment (crate bpf2native)
     // 09xx: internal
