@@ -62,7 +62,8 @@ impl<const W: u32> Value<W> {
     fn shift(&self, amount: &Self, op: fn(&Self, u32) -> Self) -> Self {
         let amounts = amount.amounts();
         let mut result: Option<Value<W>> = None;
-        for amount in amounts.umin..=amounts.umax {
+        // The bound holds anyway; the loop must not depend on it.
+        for amount in amounts.umin..=amounts.umax.min(u64::from(W)) {
             if result == Some(Value::UNKNOWN) {
                 break;
             }
