@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod asm;
 pub mod decode;
 pub mod encode;
 pub mod insn;
