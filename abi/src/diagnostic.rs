@@ -115,6 +115,10 @@ diagnostics! {
     SIGNATURE_MALFORMED = 509, Environment, "a malformed signature", "The file was damaged after signing; sign it again.";
     SIGN_SELF_CHECK = 510, Bug, "signing failed", "Nothing was written. This is a bug in bpf2native; please report it.";
     // 06xx: running on the host (ebpfcore, ebpfcore/sim)
+    MAP_UNSUITABLE = 651, Environment, "the driver image cannot be mapped", "Look at `bpf2native inspect`; images with writable code or a damaged layout are not run.";
+    MAP_MACHINE = 652, Environment, "native code for another machine", "Run x64 drivers on an x64 host, or use `--engine interpreter` on the object file.";
+    MAP_IMPORTS = 653, Environment, "the driver imports functions that this host does not simulate", "Only native eBPF modules can be run here.";
+    MAP_MEMORY = 654, Environment, "no memory for the driver image", "Check the limits of this process on memory and executable mappings.";
     // 07xx: usage and environment (crate bpf2native)
     // 09xx: internal
     INTERNAL = 901, Bug, "internal error", "This is a bug in bpf2native; please report it with the input file.";
