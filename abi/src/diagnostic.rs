@@ -91,6 +91,15 @@ diagnostics! {
     BYTECODE_REFERENCE = 172, Environment, "an instruction refers to something that does not exist", "Pass the maps that the program uses; calls must hit the start of a function.";
     // 02xx: verification (crate verifier)
     // 03xx: code generation (crate codegen)
+    CODEGEN_NO_PROGRAMS = 301, Environment, "no program to compile", "The object has no section that names a program; put SEC(\"...\") before the function or select one with `--type`.";
+    CODEGEN_MIXED_OBJECTS = 302, Bug, "programs of different objects in one module", "This is a bug in bpf2native; please report it with the input file.";
+    CODEGEN_DUPLICATE_PROGRAM = 303, Environment, "two programs with one name", "The runtime finds programs by their C function name; rename one of them.";
+    CODEGEN_NAME = 304, Environment, "name does not fit into the module", "Names of programs, sections and maps have 1 to 63 bytes in a native module; shorten it.";
+    CODEGEN_UNSUPPORTED = 305, Environment, "instruction without native form", "The message says what would work in its place.";
+    CODEGEN_ABI = 306, Environment, "the native module ABI is too old for the code", "Raise or drop `--abi`, or avoid what needs the newer version; the runtime must be at least as new.";
+    CODEGEN_MALFORMED = 307, Environment, "malformed program", "Only programs that were not verified can get here; verify it first, the verifier's message is more precise.";
+    CODEGEN_TOO_LARGE = 308, Environment, "function too large for the code generator", "Split it into functions marked `__noinline`, or into programs joined by tail calls.";
+    CODEGEN_TOO_MANY = 309, Environment, "too many for one module", "Split the object into several files.";
     // 04xx: driver images (crate image)
     IMAGE_UNPROVED = 401, Environment, "a program was not proved safe", "Only verified programs become drivers; use `run` to try unverified code on this host.";
     IMAGE_NAME = 402, Environment, "a name cannot be written to a driver image", "Use a shorter output file name, or a section name of at most eight printable characters that does not begin with PAGE.";

@@ -7,8 +7,26 @@
 //! layout (crate `image`).
 #![forbid(unsafe_code)]
 
+mod builder;
+mod compile;
+mod error;
+mod info_hash;
+mod lower;
+mod machine;
+mod metadata;
 pub mod module;
+mod names;
+mod options;
+mod plan;
+pub mod print;
+mod skeleton;
+mod unwind;
+
+pub use compile::{compile, module_id};
+pub use error::{Error, Place};
+pub use info_hash::program_info_hash;
 pub use module::{
     FunctionRange, Import, Module, Reloc, RelocKind, Section, SectionId, SectionKind, Symbol,
     SymbolId, Target,
 };
+pub use options::{ElfHash, Options};

@@ -24,6 +24,8 @@ pub struct Module {
     /// Every program in it was proved by the verifier; otherwise it may run on a host for tests
     /// but `image` refuses to make a driver of it.
     pub proved: bool,
+    /// Whose bytecode it was made from; only Windows modules can become drivers.
+    pub platform: abi::Platform,
     /// Seed for time stamps and ids in the output: SHA-256 over input and options.
     pub content_hash: [u8; 32],
 }

@@ -131,6 +131,7 @@ pub(crate) fn module() -> Module {
         ],
         entry: SymbolId(4),
         proved: true,
+        platform: abi::Platform::Windows,
         content_hash: [7; 32],
     }
 }

@@ -1,0 +1,263 @@
+//! The stage itself: plan, choose the ABI version, lower, compile, add metadata and skeleton.
+
+use crate::builder::Builder;
+use crate::error::{Error, Place};
+use crate::lower::{self, Unit};
+use crate::machine::{Machine, Reference};
+use crate::metadata::{Metadata, Placed};
+use crate::module::{Module, Section, SectionId, SectionKind, SymbolId, Target};
+use crate::names::SectionNames;
+use crate::options::{ElfHash, Options};
+use crate::plan::Plan;
+use crate::skeleton;
+use abi::Guid;
+use abi::native::{
+    MapData, MapDataV1, ModuleVersion, VERSION_ARRAY_DATA, VERSION_BASE, VERSION_BTF_FUNCTIONS,
+};
+use core::mem::size_of;
+use cranelift_frontend::FunctionBuilderContext;
+use program::Object;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use verifier::Verified;
+
+/// Compiles programs of one object to a module.
+///
+/// The module holds all maps and globals of the object. Programs without a proof compile too, for
+/// running on this host; the module says so ([`Module::proved`]).
+///
+/// # Errors
+/// Programs of several objects, names the metadata cannot hold, instructions without native form,
+/// an ABI cap below what the code needs, and functions beyond the code generator's limits.
+pub fn compile(programs: &[Verified<'_>], options: &Options) -> Result<Module, Error> {
+    let object = object_of(programs)?;
+    let plans = plans(programs, options)?;
+    let version = version_needed(&plans, options);
+    let mut machine = Machine::new()?;
+    let mut builder = Builder::default();
+
+    let text = builder.section(".text", SectionKind::Code)?;
+    skeleton::compile(&mut machine, &mut builder, text, skeleton::RESIDENT)?;
+    let placed = place_programs(&mut machine, &mut builder, &plans, version)?;
+    let code_hash = hash_sections(builder.sections());
+    let rdata = builder.section(".rdata", SectionKind::ReadOnly)?;
+    let data = builder.section(".data", SectionKind::Data)?;
+    let elf_hash = elf_hash(object);
+    skeleton::data(
+        &mut builder,
+        rdata,
+        data,
+        module_id(elf_hash.unwrap_or(code_hash)),
+    )?;
+    Metadata {
+        builder: &mut builder,
+        object,
+        version,
+        rdata,
+        data,
+    }
+    .write(
+        &placed,
+        elf_hash.filter(|_| options.elf_hash == ElfHash::Sha256),
+    )?;
+    let init = builder.section("INIT", SectionKind::Init)?;
+    skeleton::compile(&mut machine, &mut builder, init, skeleton::INIT)?;
+    finish(builder, programs, object)
+}
+
+/// A program and what is known of it before code generation.
+pub(crate) struct Planned<'a> {
+    pub(crate) verified: &'a Verified<'a>,
+    pub(crate) plan: Plan,
+}
+
+/// Plans all programs.
+pub(crate) fn plans<'a>(
+    programs: &'a [Verified<'a>],
+    options: &Options,
+) -> Result<Vec<Planned<'a>>, Error> {
+    let plan = |verified| {
+        Ok(Planned {
+            verified,
+            plan: Plan::new(verified, options)?,
+        })
+    };
+    programs.iter().map(plan).collect()
+}
+
+/// The one object that all programs come from.
+pub(crate) fn object_of<'a>(programs: &'a [Verified<'_>]) -> Result<&'a Object, Error> {
+    let object = programs.first().ok_or(Error::NoPrograms)?.object();
+    let mut names = BTreeSet::new();
+    for program in programs {
+        let name = &program.program().name;
+        if !core::ptr::eq(program.object(), object) {
+            return Err(Error::MixedObjects {
+                program: name.clone(),
+            });
+        }
+        if !names.insert(name.as_str()) {
+            return Err(Error::DuplicateProgram {
+                program: name.clone(),
+            });
+        }
+    }
+    Ok(object)
+}
+
+/// The oldest ABI version that has what the code uses.
+pub(crate) fn version_needed(plans: &[Planned<'_>], options: &Options) -> ModuleVersion {
+    let needs_btf = plans
+        .iter()
+        .any(|planned| !planned.plan.tables.btf_functions.is_empty());
+    let needs_array_data = plans
+        .iter()
+        .any(|planned| planned.plan.tables.uses_array_data);
+    if needs_btf {
+        VERSION_BTF_FUNCTIONS
+    } else if needs_array_data {
+        VERSION_ARRAY_DATA
+    } else {
+        options.abi.unwrap_or(VERSION_BASE).min(VERSION_BASE)
+    }
+}
+
+/// Distance of two entries in the map table that a runtime gives to modules of a version.
+pub(crate) fn map_stride(version: ModuleVersion) -> usize {
+    if version >= VERSION_ARRAY_DATA {
+        size_of::<MapData>()
+    } else {
+        size_of::<MapDataV1>()
+    }
+}
+
+fn place_programs<'a>(
+    machine: &mut Machine,
+    builder: &mut Builder,
+    plans: &'a [Planned<'a>],
+    version: ModuleVersion,
+) -> Result<Vec<Placed<'a>>, Error> {
+    let mut memory = FunctionBuilderContext::new();
+    let mut names = SectionNames::default();
+    let mut sections: BTreeMap<&str, (SectionId, String)> = BTreeMap::new();
+    let mut placed = Vec::with_capacity(plans.len());
+    for Planned { verified, plan } in plans {
+        let program = verified.program();
+        let (section, pe_section) = match sections.get(program.section.as_str()) {
+            Some(known) => known.clone(),
+            None => {
+                let name = names.assign(&program.section);
+                let id = builder.section(&name, SectionKind::Code)?;
+                sections.insert(&program.section, (id, name.clone()));
+                (id, name)
+            }
+        };
+        let unit = Unit {
+            verified,
+            plan,
+            map_stride: map_stride(version),
+        };
+        placed.push(Placed {
+            verified,
+            tables: &plan.tables,
+            entry: place_program(machine, builder, &mut memory, unit, section)?,
+            pe_section,
+        });
+    }
+    Ok(placed)
+}
+
+/// Compiles the live functions of one program into a section; yields the entry.
+fn place_program(
+    machine: &mut Machine,
+    builder: &mut Builder,
+    memory: &mut FunctionBuilderContext,
+    unit: Unit<'_>,
+    section: SectionId,
+) -> Result<SymbolId, Error> {
+    let program = unit.verified.program();
+    let mut symbols = Vec::with_capacity(program.functions.len());
+    for (index, function) in program.functions.iter().enumerate() {
+        let symbol = unit.plan.function(index).map(|_| {
+            let wanted = match index {
+                0 => format!("bpf.{}", program.name),
+                _ => format!("bpf.{}.{}", program.name, function.name),
+            };
+            let name = builder.unused_name(&wanted);
+            builder.symbol(&name)
+        });
+        symbols.push(symbol);
+    }
+    let symbol = |index: usize| {
+        let symbol = symbols.get(index).copied().flatten();
+        symbol.ok_or_else(|| Error::Internal(format!("function {index} is not compiled")))
+    };
+    for (index, function) in program.functions.iter().enumerate() {
+        if unit.plan.function(index).is_none() {
+            continue;
+        }
+        let clif = lower::function(unit, index, machine, memory)?;
+        let compiled = machine.compile(clif)?.ok_or_else(|| Error::TooLarge {
+            at: Place::new(program, function.start),
+        })?;
+        let resolve = &mut |_: &mut Builder, reference: Reference<'_>| match reference {
+            Reference::Function(number) => symbol(number as usize).map(Target::Symbol),
+            Reference::Name(name) => Err(Error::Internal(format!("a program refers to {name}"))),
+        };
+        compiled.place(builder, (section, symbol(index)?), resolve)?;
+    }
+    symbol(0)
+}
+
+/// SHA-256 of the file; `None` when the object did not come from one.
+fn elf_hash(object: &Object) -> Option<[u8; 32]> {
+    (object.sha256 != [0; 32]).then_some(object.sha256)
+}
+
+/// The module id of a service that is started without one in the registry: a GUID of version 8
+/// (RFC 9562, "custom") from a hash.
+#[must_use]
+pub fn module_id(hash: [u8; 32]) -> Guid {
+    let mut bits = [0; 16];
+    bits.copy_from_slice(&hash[..16]);
+    let bits = u128::from_be_bytes(bits);
+    let version = (bits & !(0xf << 76)) | 0x8 << 76;
+    let variant = (version & !(0x3 << 62)) | 0x2 << 62;
+    Guid::from_u128(variant)
+}
+
+/// Hash over everything in some sections.
+fn hash_sections(sections: &[Section]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hash.update(bytes);
+    };
+    for section in sections {
+        add(section.name.as_bytes());
+        add(&section.data);
+        for reloc in &section.relocs {
+            add(format!("{reloc:?}").as_bytes());
+        }
+    }
+    hash.finalize().into()
+}
+
+fn finish(
+    mut builder: Builder,
+    programs: &[Verified<'_>],
+    object: &Object,
+) -> Result<Module, Error> {
+    let entry = builder.symbol(skeleton::ENTRY);
+    let parts = builder.finish()?;
+    Ok(Module {
+        name: object.name.clone(),
+        content_hash: hash_sections(&parts.sections),
+        sections: parts.sections,
+        symbols: parts.symbols,
+        imports: parts.imports,
+        entry,
+        proved: programs.iter().all(Verified::is_proved),
+        platform: object.platform,
+    })
+}
