@@ -6,7 +6,7 @@ use crate::lower::{self, Unit};
 use crate::machine::{Machine, Reference};
 use crate::metadata::{Metadata, Placed};
 use crate::module::{Module, Section, SectionId, SectionKind, SymbolId, Target};
-use crate::names::SectionNames;
+use crate::names::{SectionNames, section_of};
 use crate::options::{ElfHash, Options};
 use crate::plan::Plan;
 use crate::skeleton;
@@ -143,12 +143,13 @@ fn place_programs<'a>(
     let mut placed = Vec::with_capacity(plans.len());
     for Planned { verified, plan } in plans {
         let program = verified.program();
-        let (section, pe_section) = match sections.get(program.section.as_str()) {
+        let elf_section = section_of(program);
+        let (section, pe_section) = match sections.get(elf_section) {
             Some(known) => known.clone(),
             None => {
-                let name = names.assign(&program.section);
+                let name = names.assign(elf_section);
                 let id = builder.section(&name, SectionKind::Code)?;
-                sections.insert(&program.section, (id, name.clone()));
+                sections.insert(elf_section, (id, name.clone()));
                 (id, name)
             }
         };

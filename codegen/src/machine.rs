@@ -1,9 +1,11 @@
 //! The target machine, and one function from Cranelift IR to bytes.
 //!
-//! Settings that matter for a driver: position-independent code with colocated symbols only (so
-//! nothing but 32-bit PC-relative references is left), the Windows calling convention, no stack
-//! probes (frames stay far below a page), unwind information for every function. The CPU baseline
-//! is plain x86-64: the machine that compiles need not be the machine that runs.
+//! Settings that matter for a driver: the Windows calling convention, no stack probes (frames stay
+//! far below a page), unwind information for every function. The code is position-independent
+//! because all symbols are colocated, so nothing but 32-bit PC-relative references is left, which
+//! is checked; Cranelift's `is_pic` would go through a global offset table instead, which Windows
+//! does not have. The CPU baseline is plain x86-64: the machine that compiles need not be the
+//! machine that runs.
 
 use crate::builder::{Builder, Record};
 use crate::error::Error;
@@ -26,7 +28,7 @@ const MAX_FRAME_BYTES: u32 = 4096;
 #[rustfmt::skip] // one setting, one line
 const SETTINGS: &[(&str, &str)] = &[
     ("opt_level", "speed"),
-    ("is_pic", "true"),
+    ("is_pic", "false"),
     ("use_colocated_libcalls", "true"),
     ("unwind_info", "true"),
     ("enable_probestack", "false"),

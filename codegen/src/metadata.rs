@@ -70,7 +70,8 @@ impl Metadata<'_> {
     fn program(&mut self, number: usize, placed: &Placed<'_>) -> Result<Record, Error> {
         let program = placed.verified.program();
         names::check("program", &program.name)?;
-        names::check("section", &program.section)?;
+        let section = names::section_of(program);
+        names::check("section", section)?;
         let maps = self.map_indices(number, &placed.tables.maps)?;
         let helpers = self.helpers(number, &placed.tables.helpers)?;
         let attach_type = program
@@ -87,7 +88,7 @@ impl Metadata<'_> {
             )
             .address(
                 offset_of!(ProgramEntry, section_name),
-                Some(self.string(&program.section)?),
+                Some(self.string(section)?),
             )
             .address(
                 offset_of!(ProgramEntry, program_name),

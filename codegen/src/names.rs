@@ -6,6 +6,7 @@ use abi::native::{
     SECTION_GLOBALS, SECTION_HASH, SECTION_INITIAL_VALUES, SECTION_MAPS, SECTION_NAME_BYTES,
     SECTION_PROGRAMS,
 };
+use program::Program;
 use std::collections::BTreeSet;
 
 /// Names of sections that are not for programs.
@@ -78,6 +79,14 @@ fn shortened(name: &str, number: u32) -> String {
     let prefix: String = name.chars().map(plain).take(room).collect();
     let prefix = prefix.replacen('/', "_", usize::from(prefix.starts_with('/')));
     format!("{prefix}~{number}")
+}
+
+/// The section name of a program; bytecode that came without a file is named by its program.
+pub(crate) fn section_of(program: &Program) -> &str {
+    if program.section.is_empty() {
+        return &program.name;
+    }
+    &program.section
 }
 
 /// Checks a name that the runtime keeps in a fixed buffer.
