@@ -11,16 +11,16 @@ impl<const W: u32, const H: u32> fmt::Display for Number<W, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(value) = self.is_const() {
             f.write_str("= ")?;
-            return self.full.write_bound(f, value);
+            return self.full().write_bound(f, value);
         }
         let mut parts = Parts { f, separator: "" };
         if self.is_known_by_low() {
             write!(parts.next()?, "low {H} bits ")?;
-            self.low.write_range(parts.f)?;
+            self.low().write_range(parts.f)?;
             return Ok(());
         }
-        if self.full.has_range() {
-            self.full.write_range(parts.next()?)?;
+        if self.full().has_range() {
+            self.full().write_range(parts.next()?)?;
             parts.separator = " ";
         }
         self.write_bits(&mut parts)?;
@@ -49,9 +49,9 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// Is there a range of the lower half, and none of the whole but what follows from that?
     fn is_known_by_low(&self) -> bool {
         let implied = bits::mask(W).wrapping_sub(bits::mask(H));
-        self.low.has_range()
-            && self.full.unsigned_arc().length() >= implied
-            && self.full.signed_arc().length() >= implied
+        self.low().has_range()
+            && self.full().unsigned_arc().length() >= implied
+            && self.full().signed_arc().length() >= implied
     }
 
     /// The known bits, when they say more than the range.

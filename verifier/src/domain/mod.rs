@@ -20,6 +20,7 @@ mod bitwise;
 mod display;
 mod division;
 mod extend;
+mod halves;
 mod relation;
 mod scalar;
 mod shift;

@@ -108,7 +108,7 @@ impl<const W: u32, const H: u32> Number<W, H> {
             let both = a.meet(b)?;
             return Some((both, both));
         }
-        let (mut a, mut b) = (*a, *b);
+        let (mut a, mut b) = (a.halves(), b.halves());
         match width {
             Width::W64 => (a.full, b.full) = comparison.refine(&a.full, &b.full)?,
             Width::W32 => (a.low, b.low) = comparison.refine(&a.low, &b.low)?,

@@ -1,10 +1,12 @@
 //! A register's number: the 64-bit value together with its 32-bit subregister.
 //!
-//! Both halves of [`Number`] are [`Value`]s of the same register, reduced against each other, so
-//! that what a 32-bit comparison finds out reaches the 64-bit bounds and the other way round.
-//! The type is generic in the widths for the exhaustive tests; programs use [`Scalar`].
+//! Both views are reduced against each other (see [`Halves`]), so that what a 32-bit comparison
+//! finds out reaches the 64-bit bounds and the other way round. The type is generic in the widths
+//! for the exhaustive tests; programs use [`Scalar`], which fills one cache line because states of
+//! the analysis hold many of them.
 
 use super::bits;
+use super::halves::Halves;
 use super::tnum::Tnum;
 use super::value::Value;
 
@@ -14,19 +16,39 @@ pub type Scalar = Number<64, 32>;
 /// A non-empty set of `W`-bit values, also seen through their low `H` bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Number<const W: u32, const H: u32> {
-    pub(crate) full: Value<W>,
-    pub(crate) low: Value<H>,
+    full: Value<W>,
+    low: Ranges,
+}
+
+/// The ranges of the subregister; its known bits are among those of the register.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Ranges {
+    umin: u32,
+    umax: u32,
+    smin: i32,
+    smax: i32,
 }
 
 impl<const W: u32, const H: u32> Number<W, H> {
     /// Every value.
-    pub const UNKNOWN: Number<W, H> = Number {
+    pub const UNKNOWN: Number<W, H> = Number::from_halves(&Halves {
         full: Value::UNKNOWN,
         low: Value::UNKNOWN,
-    };
+    });
 
-    /// Rounds of exchange between the halves; more never helped.
-    const ROUNDS: u32 = 4;
+    /// Packs both views, which must be reduced.
+    pub(crate) const fn from_halves(halves: &Halves<W, H>) -> Number<W, H> {
+        const { assert!(H < W && H <= 32, "the subregister has at most 32 bits") };
+        Number {
+            full: halves.full,
+            low: Ranges {
+                umin: halves.low.umin as u32,
+                umax: halves.low.umax as u32,
+                smin: halves.low.smin as i32,
+                smax: halves.low.smax as i32,
+            },
+        }
+    }
 
     /// Every value.
     #[must_use]
@@ -37,10 +59,10 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// Exactly one value.
     #[must_use]
     pub const fn constant(value: u64) -> Number<W, H> {
-        Number {
+        Number::from_halves(&Halves {
             full: Value::constant(value),
             low: Value::constant(value),
-        }
+        })
     }
 
     /// All values between the two bounds, given in either order.
@@ -98,25 +120,25 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// The smallest value of the subregister, unsigned.
     #[must_use]
     pub const fn u32_min(&self) -> u32 {
-        self.low.umin as u32
+        self.low.umin
     }
 
     /// The largest value of the subregister, unsigned.
     #[must_use]
     pub const fn u32_max(&self) -> u32 {
-        self.low.umax as u32
+        self.low.umax
     }
 
     /// The smallest value of the subregister, signed.
     #[must_use]
     pub const fn s32_min(&self) -> i32 {
-        self.low.smin as i32
+        self.low.smin
     }
 
     /// The largest value of the subregister, signed.
     #[must_use]
     pub const fn s32_max(&self) -> i32 {
-        self.low.smax as i32
+        self.low.smax
     }
 
     /// The only value, if there is only one.
@@ -140,21 +162,25 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// Is `value` possible?
     #[must_use]
     pub fn contains(&self, value: u64) -> bool {
-        self.full.contains(value) && self.low.contains(value & bits::mask(H))
+        self.full.contains(value) && self.low().contains(value & bits::mask(H))
     }
 
     /// Is every value of `self` known to be one of `other`? (Subsumption; may miss some cases.)
     #[must_use]
     pub fn leq(&self, other: &Number<W, H>) -> bool {
-        self.full.leq(&other.full) && self.low.leq(&other.low)
+        self.full.leq(&other.full)
+            && self.low.umin >= other.low.umin
+            && self.low.umax <= other.low.umax
+            && self.low.smin >= other.low.smin
+            && self.low.smax <= other.low.smax
     }
 
     /// A set with the values of both.
     #[must_use]
     pub fn join(&self, other: &Number<W, H>) -> Number<W, H> {
-        Number {
+        Halves {
             full: self.full.join(&other.full),
-            low: self.low.join(&other.low),
+            low: self.low().join(&other.low()),
         }
         .settled()
     }
@@ -162,16 +188,16 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// The values that are in both, or `None` when there is none.
     #[must_use]
     pub fn meet(&self, other: &Number<W, H>) -> Option<Number<W, H>> {
-        Number {
+        Halves {
             full: self.full.meet(&other.full)?,
-            low: self.low.meet(&other.low)?,
+            low: self.low().meet(&other.low())?,
         }
         .reduce()
     }
 
     /// From what is known about the whole register.
     pub(crate) fn from_full(full: Value<W>) -> Number<W, H> {
-        Number {
+        Halves {
             full,
             low: Value::UNKNOWN,
         }
@@ -180,51 +206,34 @@ impl<const W: u32, const H: u32> Number<W, H> {
 
     /// From the result of an operation on the subregister: the upper bits are zero.
     pub(crate) fn from_low(low: Value<H>) -> Number<W, H> {
-        Number {
+        Halves {
             full: low.zero_extend(H),
             low,
         }
         .settled()
     }
 
-    /// Reduces a result; see [`Value::settled`].
-    pub(crate) fn settled(self) -> Number<W, H> {
-        self.reduce().unwrap_or(Number::UNKNOWN)
+    /// The whole register.
+    pub(crate) const fn full(&self) -> &Value<W> {
+        &self.full
     }
 
-    /// Lets both halves sharpen each other; `None` when they contradict each other.
-    pub(crate) fn reduce(mut self) -> Option<Number<W, H>> {
-        if let Some(value) = self.full.bits.is_const() {
-            return self.contains(value).then_some(Number::constant(value));
+    /// The subregister.
+    pub(crate) const fn low(&self) -> Value<H> {
+        Value {
+            bits: self.full.bits.truncate(H),
+            umin: self.low.umin as u64,
+            umax: self.low.umax as u64,
+            smin: self.low.smin as i64,
+            smax: self.low.smax as i64,
         }
-        for _ in 0..Self::ROUNDS {
-            let before = self;
-            self.low = self.low_from_full()?;
-            self.full = self.full_from_low()?;
-            if self == before {
-                break;
-            }
-        }
-        Some(self)
     }
 
-    fn low_from_full(&self) -> Option<Value<H>> {
-        let mut low = self.low.meet_bits(self.full.bits.truncate(H))?;
-        for arc in [self.full.unsigned_arc(), self.full.signed_arc()] {
-            if let Some(arc) = arc.truncate(H) {
-                low = low.meet_arc(arc)?;
-            }
+    /// Both views of the register.
+    pub(crate) const fn halves(&self) -> Halves<W, H> {
+        Halves {
+            full: self.full,
+            low: self.low(),
         }
-        low.reduce()
-    }
-
-    fn full_from_low(&self) -> Option<Value<W>> {
-        let upper = bits::mask(W) & !bits::mask(H);
-        let low_bits = Tnum::new(self.low.bits.value(), self.low.bits.mask() | upper);
-        self.full
-            .meet_bits(low_bits)?
-            .meet_low_arc(self.low.unsigned_arc(), H)?
-            .meet_low_arc(self.low.signed_arc(), H)?
-            .reduce()
     }
 }

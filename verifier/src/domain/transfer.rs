@@ -1,6 +1,7 @@
 //! Transfer functions of the instruction set on registers.
 
 use super::bits;
+use super::halves::Halves;
 use super::scalar::Number;
 use super::value::Value;
 use isa::{AluOp, Endian, Size, Width, semantics};
@@ -13,7 +14,7 @@ impl<const W: u32, const H: u32> Number<W, H> {
             return Number::constant(semantics::alu(op, width, a, b));
         }
         match width {
-            Width::W32 => Number::from_low(Value::alu(op, &a.low, &b.low)),
+            Width::W32 => Number::from_low(Value::alu(op, &a.low(), &b.low())),
             Width::W64 => Number::alu64(op, a, b),
         }
     }
@@ -21,42 +22,42 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// The lower halves of results that depend on the lower halves of the operands alone are
     /// computed on those; all others follow from the whole result.
     fn alu64(op: AluOp, a: &Self, b: &Self) -> Self {
-        let full = Value::alu(op, &a.full, &b.full);
+        let full = Value::alu(op, a.full(), b.full());
         let low = match op {
             AluOp::Add | AluOp::Sub | AluOp::Mul | AluOp::Or | AluOp::And | AluOp::Xor => {
-                Value::alu(op, &a.low, &b.low)
+                Value::alu(op, &a.low(), &b.low())
             }
-            AluOp::Mov => b.low,
+            AluOp::Mov => return *b,
             AluOp::Lsh => return Number::lsh64(full, a, b),
             _ => Value::UNKNOWN,
         };
-        Number { full, low }.settled()
+        Halves { full, low }.settled()
     }
 
     /// A left shift by a constant keeps the lower half's knowledge: below `H` in the lower half,
     /// from `W - H` on in the whole, whose other bits are shifted out. The second makes a left and
     /// a right shift by `W - H` the zero or sign extension of the lower half.
     fn lsh64(full: Value<W>, a: &Self, b: &Self) -> Self {
-        let unknown = Number {
+        let unknown = Halves {
             full,
             low: Value::UNKNOWN,
         };
-        let Some(amount) = b.full.is_const_amount() else {
+        let Some(amount) = b.full().is_const_amount() else {
             return unknown.settled();
         };
         let low = if amount < H {
-            a.low.lsh_by(amount)
+            a.low().lsh_by(amount)
         } else {
             Value::constant(0)
         };
         if amount < W.saturating_sub(H) {
-            return Number { full, low }.settled();
+            return Halves { full, low }.settled();
         }
-        let zero_extended = a.low.zero_extend::<W>(H).lsh_by(amount);
-        let sign_extended = a.low.sign_extend::<W>(H).lsh_by(amount);
+        let zero_extended = a.low().zero_extend::<W>(H).lsh_by(amount);
+        let sign_extended = a.low().sign_extend::<W>(H).lsh_by(amount);
         full.meet(&zero_extended)
             .and_then(|full| full.meet(&sign_extended))
-            .map_or(unknown, |full| Number { full, low })
+            .map_or(unknown, |full| Halves { full, low })
             .settled()
     }
 
@@ -72,9 +73,9 @@ impl<const W: u32, const H: u32> Number<W, H> {
         if width >= W {
             *self
         } else if width > H {
-            Number::from_full(self.full.zero_extend(width))
+            Number::from_full(self.full().zero_extend(width))
         } else {
-            Number::from_low(self.low.zero_extend(width))
+            Number::from_low(self.low().zero_extend(width))
         }
     }
 
@@ -88,9 +89,9 @@ impl<const W: u32, const H: u32> Number<W, H> {
     #[must_use]
     pub fn sign_extend(&self, width: Width, from: u32) -> Self {
         match width {
-            Width::W32 => Number::from_low(self.low.sign_extend(from)),
-            Width::W64 if from > H => Number::from_full(self.full.sign_extend(from)),
-            Width::W64 => Number::from_full(self.low.sign_extend(from)),
+            Width::W32 => Number::from_low(self.low().sign_extend(from)),
+            Width::W64 if from > H => Number::from_full(self.full().sign_extend(from)),
+            Width::W64 => Number::from_full(self.low().sign_extend(from)),
         }
     }
 

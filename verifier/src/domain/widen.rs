@@ -7,6 +7,7 @@
 //! threshold and bound and one per bit.
 
 use super::bits;
+use super::halves::Halves;
 use super::scalar::Number;
 use super::tnum::Tnum;
 use super::value::Value;
@@ -41,9 +42,9 @@ impl<const W: u32, const H: u32> Number<W, H> {
     /// Like [`Number::widen`], stopping a growing bound first at these values.
     #[must_use]
     pub fn widen_to(&self, new: &Self, thresholds: &[u64]) -> Self {
-        Number {
-            full: self.full.widen(&new.full, thresholds),
-            low: self.low.widen(&new.low, thresholds),
+        Halves {
+            full: self.full().widen(new.full(), thresholds),
+            low: self.low().widen(&new.low(), thresholds),
         }
         .settled()
     }

@@ -134,3 +134,9 @@ fn thresholds_stop_widening() {
     assert_eq!(old.widen(&new).umax(), 0x7f);
     assert_eq!(old.widen(&old), old);
 }
+
+/// States of the analysis are arrays of these.
+#[test]
+fn a_scalar_fills_one_cache_line() {
+    assert_eq!(size_of::<Scalar>(), 64);
+}
