@@ -1,0 +1,20 @@
+//! Budgets of the analysis, each with its source.
+
+/// Abstract instruction steps (Linux: `BPF_COMPLEXITY_LIMIT_INSNS`, one million).
+pub const STEPS: u64 = 1_000_000;
+/// Different problems reported for one program: enough to be useful, few enough to read.
+pub const REJECTIONS: usize = 8;
+/// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).
+pub const STATES: usize = 100_000;
+/// Finished states compared at one instruction before the least useful is dropped.
+pub const STATES_PER_INSN: usize = 64;
+/// Largest distance of a pointer from its base (Linux: `BPF_MAX_VAR_OFF`, 2^29): far from where
+/// pointers would wrap, and every sum of two fits in 32 bits.
+pub const POINTER_OFFSET: i64 = 1 << 29;
+/// Largest packet, and so the largest offset a comparison with the end of a packet can prove
+/// (Linux: `MAX_PACKET_OFF`).
+pub const PACKET_BYTES: i64 = 0xffff;
+/// Largest memory that a helper is given (a map value can be no larger than this on Linux).
+pub const MEMORY_BYTES: i64 = 1 << 29;
+/// Branches kept of the path to a problem, the last ones.
+pub const PATH_BRANCHES: usize = 64;

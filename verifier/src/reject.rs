@@ -1,0 +1,87 @@
+//! What a refused program gets: where, why, and how the analysis got there.
+
+use crate::reason::Reason;
+use crate::value::Value;
+use abi::Code;
+use alloc::vec::Vec;
+use core::fmt;
+use isa::{InsnIdx, Reg};
+use program::ProgramId;
+
+/// A refused program.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// Which program of the object.
+    pub program: ProgramId,
+    /// What is wrong, in the order found; at least one.
+    pub rejections: Vec<Rejection>,
+    /// Abstract instruction steps that the analysis took.
+    pub steps: u64,
+}
+
+/// One problem.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// The instruction concerned.
+    pub at: InsnIdx,
+    /// What was needed and what is known.
+    pub kind: Reason,
+    /// The readable registers before the instruction; empty for problems of structure.
+    pub registers: Vec<(Reg, Value)>,
+    /// The decisions that lead there from the entry, in order; the last ones if there are many.
+    pub path: Vec<Decision>,
+}
+
+/// A conditional jump on the way to a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The jump.
+    pub at: InsnIdx,
+    /// Which way it went.
+    pub way: Way,
+}
+
+/// Which way a conditional jump goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To its target.
+    Taken,
+    /// To the next instruction.
+    FallThrough,
+}
+
+impl Rejection {
+    /// The stable id.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.kind.code()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.code(), self.at, self.kind)
+    }
+}
+
+impl Rejected {
+    /// The stable id of the first problem.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.rejections
+            .first()
+            .map_or(abi::diagnostic::INTERNAL, Rejection::code)
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.rejections.as_slice() {
+            [] => f.write_str("refused"),
+            [only] => write!(f, "{only}"),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
+    }
+}
+
+impl core::error::Error for Rejected {}

@@ -1,0 +1,291 @@
+//! The abstract state on one path: call frames, held references, the held lock.
+//!
+//! Frames are shared between states until one of them changes (copy on write), so that putting a
+//! branch aside is cheap.
+
+use crate::domain::Scalar;
+use crate::stack::{Half, Slot, Stack};
+use crate::value::{Pointer, Region, Unreadable, Value};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::fmt;
+use isa::{InsnIdx, Reg};
+use program::MapId;
+
+/// One running function.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    /// Index of the function.
+    pub(crate) function: usize,
+    /// Its call instruction; meaningless in the main program.
+    pub(crate) call: InsnIdx,
+    registers: [Value; Reg::COUNT],
+    /// Its stack.
+    pub(crate) stack: Stack,
+}
+
+/// A resource that must be released.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reference {
+    /// Number that pointers to it carry.
+    pub(crate) id: u32,
+    /// The call that acquired it.
+    pub(crate) acquired: InsnIdx,
+}
+
+/// A held spin lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Lock {
+    /// Map of the element it lies in.
+    pub(crate) map: MapId,
+    /// The element.
+    pub(crate) object: u32,
+}
+
+/// An abstract state.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    frames: Vec<Rc<Frame>>,
+    /// Held references in the order they were acquired.
+    pub(crate) references: Vec<Reference>,
+    /// The held lock.
+    pub(crate) lock: Option<Lock>,
+}
+
+impl Frame {
+    /// A frame at the start of its function, with nothing in the registers but r10.
+    pub(crate) fn new(function: usize, call: InsnIdx, depth: usize) -> Frame {
+        let mut registers = [Value::uninitialised(); Reg::COUNT];
+        registers[Reg::R10.index()] =
+            Value::Pointer(Pointer::to(Region::Stack { frame: depth as u8 }));
+        Frame {
+            function,
+            call,
+            registers,
+            stack: Stack::default(),
+        }
+    }
+
+    /// What a register holds.
+    pub(crate) fn register(&self, reg: Reg) -> &Value {
+        &self.registers[reg.index()]
+    }
+
+    /// Sets a register.
+    pub(crate) fn set(&mut self, reg: Reg, value: Value) {
+        self.registers[reg.index()] = value;
+    }
+
+    fn any(&self, hit: &dyn Fn(&Value) -> bool) -> bool {
+        self.registers.iter().any(hit) || self.stack.any(hit)
+    }
+
+    fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
+        for value in self.registers.iter_mut().filter(|value| hit(value)) {
+            change(value);
+        }
+        self.stack.update(hit, change);
+    }
+
+    /// Makes unreadable what is not read any more: registers not in the bit set `registers`,
+    /// stack granules not in `stack`.
+    fn keep(&mut self, registers: u16, stack: u128) {
+        for reg in Reg::ALL {
+            if registers & (1 << reg.number()) == 0 && reg != Reg::R10 {
+                self.set(reg, Value::uninitialised());
+            }
+        }
+        self.stack.keep(stack);
+    }
+}
+
+impl State {
+    /// The state at the entry of a program: r1 is the context.
+    pub(crate) fn entry() -> State {
+        let mut frame = Frame::new(0, InsnIdx(0), 0);
+        frame.set(Reg::R1, Value::Pointer(Pointer::to(Region::Context)));
+        State {
+            frames: alloc::vec![Rc::new(frame)],
+            references: Vec::new(),
+            lock: None,
+        }
+    }
+
+    /// Depth of the running function; 0 is the main program.
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.len().saturating_sub(1)
+    }
+
+    /// The frames, the main program's first.
+    pub(crate) fn frames(&self) -> &[Rc<Frame>] {
+        &self.frames
+    }
+
+    /// The running function's frame.
+    #[expect(
+        clippy::expect_used,
+        reason = "a state always has the main program's frame"
+    )]
+    pub(crate) fn top(&self) -> &Frame {
+        self.frames.last().expect("a frame")
+    }
+
+    /// The running function's frame, to change it.
+    #[expect(
+        clippy::expect_used,
+        reason = "a state always has the main program's frame"
+    )]
+    pub(crate) fn top_mut(&mut self) -> &mut Frame {
+        Rc::make_mut(self.frames.last_mut().expect("a frame"))
+    }
+
+    /// A frame by depth.
+    pub(crate) fn frame(&self, depth: u8) -> Option<&Frame> {
+        self.frames.get(usize::from(depth)).map(|frame| &**frame)
+    }
+
+    /// A frame by depth, to change it.
+    pub(crate) fn frame_mut(&mut self, depth: u8) -> Option<&mut Frame> {
+        self.frames.get_mut(usize::from(depth)).map(Rc::make_mut)
+    }
+
+    /// Enters a function.
+    pub(crate) fn push(&mut self, frame: Frame) {
+        self.frames.push(Rc::new(frame));
+    }
+
+    /// Leaves a function: its call instruction, or `None` in the main program. What still points
+    /// into its stack becomes unreadable.
+    pub(crate) fn pop(&mut self) -> Option<InsnIdx> {
+        if self.frames.len() <= 1 {
+            return None;
+        }
+        let left = self.frames.pop()?;
+        let depth = self.frames.len();
+        self.update(&|value| is_stack_of(value, depth), &|value| {
+            *value = Value::Unreadable(Unreadable::FrameLeft)
+        });
+        Some(left.call)
+    }
+
+    /// Changes every value, in all frames, that `hit` selects.
+    pub(crate) fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
+        for frame in &mut self.frames {
+            if frame.any(hit) {
+                Rc::make_mut(frame).update(hit, change);
+            }
+        }
+    }
+
+    /// Forgets what frame `depth` will not read.
+    pub(crate) fn keep(&mut self, depth: usize, registers: u16, stack: u128) {
+        if let Some(frame) = self.frames.get_mut(depth) {
+            Rc::make_mut(frame).keep(registers, stack);
+        }
+    }
+
+    /// Everything that holds the linked number becomes `scalar`.
+    pub(crate) fn relink(&mut self, wanted: u32, scalar: Scalar) {
+        if wanted != 0 {
+            self.update(&|value| value.link() == wanted, &|value| {
+                *value = Value::Number {
+                    scalar,
+                    link: wanted,
+                };
+            });
+        }
+    }
+
+    /// The packet was moved: pointers into it are dead.
+    pub(crate) fn move_packet(&mut self, at: InsnIdx) {
+        self.update(
+            &|value| value.pointer().is_some_and(Pointer::is_packet),
+            &|value| *value = Value::Unreadable(Unreadable::PacketMoved(at)),
+        );
+    }
+
+    /// Gives up a reference. False when it is not held.
+    pub(crate) fn release(&mut self, id: u32, at: InsnIdx) -> bool {
+        let Some(position) = self.references.iter().position(|held| held.id == id) else {
+            return false;
+        };
+        self.references.remove(position);
+        self.update(
+            &|value| value.pointer().is_some_and(|p| p.reference() == id),
+            &|value| *value = Value::Unreadable(Unreadable::Released(at)),
+        );
+        true
+    }
+
+    /// The pointers with this null number turn out not to be NULL.
+    pub(crate) fn assume_not_null(&mut self, null: u32) {
+        self.update(&|value| has_null(value, null), &|value| {
+            if let Value::Pointer(pointer) = value {
+                pointer.null = 0;
+            }
+        });
+    }
+
+    /// The pointers with this null number turn out to be NULL: numbers, and nothing to release.
+    pub(crate) fn assume_null(&mut self, null: u32) {
+        self.update(&|value| has_null(value, null), &|value| {
+            *value = Value::constant(0);
+        });
+        // An acquiring helper gives its reference the same number.
+        self.references.retain(|held| held.id != null);
+    }
+
+    /// The readable registers of the running function.
+    pub(crate) fn readable_registers(&self) -> Vec<(Reg, Value)> {
+        let top = self.top();
+        Reg::ALL
+            .into_iter()
+            .map(|reg| (reg, *top.register(reg)))
+            .filter(|(_, value)| value.is_readable())
+            .collect()
+    }
+}
+
+fn has_null(value: &Value, null: u32) -> bool {
+    value.pointer().is_some_and(|pointer| pointer.null == null)
+}
+
+fn is_stack_of(value: &Value, depth: usize) -> bool {
+    value.pointer().is_some_and(
+        |pointer| matches!(pointer.region, Region::Stack { frame } if usize::from(frame) >= depth),
+    )
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let top = self.top();
+        let mut separator = "";
+        for reg in Reg::ALL {
+            let value = top.register(reg);
+            if value.is_readable() && reg != Reg::R10 {
+                write!(f, "{separator}{reg} = {value}")?;
+                separator = "; ";
+            }
+        }
+        for (index, slot) in top.stack.slots().iter().enumerate() {
+            let offset = 8 * (index + 1);
+            match slot {
+                Slot::Whole(value) => write!(f, "{separator}[r10-{offset}] = {value}")?,
+                Slot::Halves(halves) => {
+                    for (half, place) in halves.iter().zip([offset, offset - 4]) {
+                        if let Half::Number { scalar, .. } = half {
+                            write!(f, "{separator}[r10-{place}] = number {scalar}")?;
+                        }
+                    }
+                }
+                Slot::Bytes(_) => continue,
+            }
+            separator = "; ";
+        }
+        for held in &self.references {
+            write!(f, "{separator}holds a reference from {}", held.acquired)?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! What a register or a stack slot holds: nothing readable, a number, or a pointer.
+//!
+//! Numbers carry a link: two places with the same link hold the same number, so what a branch learns
+//! about one holds for the other. Pointers are a region, a known offset and an unknown part of the
+//! offset. Packet pointers with the same number share the unknown part, so that a comparison with the
+//! end of the packet proves bytes for all of them; pointers with the same null number are NULL
+//! together.
+//!
+//! Invariant: 0 is never a live link, packet or null number but means "none" (for packets: the start
+//! of the packet as the context gives it).
+
+use crate::domain::Scalar;
+use core::fmt;
+use isa::InsnIdx;
+use program::MapId;
+
+/// Contents of a register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Nothing that may be read.
+    Unreadable(Unreadable),
+    /// A number.
+    Number {
+        /// Which numbers are possible.
+        scalar: Scalar,
+        /// Places with the same link hold the same number; 0 for none.
+        link: u32,
+    },
+    /// A pointer.
+    Pointer(Pointer),
+}
+
+/// Why a place must not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreadable {
+    /// It was never written on this path.
+    Uninitialised,
+    /// A call clobbers the argument registers.
+    Clobbered,
+    /// A packet pointer from before the packet was moved by the call at this instruction.
+    PacketMoved(InsnIdx),
+    /// A pointer to a resource that was released by the call at this instruction.
+    Released(InsnIdx),
+    /// A pointer into the frame of a function that has returned.
+    FrameLeft,
+}
+
+/// A pointer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pointer {
+    /// What it points into.
+    pub region: Region,
+    /// Known part of the byte offset.
+    pub fixed: i32,
+    /// Unknown part of the byte offset; constant 0 when there is none.
+    pub var: Scalar,
+    /// Not 0: it may be NULL. Pointers with the same number are NULL together.
+    pub null: u32,
+}
+
+/// What a pointer points into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Region {
+    /// The context structure.
+    Context,
+    /// A stack frame; offsets count from its end, as r10 does.
+    Stack {
+        /// Depth of the frame; 0 is the main program's.
+        frame: u8,
+    },
+    /// Packet data, from its start.
+    Packet {
+        /// Pointers with the same number share the unknown part of the offset.
+        id: u32,
+        /// Bytes from the pointer without its known offset that are proven to be in the packet.
+        range: u32,
+    },
+    /// Packet metadata, from its start; ends where the packet starts.
+    PacketMeta {
+        /// Pointers with the same number share the unknown part of the offset.
+        id: u32,
+        /// Proven bytes, as for packet data.
+        range: u32,
+    },
+    /// One past the last byte of the packet.
+    PacketEnd,
+    /// The value of a map element.
+    MapValue {
+        /// The map; for maps inside maps, the template.
+        map: MapId,
+        /// Which element: equal numbers are the same element.
+        object: u32,
+    },
+    /// A map itself.
+    Map {
+        /// The map, or the template of a map that was found in another map.
+        map: MapId,
+        /// Found in another map, so not this very map.
+        inner: bool,
+    },
+    /// Memory obtained from the platform, such as a ring-buffer record.
+    Memory {
+        /// Bytes.
+        size: u32,
+        /// The reference to release; 0 when there is none.
+        reference: u32,
+    },
+    /// A socket.
+    Socket {
+        /// The reference to release; 0 when there is none.
+        reference: u32,
+    },
+    /// A kernel object that may be passed on but not looked into.
+    Kernel,
+    /// A function of the program.
+    Function {
+        /// Its first instruction.
+        start: InsnIdx,
+    },
+}
+
+impl Value {
+    /// A number without a link.
+    #[must_use]
+    pub const fn number(scalar: Scalar) -> Value {
+        Value::Number { scalar, link: 0 }
+    }
+
+    /// A known number.
+    #[must_use]
+    pub const fn constant(value: u64) -> Value {
+        Value::number(Scalar::constant(value))
+    }
+
+    /// A number of which nothing is known.
+    #[must_use]
+    pub const fn unknown() -> Value {
+        Value::number(Scalar::UNKNOWN)
+    }
+
+    /// Never written.
+    #[must_use]
+    pub const fn uninitialised() -> Value {
+        Value::Unreadable(Unreadable::Uninitialised)
+    }
+
+    /// May it be read?
+    #[must_use]
+    pub const fn is_readable(&self) -> bool {
+        !matches!(self, Value::Unreadable(_))
+    }
+
+    /// The pointer, if it is one.
+    #[must_use]
+    pub const fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Value::Pointer(pointer) => Some(pointer),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    #[must_use]
+    pub const fn scalar(&self) -> Option<&Scalar> {
+        match self {
+            Value::Number { scalar, .. } => Some(scalar),
+            _ => None,
+        }
+    }
+
+    /// Is it the number 0 (which is also how NULL looks)?
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.scalar().and_then(Scalar::is_const) == Some(0)
+    }
+}
+
+impl Pointer {
+    /// A pointer to the start of a region.
+    #[must_use]
+    pub const fn to(region: Region) -> Pointer {
+        Pointer {
+            region,
+            fixed: 0,
+            var: Scalar::constant(0),
+            null: 0,
+        }
+    }
+
+    /// The byte offset when it is known exactly.
+    #[must_use]
+    pub fn known_offset(&self) -> Option<i64> {
+        let var = self.var.is_const()? as i64;
+        i64::from(self.fixed).checked_add(var)
+    }
+
+    /// Smallest and largest byte offset, signed.
+    #[must_use]
+    pub fn offset_range(&self) -> (i64, i64) {
+        let fixed = i64::from(self.fixed);
+        (
+            fixed.saturating_add(self.var.smin()),
+            fixed.saturating_add(self.var.smax()),
+        )
+    }
+
+    /// The reference that must be released, 0 for none.
+    #[must_use]
+    pub const fn reference(&self) -> u32 {
+        match self.region {
+            Region::Memory { reference, .. } | Region::Socket { reference } => reference,
+            _ => 0,
+        }
+    }
+
+    /// Does it point into the packet, its metadata, or at its end?
+    #[must_use]
+    pub const fn is_packet(&self) -> bool {
+        matches!(
+            self.region,
+            Region::Packet { .. } | Region::PacketMeta { .. } | Region::PacketEnd
+        )
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Unreadable(why) => write!(f, "{why}"),
+            Value::Number { scalar, .. } => write!(f, "number {scalar}"),
+            Value::Pointer(pointer) => write!(f, "{pointer}"),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unreadable::Uninitialised => f.write_str("not initialised"),
+            Unreadable::Clobbered => f.write_str("not initialised (calls clobber r1 to r5)"),
+            Unreadable::PacketMoved(at) => {
+                write!(f, "a packet pointer made invalid by the call at {at}")
+            }
+            Unreadable::Released(at) => write!(f, "a pointer released by the call at {at}"),
+            Unreadable::FrameLeft => f.write_str("a pointer to the stack of a finished function"),
+        }
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.region)?;
+        if self.fixed != 0 {
+            write!(f, " {:+}", self.fixed)?;
+        }
+        match self.var.is_const() {
+            Some(0) => {}
+            Some(known) => write!(f, " {:+}", known as i64)?,
+            None => write!(f, " + ({})", self.var)?,
+        }
+        if self.null != 0 {
+            f.write_str(" or NULL")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Region::Context => f.write_str("context"),
+            Region::Stack { frame: 0 } => f.write_str("stack"),
+            Region::Stack { frame } => write!(f, "stack of frame {frame}"),
+            Region::Packet { range, .. } => write!(f, "packet ({range} bytes proven)"),
+            Region::PacketMeta { range, .. } => write!(f, "packet metadata ({range} bytes proven)"),
+            Region::PacketEnd => f.write_str("packet end"),
+            Region::MapValue { map, .. } => write!(f, "value of map {map}"),
+            Region::Map { map, inner: false } => write!(f, "map {map}"),
+            Region::Map { map, inner: true } => write!(f, "map like {map}"),
+            Region::Memory { size, .. } => write!(f, "memory of {size} bytes"),
+            Region::Socket { .. } => f.write_str("socket"),
+            Region::Kernel => f.write_str("kernel object"),
+            Region::Function { start } => write!(f, "function at {start}"),
+        }
+    }
+}
