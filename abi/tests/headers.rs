@@ -261,7 +261,7 @@ fn assertions() -> String {
     let definition = std::mem::size_of::<abi::native::MapDefinitionInFile>();
     writeln!(
         text,
-        "_Static_assert(sizeof(ebpf_map_definition_in_file_t) == {definition}, \"map\");"
+        "_Static_assert(sizeof(struct bpf_map_def) == {definition}, \"map\");"
     )
     .unwrap();
     for (name, size) in WIRE {

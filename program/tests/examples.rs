@@ -181,6 +181,106 @@ fn rebuilding_gives_the_same_programs() {
     }
 }
 
+/// The style of the first tutorials: one include, map definitions that begin with their size,
+/// and of the years after: the same without size, functions called before they are defined.
+const OLD_STYLES: &[(&str, &str)] = &[
+    (
+        "tutorial",
+        r#"
+#include "ebpf.h"
+#include "ebpf_helpers.h"
+
+SEC("maps")
+ebpf_map_definition_in_file_t dropped = {
+    .size = sizeof(ebpf_map_definition_in_file_t),
+    .type = BPF_MAP_TYPE_ARRAY,
+    .key_size = sizeof(uint32_t),
+    .value_size = sizeof(uint64_t),
+    .max_entries = 7,
+};
+
+SEC("xdp") int Old(xdp_md_t *ctx) {
+    UDP_HEADER *udp = (UDP_HEADER *)((IPV4_HEADER *)ctx->data + 1);
+    if ((char *)(udp + 1) > (char *)ctx->data_end || ntohs(udp->length) > sizeof(UDP_HEADER))
+        return XDP_PASS;
+    long key = 0;
+    long *count = ebpf_map_lookup_elem(&dropped, &key);
+    if (count)
+        *count = (*count + 1);
+    return XDP_DROP;
+}
+"#,
+    ),
+    (
+        "plain",
+        r#"
+#include "bpf_helpers.h"
+#include "bpf_endian.h"
+#include "ebpf_nethooks.h"
+
+SEC("maps")
+struct bpf_map_def dropped = {
+    .type = BPF_MAP_TYPE_ARRAY,
+    .key_size = sizeof(uint32_t),
+    .value_size = sizeof(uint64_t),
+    .max_entries = 7,
+};
+
+SEC("cgroup/connect4") int Old(bpf_sock_addr_t *ctx) {
+    uint32_t key = bpf_ntohs(ctx->user_port) == 80;
+    uint64_t *count = bpf_map_lookup_elem(&dropped, &key);
+    if (count == NULL)
+        return BPF_SOCK_ADDR_VERDICT_REJECT;
+    bpf_printk("connect %u %u", ctx->user_ip4, ctx->user_port);
+    return BPF_SOCK_ADDR_VERDICT_PROCEED;
+}
+"#,
+    ),
+];
+
+#[test]
+fn programs_in_older_styles_compile_and_load() {
+    let Some(clang) = clang() else {
+        eprintln!("SKIPPED programs_in_older_styles_compile_and_load: no {CLANG_VERSION}x for BPF");
+        return;
+    };
+    let directory = scratch("examples-older-styles");
+    for (name, source) in OLD_STYLES {
+        let (input, output) = (
+            directory.join(format!("{name}.c")),
+            directory.join(format!("{name}.o")),
+        );
+        fs::write(&input, source).unwrap();
+        let mut command = Command::new(&clang);
+        command.args([
+            "-target",
+            "bpf",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Werror",
+            "-nostdinc",
+            "-I",
+        ]);
+        command
+            .arg(examples().join("../include"))
+            .arg("-c")
+            .arg(&input)
+            .arg("-o")
+            .arg(&output);
+        assert!(command.status().unwrap().success(), "{name}");
+        let object = read(&output);
+        let map = object
+            .maps
+            .iter()
+            .find(|map| map.name == "dropped")
+            .unwrap();
+        let sizes = (map.kind, map.key_size, map.value_size, map.max_entries);
+        assert_eq!(sizes, (abi::MapKind::Array, 4, 8, 7), "{name}");
+        assert_eq!(object.programs.len(), 1, "{name}");
+    }
+}
+
 #[test]
 fn inputs_are_what_the_generator_writes() {
     if !Command::new("python3")

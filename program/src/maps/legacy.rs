@@ -1,7 +1,7 @@
 //! Maps defined by bytes: sections `maps` and `maps/...` with one fixed-size record per symbol.
 //!
 //! Nothing names the layout, so it follows from platform and record size. All layouts start with
-//! type, key size, value size and number of entries. The 28-byte size is ambiguous on Linux: the
+//! type, key size, value size and number of entries, the oldest of Windows with their own size. The 28-byte size is ambiguous on Linux: the
 //! sample programs put (inner map index, NUMA node) where traffic-control loaders put (id,
 //! pinning); type and flags decide.
 
@@ -118,6 +118,7 @@ fn read_record(
     name: &str,
     fields: &[u32],
 ) -> Result<(MapDef, Inner), LoadError> {
+    let fields = without_own_size(platform, fields);
     let &[map_type, key_size, value_size, max_entries, ref rest @ ..] = fields else {
         return Err(malformed(format!("record of {} bytes", fields.len() * 4)));
     };
@@ -146,6 +147,22 @@ fn read_record(
     };
     default_sizes(&mut def);
     Ok((def, if of_maps { extra.inner } else { Inner::None }))
+}
+
+/// The first layouts of eBPF for Windows began with the record's own size, which was left zero
+/// now and then. Neither is a map type, so nothing else looks like that.
+fn without_own_size(platform: Platform, fields: &[u32]) -> &[u32] {
+    match fields {
+        [0, rest @ ..] if platform == Platform::Windows && rest.len() == 8 => rest,
+        [size, rest @ ..]
+            if platform == Platform::Windows
+                && rest.len() >= 4
+                && usize::try_from(*size).is_ok_and(|size| size == fields.len() * 4) =>
+        {
+            rest
+        }
+        _ => fields,
+    }
 }
 
 /// `inner_map_idx, pinning, id, inner_id`; earlier layouts end sooner.
