@@ -4,12 +4,22 @@
 //! the operands. A problem in a function is kept with it and reported only if a program reaches it,
 //! so that dead library code cannot spoil an object.
 
+use super::builtins::Builtin;
 use super::externs::{Extern, Externs};
 use super::file::{ElfFile, Relocation, Symbol, SymbolKind, SymbolPlace};
 use super::functions::{CodeFunction, FunctionId, Functions, is_code};
 use crate::{error::LoadError, maps::Maps, model::MapId};
 use abi::{diagnostic, limits};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
+
+/// A function that is linked into a program.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Callee {
+    /// Of the file.
+    Own(FunctionId),
+    /// Brought along.
+    Builtin(Builtin),
+}
 
 /// What an instruction refers to, once linked.
 #[derive(Clone, Debug)]
@@ -19,7 +29,7 @@ pub(crate) enum Reference {
     /// A byte of a global section's map value.
     Value(MapId, i32),
     /// A function: target of a call or its address.
-    Function(FunctionId),
+    Function(Callee),
     /// A platform function: index into the externs.
     Platform(usize),
     /// A helper that was called by name.
@@ -256,9 +266,11 @@ fn extern_callee(externs: &Externs<'_>, symbol: &Symbol<'_>) -> Result<Reference
     if let Some(Extern::Function(index)) = externs.lookup(symbol.name)? {
         return Ok(Reference::Platform(index));
     }
+    let builtin = || Builtin::by_name(symbol.name).map(Callee::Builtin);
     externs
         .helper(symbol.name)
         .map(Reference::Helper)
+        .or_else(|| builtin().map(Reference::Function))
         .ok_or_else(|| {
             LoadError::new(
                 diagnostic::SYMBOL_UNRESOLVED,
@@ -275,7 +287,7 @@ fn function_at(
     let slot = u32::try_from(offset / 8).ok();
     slot.filter(|_| offset.is_multiple_of(8))
         .and_then(|slot| targets.functions.starting_at(section, slot))
-        .map(Reference::Function)
+        .map(|id| Reference::Function(Callee::Own(id)))
         .ok_or_else(|| {
             let name = targets
                 .file
@@ -312,7 +324,7 @@ fn local_references(
         let reference = here
             .jump(offset)
             .and_then(|to| targets.functions.starting_at(function.section, to.0))
-            .map(Reference::Function)
+            .map(|id| Reference::Function(Callee::Own(id)))
             .ok_or_else(|| {
                 let text = format!("offset {offset} does not lead to the start of a function");
                 LoadError::new(diagnostic::CALL_TARGET_INVALID, text).offset(u64::from(here.0) * 8)

@@ -6,7 +6,7 @@
 
 use super::{
     LoadOptions, TextFunctions,
-    code::{Body, Reference},
+    code::{Body, Callee, Reference},
     file::ElfFile,
     functions::{FunctionId, Functions},
 };
@@ -91,7 +91,7 @@ fn called_functions(bodies: &[Result<Body, LoadError>]) -> BTreeSet<FunctionId> 
         .flatten()
         .flat_map(|body| &body.references)
         .filter_map(|(_, reference)| match reference {
-            Reference::Function(id) => Some(*id),
+            Reference::Function(Callee::Own(id)) => Some(*id),
             _ => None,
         })
         .collect()

@@ -6,7 +6,7 @@
 
 use super::{
     Unlinkable,
-    code::{Body, Reference},
+    code::{Body, Callee, Reference},
     entries::Entry,
     externs::Externs,
     file::ElfFile,
@@ -36,8 +36,8 @@ pub(super) struct Linker<'a, 'd> {
 
 /// Functions of one program in placement order.
 struct Placement {
-    order: Vec<(FunctionId, InsnIdx)>,
-    starts: BTreeMap<FunctionId, InsnIdx>,
+    order: Vec<(Callee, InsnIdx)>,
+    starts: BTreeMap<Callee, InsnIdx>,
     end: u32,
 }
 
@@ -101,19 +101,45 @@ impl<'a, 'd> Linker<'a, 'd> {
             functions: Vec::with_capacity(placement.order.len()),
             lines: Vec::new(),
         };
-        for &(id, start) in &placement.order {
-            let function = self.functions.get(id);
-            let body = self.body(id)?;
-            self.copy(body, start, &placement, &mut program.insns)?;
-            program.functions.push(Function {
-                name: function.name.into(),
-                start,
-                end: InsnIdx(start.0 + (function.end - function.start)),
-                global: function.global,
-            });
-            lines.append(function, start, &mut program.lines)?;
+        for &(callee, start) in &placement.order {
+            match callee {
+                Callee::Own(id) => {
+                    let references = &self.body(id)?.references;
+                    program.insns.extend_from_slice(&self.body(id)?.insns);
+                    self.resolve_all(references, start, &placement, &mut program.insns)?;
+                    lines.append(self.functions.get(id), start, &mut program.lines)?;
+                }
+                Callee::Builtin(builtin) => program.insns.extend_from_slice(builtin.insns()),
+            }
+            program.functions.push(self.describe(callee, start));
         }
         Ok(program)
+    }
+
+    fn describe(&self, callee: Callee, start: InsnIdx) -> Function {
+        let (name, global) = match callee {
+            Callee::Own(id) => {
+                let function = self.functions.get(id);
+                (function.name, function.global)
+            }
+            Callee::Builtin(builtin) => (builtin.name(), false),
+        };
+        Function {
+            name: name.into(),
+            start,
+            end: InsnIdx(start.0 + self.slots_of(callee)),
+            global,
+        }
+    }
+
+    fn slots_of(&self, callee: Callee) -> u32 {
+        match callee {
+            Callee::Own(id) => {
+                let function = self.functions.get(id);
+                function.end - function.start
+            }
+            Callee::Builtin(builtin) => builtin.insns().len() as u32,
+        }
     }
 
     fn body(&self, id: FunctionId) -> Result<&'a Body, LoadError> {
@@ -127,10 +153,11 @@ impl<'a, 'd> Linker<'a, 'd> {
             starts: BTreeMap::new(),
             end: 0,
         };
-        self.place_one(&mut placement, entry)?;
+        self.place_one(&mut placement, Callee::Own(entry))?;
         let mut next = 0;
-        while let Some(&(id, _)) = placement.order.get(next) {
+        while let Some(&(callee, _)) = placement.order.get(next) {
             next += 1;
+            let Callee::Own(id) = callee else { continue };
             for (_, reference) in &self.body(id)?.references {
                 if let Reference::Function(callee) = reference
                     && !placement.starts.contains_key(callee)
@@ -142,42 +169,36 @@ impl<'a, 'd> Linker<'a, 'd> {
         Ok(placement)
     }
 
-    fn place_one(&mut self, placement: &mut Placement, id: FunctionId) -> Result<(), LoadError> {
-        let function = self.functions.get(id);
-        let slots = function.end - function.start;
+    fn place_one(&mut self, placement: &mut Placement, callee: Callee) -> Result<(), LoadError> {
+        let slots = self.slots_of(callee);
         let start = InsnIdx(placement.end);
         placement.end = placement.end.saturating_add(slots);
         self.slots = self.slots.saturating_add(slots as usize);
-        let over = placement.end > limits::PROGRAM_SLOTS || self.slots > limits::OBJECT_SLOTS;
-        if over {
+        if placement.end > limits::PROGRAM_SLOTS || self.slots > limits::OBJECT_SLOTS {
             let text = format!(
                 "over {} instructions in a program or {} in all programs, subprograms included",
                 limits::PROGRAM_SLOTS,
                 limits::OBJECT_SLOTS
             );
-            let section = self.file.sections[function.section].name;
-            return Err(LoadError::new(diagnostic::BYTECODE_LIMIT, text)
-                .symbol(function.name)
-                .section(section));
+            let name = self.describe(callee, start).name;
+            return Err(LoadError::new(diagnostic::BYTECODE_LIMIT, text).symbol(&name));
         }
-        placement.order.push((id, start));
-        placement.starts.insert(id, start);
+        placement.order.push((callee, start));
+        placement.starts.insert(callee, start);
         Ok(())
     }
 
-    /// Copies one function with its references resolved.
-    fn copy(
+    /// Resolves the references of one function that was placed at `start`.
+    fn resolve_all(
         &mut self,
-        body: &Body,
+        references: &[(u32, Reference)],
         start: InsnIdx,
         placement: &Placement,
-        to: &mut Vec<Insn>,
+        insns: &mut [Insn],
     ) -> Result<(), LoadError> {
-        let base = to.len();
-        to.extend_from_slice(&body.insns);
-        for (slot, reference) in &body.references {
+        for (slot, reference) in references {
             let at = InsnIdx(start.0 + slot);
-            let insn = &mut to[base + *slot as usize];
+            let insn = &mut insns[at.index()];
             *insn = self.resolve(*insn, at, reference, placement)?;
         }
         Ok(())
@@ -190,7 +211,7 @@ impl<'a, 'd> Linker<'a, 'd> {
         reference: &Reference,
         placement: &Placement,
     ) -> Result<Insn, LoadError> {
-        let relative = |id: &FunctionId| {
+        let relative = |id: &Callee| {
             let target = placement
                 .starts
                 .get(id)

@@ -3,6 +3,7 @@
 //! [`load`] is the whole story: lists out of the file, maps, functions, what instructions refer to,
 //! which functions are programs, and one linked program per entry.
 
+mod builtins;
 mod code;
 mod entries;
 mod externs;
