@@ -19,7 +19,17 @@ pub const ELF_SECTIONS: usize = 32_768;
 /// Symbols of one ELF file.
 pub const ELF_SYMBOLS: usize = 1_000_000;
 /// Longest symbol, section or BTF name that is read.
-pub const SYMBOL_NAME_BYTES: usize = 4_096;
+pub const SYMBOL_NAME_BYTES: usize = 1_024;
+/// Relocations of code, maps and global variables of one ELF file.
+pub const ELF_RELOCATIONS: usize = 4_000_000;
+/// Bytes of all global variables of one object.
+pub const GLOBAL_BYTES: usize = 64 << 20;
+/// Remarks about one object; more are counted, not kept.
+pub const NOTES: usize = 1_000;
+/// Members of a map definition (there are about a dozen).
+pub const MAP_MEMBERS: u32 = 64;
+/// Members of a value type that are searched for locks and timers.
+pub const VALUE_MEMBERS: usize = 4_096;
 /// Instruction slots of all linked programs of one object; subprograms count once per program.
 pub const OBJECT_SLOTS: usize = 4_000_000;
 /// Bytes of source text that line information may carry in one object.

@@ -55,8 +55,21 @@ pub(crate) struct Type {
     extra: usize,
 }
 
+const MEMBER_BYTES: usize = 12;
+/// With `kind_flag` the upper 8 bits of a member's offset are the size of its bit field.
+const BIT_OFFSET: u32 = 0xff_ffff;
+
 /// Prefix of the structures that `BPF_ANNOTATE_KV_PAIR` makes.
 const MAP_ANNOTATION: &str = "____btf_map_";
+
+/// A structure that a runtime treats specially inside map values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Special {
+    /// `struct bpf_spin_lock`
+    SpinLock,
+    /// `struct bpf_timer`
+    Timer,
+}
 
 /// Id of a type; 0 is void.
 pub(crate) type TypeId = u32;
@@ -84,6 +97,8 @@ pub(crate) struct Btf<'d> {
     /// Data sections and key/value annotations of legacy maps (`____btf_map_*`) by name; the first
     /// of a name counts. An index, because both are looked up once per section or map.
     named: BTreeMap<(bool, &'d str), TypeId>,
+    /// The structures that mean something to a runtime.
+    special: BTreeMap<TypeId, Special>,
 }
 
 impl<'d> Btf<'d> {
@@ -183,19 +198,43 @@ impl<'d> Btf<'d> {
         Err(too_deep(id))
     }
 
+    /// What a structure means to a runtime.
+    pub(crate) fn special(&self, id: TypeId) -> Option<Special> {
+        self.special.get(&id).copied()
+    }
+
+    /// Type and bit offset of each member of a structure or union, without the names.
+    pub(crate) fn member_types(
+        &self,
+        ty: &Type,
+    ) -> Result<impl Iterator<Item = (TypeId, u32)> + use<'d>, LoadError> {
+        let len = match ty.kind {
+            Kind::Struct | Kind::Union => ty.vlen as usize * MEMBER_BYTES,
+            _ => 0,
+        };
+        let bytes = self
+            .data
+            .get(ty.extra..)
+            .and_then(|tail| tail.get(..len))
+            .ok_or_else(|| malformed("type is cut short".into()))?;
+        let mask = if ty.flag { BIT_OFFSET } else { u32::MAX };
+        let (members, _) = bytes.as_chunks::<MEMBER_BYTES>();
+        Ok(members.iter().map(move |m| {
+            let ty = u32::from_le_bytes([m[4], m[5], m[6], m[7]]);
+            let offset = u32::from_le_bytes([m[8], m[9], m[10], m[11]]);
+            (ty, offset & mask)
+        }))
+    }
+
     /// The members of a structure or union.
     pub(crate) fn members(&self, ty: &Type) -> Result<Vec<Member<'d>>, LoadError> {
-        if !matches!(ty.kind, Kind::Struct | Kind::Union) {
-            return Ok(Vec::new());
-        }
-        (0..ty.vlen as usize)
-            .map(|index| {
-                let offset = self.extra(ty, index * 12 + 8)?;
+        self.member_types(ty)?
+            .enumerate()
+            .map(|(index, (member, bit_offset))| {
                 Ok(Member {
-                    name: self.string(self.extra(ty, index * 12)?)?,
-                    ty: self.extra(ty, index * 12 + 4)?,
-                    // With kind_flag the upper 8 bits are the bit-field size.
-                    bit_offset: if ty.flag { offset & 0xff_ffff } else { offset },
+                    name: self.string(self.extra(ty, index * MEMBER_BYTES)?)?,
+                    ty: member,
+                    bit_offset,
                 })
             })
             .collect()

@@ -1,6 +1,6 @@
 //! One pass over a `.BTF` section: header, every type's extent, the table of declaration tags.
 
-use super::{Btf, Kind, MAP_ANNOTATION, Type, TypeId, malformed};
+use super::{Btf, Kind, MAP_ANNOTATION, Special, Type, TypeId, malformed};
 use crate::error::LoadError;
 use abi::{diagnostic, limits};
 use std::collections::BTreeMap;
@@ -38,9 +38,10 @@ impl<'d> Btf<'d> {
             strings,
             tags: BTreeMap::new(),
             named: BTreeMap::new(),
+            special: BTreeMap::new(),
         };
         btf.tags = collect_tags(&btf)?;
-        btf.named = collect_named(&btf)?;
+        collect_named(&mut btf)?;
         Ok(btf)
     }
 }
@@ -151,17 +152,27 @@ fn collect_tags(btf: &Btf<'_>) -> Result<BTreeMap<TypeId, Vec<u32>>, LoadError> 
     Ok(tags)
 }
 
-fn collect_named<'d>(btf: &Btf<'d>) -> Result<BTreeMap<(bool, &'d str), TypeId>, LoadError> {
-    let mut named = BTreeMap::new();
-    for (id, ty) in (0..btf.len()).zip(&btf.types) {
-        let key = match ty.kind {
-            Kind::DataSection => (true, btf.name(ty)?),
-            Kind::Struct => (false, btf.name(ty)?),
-            _ => continue,
-        };
-        if key.0 || key.1.starts_with(MAP_ANNOTATION) {
-            named.entry(key).or_insert(id);
+/// Indexes the types that are looked up by name.
+fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
+    for id in 0..btf.len() {
+        let ty = btf.types[id as usize];
+        if !matches!(ty.kind, Kind::DataSection | Kind::Struct) {
+            continue;
+        }
+        let name = btf.name(&ty)?;
+        match (ty.kind, name) {
+            (Kind::Struct, "bpf_spin_lock") => {
+                btf.special.insert(id, Special::SpinLock);
+            }
+            (Kind::Struct, "bpf_timer") => {
+                btf.special.insert(id, Special::Timer);
+            }
+            (Kind::Struct, name) if !name.starts_with(MAP_ANNOTATION) => {}
+            (kind, name) => {
+                let key = (kind == Kind::DataSection, name);
+                btf.named.entry(key).or_insert(id);
+            }
         }
     }
-    Ok(named)
+    Ok(())
 }

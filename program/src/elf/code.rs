@@ -96,8 +96,12 @@ fn body(targets: Targets<'_, '_>, function: &CodeFunction<'_>) -> Result<Body, L
     let mut references = Vec::new();
     for relocation in &relocations[from..to] {
         let symbol = targets.file.symbol_of(relocation)?;
-        let reference = code_reference(targets, relocation, symbol, &insns, start)
-            .map_err(|error| with_target(error, targets.file, symbol).offset(relocation.offset))?;
+        let reference =
+            code_reference(targets, relocation, symbol, &insns, start).map_err(|error| {
+                error
+                    .about(targets.file.target_name(symbol))
+                    .offset(relocation.offset)
+            })?;
         if let Some((slot, reference)) = reference {
             references.push((slot, reference));
         }
@@ -144,7 +148,7 @@ fn code_reference(
         (R_BPF_64_32, Some(Insn::Call(target))) => callee(targets, symbol, *target)?,
         (R_BPF_64_64 | R_BPF_64_32, Some(insn)) => {
             return Err(invalid(format!(
-                "relocation type {} cannot change {insn:?}",
+                "relocation type {} cannot change `{insn}`",
                 relocation.kind
             )));
         }
@@ -345,15 +349,4 @@ fn is_relocated(references: &[(u32, Reference)], slot: u32) -> bool {
     references
         .binary_search_by_key(&slot, |(slot, _)| *slot)
         .is_ok()
-}
-
-/// Appends what the relocation refers to.
-fn with_target(error: LoadError, file: &ElfFile<'_>, symbol: &Symbol<'_>) -> LoadError {
-    let name = match symbol.place {
-        SymbolPlace::Section(section) if symbol.name.is_empty() => {
-            file.section(section).map_or("", |section| section.name)
-        }
-        _ => symbol.name,
-    };
-    error.about(name)
 }

@@ -9,6 +9,7 @@ use super::{
     code::{Body, Callee, Reference},
     file::ElfFile,
     functions::{FunctionId, Functions},
+    notes::Notes,
 };
 use crate::{error::LoadError, maps::name_length};
 use abi::{AttachType, Platform, ProgramType, diagnostic, limits, program_type};
@@ -38,7 +39,7 @@ pub(super) fn choose(
     functions: &Functions<'_>,
     bodies: &[Result<Body, LoadError>],
     options: &LoadOptions,
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<Vec<Entry>, LoadError> {
     let by_section = group(functions);
     let called = called_functions(bodies);
@@ -137,7 +138,7 @@ fn report_unknown(
     platform: Platform,
     entries: &[Entry],
     unknown: &[&str],
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), LoadError> {
     let Some(first) = unknown.first() else {
         return match entries {
@@ -149,6 +150,11 @@ fn report_unknown(
         };
     };
     if entries.is_empty() {
+        if *first == TEXT {
+            let text =
+                "functions without `SEC(...)` have no program type (name the type with --type)";
+            return Err(LoadError::new(diagnostic::SECTION_TYPE_UNKNOWN, text).section(first));
+        }
         let text = format!(
             "the section name selects no program type of {platform:?}{} (name the type with --type)",
             suggestion(platform, first)

@@ -55,6 +55,9 @@ impl<'d> Externs<'d> {
     fn declare(&mut self, btf: &Btf<'d>, id: TypeId, kconfig: bool) -> Result<(), LoadError> {
         let ty = btf.ty(id)?;
         let name = btf.name(&ty)?;
+        if self.names.contains_key(name) {
+            return Ok(());
+        }
         let what = match ty.kind {
             _ if kconfig => Extern::Kconfig,
             Kind::Function => {

@@ -108,6 +108,10 @@ pub(crate) struct ElfFile<'d> {
     pub(crate) symbols: Vec<Symbol<'d>>,
     /// Relocations by the section they change, ascending by offset.
     relocations: BTreeMap<usize, Vec<Relocation>>,
+    /// The first section of each name.
+    names: BTreeMap<&'d str, usize>,
+    /// Symbols by their section, in the order of the table.
+    by_section: BTreeMap<usize, Vec<usize>>,
 }
 
 impl<'d> ElfFile<'d> {
@@ -130,6 +134,8 @@ impl<'d> ElfFile<'d> {
             .collect::<Result<Vec<_>, _>>()?;
         let symbols = read_symbols(bytes, &table)?;
         let mut file = ElfFile {
+            names: first_of_name(&sections),
+            by_section: group_by_section(&symbols),
             sections,
             symbols,
             relocations: BTreeMap::new(),
@@ -150,7 +156,14 @@ impl<'d> ElfFile<'d> {
 
     /// The first section of a name.
     pub(crate) fn by_name(&self, name: &str) -> Option<(usize, &Section<'d>)> {
-        self.enumerate().find(|(_, section)| section.name == name)
+        let &index = self.names.get(name)?;
+        Some((index, &self.sections[index]))
+    }
+
+    /// The symbols in a section, in the order of the table.
+    pub(crate) fn symbols_in(&self, section: usize) -> impl Iterator<Item = &Symbol<'d>> {
+        let indices = self.by_section.get(&section).map_or(&[][..], Vec::as_slice);
+        indices.iter().map(|&index| &self.symbols[index])
     }
 
     /// The relocations that change a section, ascending by offset.
@@ -173,7 +186,18 @@ impl<'d> ElfFile<'d> {
         })
     }
 
+    /// What to call the target of a relocation: section symbols have no name of their own.
+    pub(crate) fn target_name(&self, symbol: &Symbol<'d>) -> &'d str {
+        match symbol.place {
+            SymbolPlace::Section(section) if symbol.name.is_empty() => {
+                self.section(section).map_or("", |section| section.name)
+            }
+            _ => symbol.name,
+        }
+    }
+
     fn read_relocations(&mut self, bytes: &'d [u8], table: &Table<'d>) -> Result<(), LoadError> {
+        let mut count = 0usize;
         for (index, header) in table.enumerate() {
             let here = |error: LoadError| error.section(self.sections[index.0].name);
             let target = header.info_link(LittleEndian).0;
@@ -192,6 +216,11 @@ impl<'d> ElfFile<'d> {
             };
             if !self.matters(target) {
                 continue;
+            }
+            // Sections may overlap in the file, so its size bounds nothing.
+            count = count.saturating_add(entries.len());
+            if count > limits::ELF_RELOCATIONS {
+                return Err(over("relocations", count, limits::ELF_RELOCATIONS));
             }
             let list = self.relocations.entry(target).or_default();
             list.extend(entries.iter().map(|entry| Relocation {
@@ -212,6 +241,24 @@ impl<'d> ElfFile<'d> {
             (section.allocated || section.executable) && section.name != ".eh_frame"
         })
     }
+}
+
+fn first_of_name<'d>(sections: &[Section<'d>]) -> BTreeMap<&'d str, usize> {
+    let mut names = BTreeMap::new();
+    for (index, section) in sections.iter().enumerate() {
+        names.entry(section.name).or_insert(index);
+    }
+    names
+}
+
+fn group_by_section(symbols: &[Symbol<'_>]) -> BTreeMap<usize, Vec<usize>> {
+    let mut by_section: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, symbol) in symbols.iter().enumerate() {
+        if let SymbolPlace::Section(section) = symbol.place {
+            by_section.entry(section).or_default().push(index);
+        }
+    }
+    by_section
 }
 
 type Table<'d> = object::read::elf::SectionTable<'d, Header>;

@@ -4,7 +4,8 @@
 //! without size; then global symbols start functions and each lasts until the next, while local
 //! ones are labels of basic blocks.
 
-use super::file::{ElfFile, Section, SectionKind, Symbol, SymbolKind, SymbolPlace};
+use super::file::{ElfFile, Section, SectionKind, Symbol, SymbolKind};
+use super::notes::Notes;
 use crate::error::LoadError;
 use abi::{diagnostic, limits};
 use isa::Slot;
@@ -36,12 +37,10 @@ pub(crate) struct Functions<'d> {
 
 impl<'d> Functions<'d> {
     /// Finds the functions of every code section.
-    pub(crate) fn find(file: &ElfFile<'d>, notes: &mut Vec<String>) -> Result<Self, LoadError> {
-        let mut starts = symbols_by_section(file);
+    pub(crate) fn find(file: &ElfFile<'d>, notes: &mut Notes) -> Result<Self, LoadError> {
         let mut list = Vec::new();
         for (index, section) in file.enumerate().filter(|(_, section)| is_code(section)) {
-            let symbols = std::mem::take(&mut starts[index]);
-            let found = section_functions(index, section, symbols)
+            let found = section_functions(index, section, starting_symbols(file, index))
                 .map_err(|error| error.section(section.name))?;
             note_gaps(section, &found, notes);
             list.extend(found);
@@ -75,21 +74,18 @@ pub(crate) fn is_code(section: &Section<'_>) -> bool {
     section.kind == SectionKind::Data && section.executable && section.size > 0
 }
 
-/// The symbols that may start functions, by section.
-fn symbols_by_section<'d>(file: &ElfFile<'d>) -> Vec<Vec<Symbol<'d>>> {
-    let mut by_section = vec![Vec::new(); file.sections.len()];
-    for symbol in &file.symbols {
-        let SymbolPlace::Section(index) = symbol.place else {
-            continue;
-        };
-        let code = file.section(index).is_some_and(is_code);
-        let starts = symbol.kind == SymbolKind::Function
-            || (symbol.kind == SymbolKind::None && symbol.global);
-        if code && starts && !symbol.name.is_empty() {
-            by_section[index].push(*symbol);
-        }
-    }
-    by_section
+/// The symbols of a section that may start functions.
+fn starting_symbols<'d>(file: &ElfFile<'d>, section: usize) -> Vec<Symbol<'d>> {
+    let starts = |symbol: &&Symbol<'_>| match symbol.kind {
+        SymbolKind::Function => true,
+        SymbolKind::None => symbol.global,
+        _ => false,
+    };
+    file.symbols_in(section)
+        .filter(starts)
+        .filter(|symbol| !symbol.name.is_empty())
+        .copied()
+        .collect()
 }
 
 fn section_functions<'d>(
@@ -113,7 +109,7 @@ fn section_functions<'d>(
         symbols.retain(|symbol| symbol.kind == SymbolKind::Function);
     }
     // Of two names for one place the global one is the function's name.
-    symbols.sort_by_key(|symbol| (symbol.value, !symbol.global, symbol.name));
+    symbols.sort_by_key(|symbol| (symbol.value, !symbol.global));
     symbols.dedup_by_key(|symbol| symbol.value);
     if symbols.is_empty() {
         return Err(LoadError::new(
@@ -169,7 +165,7 @@ fn function<'d>(
 }
 
 /// Code that no symbol names is left out of every program; say so.
-fn note_gaps(section: &Section<'_>, functions: &[CodeFunction<'_>], notes: &mut Vec<String>) {
+fn note_gaps(section: &Section<'_>, functions: &[CodeFunction<'_>], notes: &mut Notes) {
     let named: u64 = functions
         .iter()
         .map(|function| u64::from(function.end - function.start))

@@ -61,10 +61,10 @@ impl<'a, 'd> Lines<'a, 'd> {
                     let text = format!("function information names a {:?}", ty.kind);
                     return Err(here(malformed(text)));
                 }
-                let name = btf.name(&ty).map_err(here)?;
                 let starts = record.at.is_multiple_of(8)
                     && functions.starting_at(index, record.at / 8).is_some();
                 if !starts {
+                    let name = btf.name(&ty).map_err(here)?;
                     let text = format!("function information of `{name}` where no function starts");
                     return Err(here(malformed(text)));
                 }

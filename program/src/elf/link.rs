@@ -12,13 +12,14 @@ use super::{
     file::ElfFile,
     functions::{FunctionId, Functions},
     lines::Lines,
+    notes::Notes,
 };
 use crate::{
     error::LoadError,
     model::{BtfFunction, Function, Program},
 };
 use abi::{diagnostic, limits};
-use isa::{CallTarget, Imm64, Insn, InsnIdx};
+use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
 use std::collections::BTreeMap;
 
 /// Links programs; the platform functions they use are collected.
@@ -67,7 +68,7 @@ impl<'a, 'd> Linker<'a, 'd> {
         entries: &[Entry],
         unlinkable: Unlinkable,
         lines: &mut Lines<'_, '_>,
-        notes: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<(Vec<Program>, Vec<BtfFunction>), LoadError> {
         let mut programs = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -117,18 +118,21 @@ impl<'a, 'd> Linker<'a, 'd> {
     }
 
     fn describe(&self, callee: Callee, start: InsnIdx) -> Function {
-        let (name, global) = match callee {
-            Callee::Own(id) => {
-                let function = self.functions.get(id);
-                (function.name, function.global)
-            }
-            Callee::Builtin(builtin) => (builtin.name(), false),
-        };
         Function {
-            name: name.into(),
+            name: self.name_of(callee).into(),
             start,
             end: InsnIdx(start.0 + self.slots_of(callee)),
-            global,
+            global: match callee {
+                Callee::Own(id) => self.functions.get(id).global,
+                Callee::Builtin(_) => false,
+            },
+        }
+    }
+
+    fn name_of(&self, callee: Callee) -> &'d str {
+        match callee {
+            Callee::Own(id) => self.functions.get(id).name,
+            Callee::Builtin(builtin) => builtin.name(),
         }
     }
 
@@ -173,15 +177,21 @@ impl<'a, 'd> Linker<'a, 'd> {
         let slots = self.slots_of(callee);
         let start = InsnIdx(placement.end);
         placement.end = placement.end.saturating_add(slots);
-        self.slots = self.slots.saturating_add(slots as usize);
+        // Names are copied, too: count them as if they were code.
+        let name = self.name_of(callee).len() / Slot::BYTES;
+        self.slots = self
+            .slots
+            .saturating_add(slots as usize)
+            .saturating_add(name);
         if placement.end > limits::PROGRAM_SLOTS || self.slots > limits::OBJECT_SLOTS {
             let text = format!(
                 "over {} instructions in a program or {} in all programs, subprograms included",
                 limits::PROGRAM_SLOTS,
                 limits::OBJECT_SLOTS
             );
-            let name = self.describe(callee, start).name;
-            return Err(LoadError::new(diagnostic::BYTECODE_LIMIT, text).symbol(&name));
+            return Err(
+                LoadError::new(diagnostic::BYTECODE_LIMIT, text).symbol(self.name_of(callee))
+            );
         }
         placement.order.push((callee, start));
         placement.starts.insert(callee, start);

@@ -11,6 +11,7 @@ pub(crate) mod file;
 pub(crate) mod functions;
 mod lines;
 mod link;
+pub(crate) mod notes;
 mod sections;
 
 use crate::{
@@ -24,6 +25,7 @@ use abi::{Platform, ProgramType};
 use externs::Externs;
 use file::ElfFile;
 use functions::Functions;
+use notes::Notes;
 use sha2::{Digest, Sha256};
 
 /// How to read a file.
@@ -70,7 +72,8 @@ pub enum TextFunctions {
 /// Whatever is malformed, unknown or over a limit, with the place in the file.
 pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let file = ElfFile::parse(bytes)?;
-    let mut notes = sections::survey(&file);
+    let mut notes = Notes::default();
+    notes.extend(sections::survey(&file));
     let btf = sections::btf(&file)?;
     let ext = sections::btf_ext(&file, btf.as_ref())?;
     note_core(&ext, &mut notes);
@@ -106,13 +109,13 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
         license: sections::license(&file)?,
         version: sections::version(&file)?,
         sha256: Sha256::digest(bytes).into(),
-        notes,
+        notes: notes.into_list(),
     };
     check_form(&object)?;
     Ok(object)
 }
 
-fn note_core(ext: &BtfExt<'_>, notes: &mut Vec<String>) {
+fn note_core(ext: &BtfExt<'_>, notes: &mut Notes) {
     if ext.core_records > 0 {
         notes.push(format!(
             "{} CO-RE relocations resolved against the object's own BTF: offsets and sizes are those \

@@ -10,7 +10,7 @@ use crate::{
 use abi::diagnostic;
 
 /// Notes about sections with content that nobody reads.
-pub(super) fn survey(file: &ElfFile<'_>) -> Vec<String> {
+pub(super) fn survey(file: &ElfFile<'_>) -> impl Iterator<Item = String> {
     file.sections
         .iter()
         .filter(|section| section.allocated && section.size > 0 && !is_known(section))
@@ -26,7 +26,6 @@ pub(super) fn survey(file: &ElfFile<'_>) -> Vec<String> {
                 section.size
             ),
         })
-        .collect()
 }
 
 fn is_known(section: &Section<'_>) -> bool {

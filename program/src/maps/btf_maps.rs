@@ -7,11 +7,12 @@
 use super::{Maps, Source, default_sizes, find_special, initial, new_def, symbols_in};
 use crate::{
     btf::{Btf, Kind, Member, TypeId},
+    elf::notes::Notes,
     error::LoadError,
     model::{MapDef, MapId},
 };
-use abi::{MapKind, Platform, diagnostic};
-use std::collections::BTreeMap;
+use abi::{MapKind, Platform, diagnostic, limits};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a structure says about a map.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ struct Variable<'d> {
 pub(super) fn read(
     source: Source<'_, '_>,
     maps: &mut Maps,
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), LoadError> {
     let Some((index, section)) = source.file.by_name(".maps") else {
         return Ok(());
@@ -64,6 +65,7 @@ pub(super) fn read(
         by_structure: BTreeMap::new(),
         outer: Vec::new(),
         values: Vec::new(),
+        anonymous: 0,
     };
     for variable in variables(source, btf, index).map_err(here)? {
         reader
@@ -109,11 +111,11 @@ fn variables<'d>(
         })
         .collect::<Result<Vec<_>, LoadError>>()?;
     variables.sort_by_key(|variable| variable.offset);
-    if let Some(missing) = symbols.iter().find(|symbol| {
-        !variables
-            .iter()
-            .any(|variable| variable.offset == symbol.value)
-    }) {
+    let described: BTreeSet<u64> = variables.iter().map(|variable| variable.offset).collect();
+    if let Some(missing) = symbols
+        .iter()
+        .find(|symbol| !described.contains(&symbol.value))
+    {
         let text = "BTF does not describe this map (compile with `-g`)";
         return Err(LoadError::new(diagnostic::MAP_MALFORMED, text)
             .symbol(missing.name)
@@ -131,6 +133,8 @@ struct Reader<'a, 'd> {
     outer: Vec<(MapId, TypeId)>,
     /// Maps with `values`.
     values: Vec<initial::Values>,
+    /// Inner maps made so far that have no variable.
+    anonymous: u32,
 }
 
 impl Reader<'_, '_> {
@@ -140,7 +144,7 @@ impl Reader<'_, '_> {
         maps: &mut Maps,
         section: usize,
         variable: &Variable<'_>,
-        notes: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<(), LoadError> {
         let definition = definition(self.btf, variable.structure)?;
         let def = self.def(variable.name, variable.structure, &definition)?;
@@ -179,7 +183,7 @@ impl Reader<'_, '_> {
     }
 
     /// Gives each map of maps its template, a named map of the same structure or a new one.
-    fn inner_maps(&mut self, maps: &mut Maps, notes: &mut Vec<String>) -> Result<(), LoadError> {
+    fn inner_maps(&mut self, maps: &mut Maps, notes: &mut Notes) -> Result<(), LoadError> {
         for (outer, structure) in std::mem::take(&mut self.outer) {
             let name = maps.defs[usize::from(outer.0)].name.clone();
             let id = match self.by_structure.get(&structure) {
@@ -201,14 +205,10 @@ impl Reader<'_, '_> {
         &mut self,
         maps: &mut Maps,
         structure: TypeId,
-        notes: &mut Vec<String>,
+        notes: &mut Notes,
     ) -> Result<MapId, LoadError> {
-        let count = maps
-            .defs
-            .iter()
-            .filter(|def| def.name.starts_with(ANONYMOUS))
-            .count();
-        let name = format!("{ANONYMOUS}{}", count + 1);
+        self.anonymous += 1;
+        let name = format!("{ANONYMOUS}{}", self.anonymous);
         let definition = definition(self.btf, structure)?;
         if definition.values_at.is_some() || definition.pinning != 0 {
             let text = "an inner map cannot have `values` or be pinned";
@@ -255,7 +255,7 @@ fn pinned(pinning: u32) -> Result<bool, LoadError> {
     }
 }
 
-fn note_ignored(name: &str, definition: &Definition, notes: &mut Vec<String>) {
+fn note_ignored(name: &str, definition: &Definition, notes: &mut Notes) {
     for member in &definition.ignored {
         notes.push(format!(
             "map `{name}`: `{member}` has no meaning here and is ignored"
@@ -268,6 +268,10 @@ fn definition(btf: &Btf<'_>, structure: TypeId) -> Result<Definition, LoadError>
     let ty = btf.ty(structure)?;
     if ty.kind != Kind::Struct {
         let text = format!("the map's type is a {:?}, a structure is expected", ty.kind);
+        return Err(LoadError::new(diagnostic::MAP_MALFORMED, text));
+    }
+    if ty.vlen > limits::MAP_MEMBERS {
+        let text = format!("{} members, at most {}", ty.vlen, limits::MAP_MEMBERS);
         return Err(LoadError::new(diagnostic::MAP_MALFORMED, text));
     }
     let mut definition = Definition::default();

@@ -2,7 +2,7 @@
 //!
 //! Refusing here means that the driver cannot fail later, when the runtime creates its maps.
 
-use crate::{error::LoadError, model::MapDef};
+use crate::{elf::notes::Notes, error::LoadError, model::MapDef};
 use abi::{MapKind, Platform, diagnostic, limits};
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub(super) fn all_sizes(
     platform: Platform,
     defs: &[MapDef],
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), LoadError> {
     for def in defs {
         match (sizes(platform, def), platform) {

@@ -3,7 +3,10 @@
 use super::{Maps, Source, new_def};
 use crate::{
     btf::Btf,
-    elf::file::{ElfFile, Section, SectionKind, SymbolPlace},
+    elf::{
+        file::{ElfFile, Section, SectionKind, SymbolPlace},
+        notes::Notes,
+    },
     error::LoadError,
     model::{GlobalSection, MapDef},
 };
@@ -21,9 +24,10 @@ const LINUX_READ_ONLY: u32 = 1 << 7;
 pub(super) fn read(
     source: Source<'_, '_>,
     maps: &mut Maps,
-    notes: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), LoadError> {
     let used = referenced_sections(source.file);
+    let mut budget = limits::GLOBAL_BYTES;
     for (index, section) in source
         .file
         .enumerate()
@@ -39,6 +43,10 @@ pub(super) fn read(
         }
         let here = |error: LoadError| error.section(section.name);
         let data = contents(source.file, source.btf, index, section).map_err(here)?;
+        budget = budget.checked_sub(data.len()).ok_or_else(|| {
+            let text = format!("over {} bytes of global variables", limits::GLOBAL_BYTES);
+            here(LoadError::new(diagnostic::GLOBAL_INVALID, text))
+        })?;
         let def = definition(source, section.name, data.len()).map_err(here)?;
         let map = maps.push(def)?;
         maps.global_maps.insert(index, map);
@@ -107,7 +115,7 @@ fn contents(
         )));
     }
     if let Some(relocation) = file.relocations(index).first() {
-        let name = file.symbol_of(relocation).map_or("", |symbol| symbol.name);
+        let name = file.target_name(file.symbol_of(relocation)?);
         let text = format!("a variable is initialised with the address of `{name}`");
         return Err(
             LoadError::new(diagnostic::RELOCATION_UNSUPPORTED, text).offset(relocation.offset)

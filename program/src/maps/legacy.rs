@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 /// `BPF_F_NUMA_NODE`: the last word of a 28-byte record is a NUMA node.
 const NUMA_NODE: u32 = 1 << 2;
 
+/// No layout is longer.
+const LARGEST_RECORD: usize = 128;
+
 /// How a map names its template.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Inner {
@@ -106,7 +109,8 @@ fn record_size(section: &Section<'_>, symbols: &[&Symbol<'_>]) -> Result<usize, 
             return Err(malformed(text).symbol(symbol.name).offset(symbol.value));
         }
     }
-    if !record.is_multiple_of(4) || record * symbols.len() != section.data.len() {
+    let fills = record * symbols.len() == section.data.len();
+    if !record.is_multiple_of(4) || !fills || record > LARGEST_RECORD {
         let text = format!("{} bytes for {} maps", section.data.len(), symbols.len());
         return Err(malformed(text));
     }

@@ -18,8 +18,9 @@ use crate::{
     btf::{Btf, TypeId},
     elf::{
         LoadOptions,
-        file::{ElfFile, Symbol, SymbolKind, SymbolPlace},
+        file::{ElfFile, Symbol, SymbolKind},
         functions::{FunctionId, Functions},
+        notes::Notes,
     },
     error::LoadError,
     model::{GlobalSection, MapDef, MapId},
@@ -67,7 +68,7 @@ pub(crate) struct Maps {
 
 impl Maps {
     /// Reads every map of the file.
-    pub(crate) fn read(source: Source<'_, '_>, notes: &mut Vec<String>) -> Result<Maps, LoadError> {
+    pub(crate) fn read(source: Source<'_, '_>, notes: &mut Notes) -> Result<Maps, LoadError> {
         let mut maps = Maps::default();
         btf_maps::read(source, &mut maps, notes)?;
         legacy::read(source, &mut maps)?;
@@ -132,9 +133,7 @@ impl Maps {
 /// The symbols that name maps or variables in a section, ascending by offset; labels are left out.
 fn symbols_in<'a, 'd>(file: &'a ElfFile<'d>, section: usize) -> Vec<&'a Symbol<'d>> {
     let mut symbols: Vec<_> = file
-        .symbols
-        .iter()
-        .filter(|symbol| symbol.place == SymbolPlace::Section(section))
+        .symbols_in(section)
         .filter(|symbol| match symbol.kind {
             SymbolKind::Object => true,
             // Compilers before LLVM 8 leave the type out.
@@ -143,7 +142,7 @@ fn symbols_in<'a, 'd>(file: &'a ElfFile<'d>, section: usize) -> Vec<&'a Symbol<'
         })
         .filter(|symbol| !symbol.name.is_empty())
         .collect();
-    symbols.sort_by_key(|symbol| (symbol.value, symbol.name));
+    symbols.sort_by_key(|symbol| symbol.value);
     symbols
 }
 

@@ -1,14 +1,14 @@
 //! `struct bpf_spin_lock` and `struct bpf_timer` inside a map value.
 
 use crate::{
-    btf::{Btf, Kind, TypeId},
+    btf::{Btf, Kind, Special, TypeId},
     error::LoadError,
 };
-use abi::diagnostic;
+use abi::{diagnostic, limits};
 
 /// Byte offsets in the value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Special {
+pub(super) struct Offsets {
     /// Of the lock.
     pub(super) spin_lock: Option<u32>,
     /// Of the timer.
@@ -17,34 +17,24 @@ pub(super) struct Special {
 
 /// Structures inside structures that are looked into.
 const DEPTH: usize = 8;
-/// Members looked at in one value; more is no value anybody wrote by hand.
-const MEMBERS: usize = 65_536;
 
 /// Finds lock and timer in a value type, at most one of each.
-pub(super) fn find(btf: &Btf<'_>, value: TypeId) -> Result<Special, LoadError> {
-    let mut found = Special::default();
-    let mut budget = MEMBERS;
+pub(super) fn find(btf: &Btf<'_>, value: TypeId) -> Result<Offsets, LoadError> {
+    let mut found = Offsets::default();
+    let mut budget = limits::VALUE_MEMBERS;
     let mut work = vec![(value, 0u32, 0usize)];
     while let Some((id, base, depth)) = work.pop() {
-        let (_, ty) = btf.strip(id)?;
-        if ty.kind != Kind::Struct {
-            continue;
-        }
-        match btf.name(&ty)? {
-            "bpf_spin_lock" => once(&mut found.spin_lock, base, "bpf_spin_lock")?,
-            "bpf_timer" => once(&mut found.timer, base, "bpf_timer")?,
-            _ if depth < DEPTH => {
-                let members = btf.members(&ty)?;
-                budget = budget.checked_sub(members.len()).ok_or_else(|| {
-                    let text = format!("value type with more than {MEMBERS} members");
-                    LoadError::new(diagnostic::BTF_LIMIT, text)
-                })?;
-                for member in members {
-                    let offset = base.saturating_add(member.bit_offset / 8);
-                    work.push((member.ty, offset, depth + 1));
+        let (id, ty) = btf.strip(id)?;
+        match btf.special(id) {
+            Some(Special::SpinLock) => once(&mut found.spin_lock, base, "bpf_spin_lock")?,
+            Some(Special::Timer) => once(&mut found.timer, base, "bpf_timer")?,
+            None if ty.kind == Kind::Struct && depth < DEPTH => {
+                for (member, bits) in btf.member_types(&ty)? {
+                    budget = budget.checked_sub(1).ok_or_else(too_large)?;
+                    work.push((member, base.saturating_add(bits / 8), depth + 1));
                 }
             }
-            _ => {}
+            None => {}
         }
     }
     Ok(found)
@@ -56,4 +46,12 @@ fn once(slot: &mut Option<u32>, offset: u32, name: &str) -> Result<(), LoadError
         return Err(LoadError::new(diagnostic::MAP_MALFORMED, text));
     }
     Ok(())
+}
+
+fn too_large() -> LoadError {
+    let text = format!(
+        "value type with more than {} members",
+        limits::VALUE_MEMBERS
+    );
+    LoadError::new(diagnostic::BTF_LIMIT, text)
 }
