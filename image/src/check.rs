@@ -129,6 +129,9 @@ rules! {
     "reproducible", "time stamps are hashes", tables::reproducible;
     "certificate-table", "the certificate table is aligned and last", tables::certificate_table;
     "native-metadata", "native module: metadata can be read from the file", tables::native_metadata;
+    "native-strings", "native module: strings lie in .rdata", tables::native_strings;
+    "native-guids", "native module: program and attach types lie in .data", tables::native_guids;
+    "native-program-count", "native module: the programs section holds nothing else", tables::native_program_count;
     "native-order", "native module: .rdata precedes maps and programs", tables::native_order;
     "native-code-size", "native module: code sections are not longer than their raw data", tables::native_code_size;
 }

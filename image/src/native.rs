@@ -6,6 +6,7 @@
 //! entry headers and are refused by name. Left out: the module version, which only code returns.
 
 mod fields;
+pub(crate) mod placement;
 
 use crate::Error;
 use crate::read::{Pe, Section};
@@ -138,15 +139,26 @@ pub fn read(pe: &Pe<'_>) -> Result<Option<NativeModule>, Error> {
 }
 
 fn programs(pe: &Pe<'_>, budget: &mut usize) -> Result<Vec<Program>, Error> {
+    let entries = program_entries(pe)?;
+    entries.iter().map(|entry| program(entry, budget)).collect()
+}
+
+fn program_entries<'a>(pe: &'a Pe<'a>) -> Result<Vec<Entry<'a>>, Error> {
     let sizes = [
         ProgramEntry::HEADER.size,
         ProgramEntry::HEADER_WITHOUT_BTF.size,
     ];
     let array = Array::find(pe, PROGRAMS, offset_of!(ProgramEntry, header), 16)?;
-    let entries = array.map_or(Ok(Vec::new()), |array| {
+    array.map_or(Ok(Vec::new()), |array| {
         array.entries(&sizes, ProgramEntry::SIZE_WITHOUT_BTF as u64)
-    })?;
-    entries.iter().map(|entry| program(entry, budget)).collect()
+    })
+}
+
+fn map_entries<'a>(pe: &'a Pe<'a>) -> Result<Vec<Entry<'a>>, Error> {
+    let array = Array::find(pe, MAPS, offset_of!(MapEntry, header), 8)?;
+    array.map_or(Ok(Vec::new()), |array| {
+        array.entries(&[MapEntry::HEADER.size], MapEntry::HEADER.total_size)
+    })
 }
 
 fn program(entry: &Entry<'_>, budget: &mut usize) -> Result<Program, Error> {
@@ -247,10 +259,7 @@ fn info_hash(entry: &Entry<'_>) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn maps(pe: &Pe<'_>) -> Result<Vec<Map>, Error> {
-    let Some(array) = Array::find(pe, MAPS, offset_of!(MapEntry, header), 8)? else {
-        return Ok(Vec::new());
-    };
-    let entries = array.entries(&[MapEntry::HEADER.size], MapEntry::HEADER.total_size)?;
+    let entries = map_entries(pe)?;
     let map = |entry: &Entry<'_>| {
         let at = offset_of!(MapEntry, definition);
         let field = |index: usize| entry.u32(at + index * 4);

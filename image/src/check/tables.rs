@@ -2,7 +2,8 @@
 
 use super::exports::{self, Risk};
 use super::{Complaints, Finding, Verdict};
-use crate::native;
+use crate::Error;
+use crate::native::{self, placement};
 use crate::read::{DebugEntry, ImportName, Pe, directory};
 
 pub(super) fn imports_readable(pe: &Pe<'_>) -> Finding {
@@ -136,6 +137,41 @@ pub(super) fn native_metadata(pe: &Pe<'_>) -> Finding {
             module.maps.len()
         )),
         Err(error) => Finding::fail(error.to_string()),
+    }
+}
+
+fn placed(pe: &Pe<'_>, misplaced: Result<Vec<String>, Error>) -> Finding {
+    if position(pe, native::PROGRAMS).is_none() {
+        return Finding::not_applicable("not a native eBPF module");
+    }
+    let Ok(misplaced) = misplaced else {
+        return Finding::not_applicable("unreadable");
+    };
+    let mut bad = Complaints::default();
+    for complaint in misplaced {
+        bad.add(|| complaint);
+    }
+    bad.finding(Verdict::Fail, "yes")
+}
+
+pub(super) fn native_strings(pe: &Pe<'_>) -> Finding {
+    placed(pe, placement::misplaced_strings(pe))
+}
+
+pub(super) fn native_guids(pe: &Pe<'_>) -> Finding {
+    placed(pe, placement::misplaced_guids(pe))
+}
+
+pub(super) fn native_program_count(pe: &Pe<'_>) -> Finding {
+    if position(pe, native::PROGRAMS).is_none() {
+        return Finding::not_applicable("not a native eBPF module");
+    }
+    match placement::program_counts(pe) {
+        Ok((found, computed)) if found == computed => Finding::pass(format!("{found}")),
+        Ok((found, computed)) => Finding::fail(format!(
+            "{found} entries, but readers compute {computed} from the size of the section"
+        )),
+        Err(_) => Finding::not_applicable("unreadable"),
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Array<'a> {
     bytes: &'a [u8],
     /// Zero bytes before the header of each entry.
     marker: usize,
+    /// Bytes of the section before the first entry.
+    leading: u64,
 }
 
 impl<'a> Array<'a> {
@@ -58,6 +60,7 @@ impl<'a> Array<'a> {
                     section,
                     bytes: &bytes[at..],
                     marker,
+                    leading: at as u64,
                 }));
             }
         }
@@ -87,6 +90,7 @@ impl<'a> Array<'a> {
                 bytes: rest,
                 size: 0,
                 stride,
+                leading: self.leading,
             };
             let whole = entry.check_header(self.marker, sizes, stride)?;
             entry.bytes = &rest[..whole];
@@ -107,6 +111,8 @@ pub(super) struct Entry<'a> {
     pub(super) size: u64,
     /// Distance to the next entry.
     pub(super) stride: u64,
+    /// Bytes of the section before the first entry of its array.
+    pub(super) leading: u64,
 }
 
 impl<'a> Entry<'a> {
@@ -250,6 +256,7 @@ impl<'a> Entry<'a> {
                 bytes,
                 size,
                 stride,
+                leading: 0,
             };
             child.check_header(0, &[size], stride)?;
             all.push(child);

@@ -1,5 +1,8 @@
 //! Hand-made modules for the tests.
 
+#[allow(dead_code, reason = "not every test uses it")]
+pub(crate) mod native;
+
 use codegen::{
     FunctionRange, Import, Module, Reloc, RelocKind, Section, SectionId, SectionKind, Symbol,
     SymbolId, Target,
@@ -17,7 +20,7 @@ fn reloc(offset: u32, kind: RelocKind, target: Target, addend: i64) -> Reloc {
     }
 }
 
-fn section(name: &str, kind: SectionKind, data: Vec<u8>, relocs: Vec<Reloc>) -> Section {
+pub(crate) fn section(name: &str, kind: SectionKind, data: Vec<u8>, relocs: Vec<Reloc>) -> Section {
     Section {
         name: name.to_owned(),
         kind,
@@ -27,6 +30,7 @@ fn section(name: &str, kind: SectionKind, data: Vec<u8>, relocs: Vec<Reloc>) -> 
     }
 }
 
+#[allow(dead_code, reason = "not every test uses it")]
 /// Two functions (one returns a value from `.data` through a pointer, one calls an import), a
 /// leaf, a pointer that needs a base relocation, an INIT section with the entry point.
 pub(crate) fn module() -> Module {

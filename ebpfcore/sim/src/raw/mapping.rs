@@ -433,7 +433,7 @@ impl Region {
     /// Sets the protection of whole pages.
     fn protect(&self, rva: u32, len: u32, protection: Protection) -> Result<(), MapError> {
         let end = (rva as usize).checked_add((len as usize).next_multiple_of(PAGE_BYTES));
-        if rva % PAGE != 0 || end.is_none_or(|end| end > self.len) {
+        if !rva.is_multiple_of(PAGE) || end.is_none_or(|end| end > self.len) {
             let detail = format!("{rva:#x}, {len:#x} bytes");
             return Err(MapError::Unsuitable {
                 rule: "section",
