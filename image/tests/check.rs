@@ -145,7 +145,7 @@ mutations! {
     "unwind-info" Fail "driver" |p| { let at = p.header(".rdata", SECTION_FLAGS); p.or(at, DISCARDABLE) };
     // A chain that points at itself must end.
     "unwind-info" Fail "driver" |p| { let info = p.u32(p.data(".pdata", 8)); let at = p.rva(info);
-        p.bytes[at..at + 4].copy_from_slice(&[0x21, 0, 0, 0]); p.put(at + 4, 0x1000); p.put(at + 8, 0x1019); p.put(at + 12, info) };
+        p.bytes[at..at + 4].copy_from_slice(&[0x21, 0, 0, 0]); p.put(at + 4, 0x1000); p.put(at + 8, 0x1019); p.put(at + 12, info); };
     "cfg-table" Fail "driver" |p| { let at = p.optional(SUBSYSTEM); p.or(at, 0x4000 << 16) };
     "cet-compat" Warn "driver" |p| { let at = p.rva(p.u32(p.directory(6))); p.put(at + 12, 2) };
     "cet-compat" Warn "driver" |p| { let at = p.u32(p.rva(p.u32(p.directory(6))) + 24) as usize; p.put(at, 0) };
@@ -164,7 +164,7 @@ mutations! {
     "certificate-table" Fail "driver" |p| { let at = p.directory(4); p.put(at, 0x404); p.put(at + 4, 16) };
     "certificate-table" Fail "driver" |p| { let at = p.directory(4); p.put(at, 0x00FF_FFF8); p.put(at + 4, 16) };
     "certificate-table" Fail "driver" |p| { let (at, end) = (p.directory(4), p.bytes.len() as u32);
-        p.bytes.extend([16, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]); p.put(at, end); p.put(at + 4, 16) };
+        p.bytes.extend([16, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]); p.put(at, end); p.put(at + 4, 16); };
     "native-metadata" Fail "native" |p| { let at = p.data("programs", 16); p.put(at, 120) };
     "native-strings" Fail "native" |p| { let data = 0x4000_0000 | p.section_rva(".data"); let at = p.data("programs", 56); p.put(at, data) };
     "native-guids" Fail "native" |p| { let rdata = 0x4000_0000 | p.section_rva(".rdata"); let at = p.data("programs", 104); p.put(at, rdata) };

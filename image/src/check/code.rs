@@ -1,6 +1,7 @@
 //! Rules about functions: unwind data, control flow guard, shadow stacks.
 
 use super::{Complaints, Finding, Verdict};
+use crate::native;
 use crate::read::{DebugEntry, Pe, RuntimeFunction, machine};
 
 const GUARD_CF: u16 = 0x4000;
@@ -126,7 +127,22 @@ pub(super) fn cfg_table(pe: &Pe<'_>) -> Finding {
     for target in targets.iter().filter(outside) {
         bad.add(|| format!("{target:#x} is not code"));
     }
+    for (name, rva) in called_from_outside(pe) {
+        if targets.binary_search(&rva).is_err() {
+            bad.add(|| format!("{name} at {rva:#x} is missing; its call would stop the system"));
+        }
+    }
     bad.finding(Verdict::Fail, format!("{} targets", targets.len()))
+}
+
+/// Functions that other images call through pointers, as far as the file tells.
+fn called_from_outside(pe: &Pe<'_>) -> Vec<(String, u32)> {
+    let module = native::read(pe).ok().flatten().unwrap_or_default();
+    let programs = module.programs.into_iter();
+    let programs =
+        programs.map(|program| (format!("program `{}`", program.name), program.function));
+    let entry = ("the entry point".to_owned(), pe.headers.entry_point);
+    programs.chain([entry]).collect()
 }
 
 pub(super) fn cet_compat(pe: &Pe<'_>) -> Finding {
