@@ -149,6 +149,7 @@ diagnostics! {
     IMAGE_IMPORT = 406, Bug, "an import cannot be expressed", "This is a bug in bpf2native; please report it with the input file.";
     IMAGE_LAYOUT = 407, Bug, "the image cannot be laid out", "This is a bug in bpf2native; please report it with the input file.";
     IMAGE_REFUSED = 408, Bug, "the driver image fails its own check", "Nothing was written. This is a bug in bpf2native; please report it with the input file.";
+    IMAGE_PLATFORM = 409, Environment, "bytecode of another platform cannot become a driver", "Drivers are made from eBPF for Windows objects; Linux objects can be verified and `run` on this host.";
     PE_EXPECTED = 420, Environment, "not a 64-bit Windows image", "Give a driver (.sys) for x64 or ARM64.";
     PE_MALFORMED = 421, Environment, "a malformed Windows image", "The file is damaged or truncated; build or copy it again.";
     NATIVE_MALFORMED = 422, Environment, "malformed metadata of a native eBPF module", "The driver was not made by a current tool chain, or is damaged; build it again.";

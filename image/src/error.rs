@@ -43,6 +43,11 @@ pub enum Error {
         /// Module name.
         module: String,
     },
+    /// The module was made from another platform's bytecode.
+    WrongPlatform {
+        /// Module name.
+        module: String,
+    },
     /// A section name is empty, longer than eight bytes, not printable, or makes code pageable.
     SectionName {
         /// The name.
@@ -133,6 +138,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Unproved { .. } => d::IMAGE_UNPROVED,
+            Self::WrongPlatform { .. } => d::IMAGE_PLATFORM,
             Self::SectionName { .. } | Self::ModuleName { .. } => d::IMAGE_NAME,
             Self::TooLarge { .. } => d::IMAGE_TOO_LARGE,
             Self::Relocation { .. } => d::IMAGE_RELOCATION,
@@ -155,6 +161,9 @@ impl fmt::Display for Error {
                     f,
                     "module `{module}` holds a program that was not proved safe"
                 )
+            }
+            Self::WrongPlatform { module } => {
+                write!(f, "module `{module}` was made from Linux bytecode")
             }
             Self::SectionName { name, problem } => write!(f, "section name `{name}` {problem}"),
             Self::ModuleName { len, limit } => {

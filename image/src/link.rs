@@ -17,6 +17,7 @@ mod write;
 
 use crate::check::{Row, Verdict, check};
 use crate::{Error, Image, Purpose, checksum};
+use abi::Platform;
 use codegen::{Module, SectionKind};
 use layout::Layout;
 
@@ -26,7 +27,7 @@ pub(crate) const IMAGE_BASE: u64 = 0x1_4000_0000;
 /// Links a module to a driver.
 ///
 /// # Errors
-/// A module that is not proved, names or sizes that PE cannot express, and inconsistencies of the
+/// A module that is not proved or not for Windows, names or sizes that PE cannot express, and inconsistencies of the
 /// module; an image that fails its own check is not returned.
 pub fn link(module: &Module) -> Result<Image, Error> {
     if !module.proved {
@@ -34,13 +35,19 @@ pub fn link(module: &Module) -> Result<Image, Error> {
             module: module.name.clone(),
         });
     }
+    if module.platform != Platform::Windows {
+        return Err(Error::WrongPlatform {
+            module: module.name.clone(),
+        });
+    }
     build(module, Purpose::Driver)
 }
 
-/// Links a module that only this host will map and run: it need not be proved.
+/// Links a module that only this host will map and run: it need not be proved, nor be for
+/// Windows.
 ///
 /// # Errors
-/// As [`link`], except for the proof.
+/// As [`link`], except for proof and platform.
 pub fn link_for_host(module: &Module) -> Result<Image, Error> {
     build(module, Purpose::Host)
 }

@@ -82,6 +82,14 @@ fn equal_modules_give_equal_bytes() {
 }
 
 #[test]
+fn a_linux_module_is_for_the_host_only() {
+    let mut module = common::module();
+    module.platform = abi::Platform::Linux;
+    assert_eq!(image::link(&module).unwrap_err().code().0, 409);
+    assert!(image::link_for_host(&module).is_ok());
+}
+
+#[test]
 fn an_unproved_module_is_for_the_host_only() {
     let mut module = common::module();
     module.proved = false;

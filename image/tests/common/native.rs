@@ -218,6 +218,7 @@ pub(crate) fn module() -> Module {
         }],
         entry,
         proved: true,
+        platform: abi::Platform::Windows,
         content_hash: [9; 32],
     }
 }
