@@ -126,3 +126,86 @@ fn discover(insns: &[Insn], name: &str) -> Vec<Function> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::program_type;
+
+    const EXIT: u64 = 0x9500_0000_0000_0000;
+    const MOV_R0: u64 = 0xb700_0000_0000_0000;
+
+    fn load(slots: &[u64]) -> Result<Object, LoadError> {
+        let bytes: Vec<u8> = slots.iter().flat_map(|slot| slot.to_be_bytes()).collect();
+        from_bytecode(RawProgram {
+            name: "raw",
+            platform: Platform::Windows,
+            program_type: program_type::WINDOWS[0],
+            bytes: &bytes,
+            maps: Vec::new(),
+        })
+    }
+
+    /// `lddw r1` of a kind, then two more instructions.
+    fn lddw(src: u64) -> [u64; 4] {
+        [0x1801_0000_0000_0000 | src << 52, 0, MOV_R0, EXIT]
+    }
+
+    /// A call of a kind with a small immediate, then the end.
+    fn call(src: u64, imm: u64) -> [u64; 2] {
+        [0x8500_0000_0000_0000 | src << 52 | imm << 24, EXIT]
+    }
+
+    #[test]
+    fn functions_start_where_calls_lead() {
+        let object = load(&[call(1, 2)[0], MOV_R0, EXIT, MOV_R0, EXIT]).unwrap();
+        let functions = &object.programs[0].functions;
+        assert_eq!(functions.len(), 2);
+        assert_eq!(functions[1].start, InsnIdx(3));
+        assert_eq!(functions[0].end, functions[1].start);
+        assert_eq!(functions[1].name, "subprogram_3");
+    }
+
+    #[test]
+    fn references_must_exist() {
+        let code = |slots: &[u64]| load(slots).unwrap_err().code();
+        for map in [1, 2, 5, 6] {
+            assert_eq!(
+                code(&lddw(map)),
+                diagnostic::BYTECODE_REFERENCE,
+                "src {map}"
+            );
+        }
+        // Past the end, far away, platform functions.
+        for slots in [call(1, 1), call(1, 0x7f), call(2, 0)] {
+            assert_eq!(code(&slots), diagnostic::BYTECODE_REFERENCE, "{slots:x?}");
+        }
+        // The callee would start inside an `lddw`.
+        let torn = [call(1, 1)[0], lddw(0)[0], 0, EXIT];
+        assert_eq!(code(&torn), diagnostic::BYTECODE_REFERENCE);
+        assert!(load(&call(0, 1)).is_ok());
+        assert!(load(&lddw(0)).is_ok());
+    }
+
+    #[test]
+    fn bytes_must_be_slots() {
+        let code = |bytes: &[u8]| {
+            let raw = RawProgram {
+                name: "raw",
+                platform: Platform::Linux,
+                program_type: program_type::LINUX[0],
+                bytes,
+                maps: Vec::new(),
+            };
+            from_bytecode(raw).unwrap_err().code()
+        };
+        assert_eq!(code(&[]), diagnostic::BYTECODE_MALFORMED);
+        assert_eq!(
+            code(&[0x95, 0, 0, 0, 0, 0, 0]),
+            diagnostic::BYTECODE_MALFORMED
+        );
+        assert_eq!(code(&[0xff; 8]), diagnostic::BYTECODE_MALFORMED);
+        let many = vec![0u8; 8 * (limits::PROGRAM_SLOTS as usize + 1)];
+        assert_eq!(code(&many), diagnostic::BYTECODE_LIMIT);
+    }
+}

@@ -122,3 +122,61 @@ fn every_listed_program_is_found() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Also the objects that the inventory leaves out.
+#[test]
+fn every_object_loads() {
+    let Some(folder) = corpus() else { return };
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for group in fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        let Ok(files) = fs::read_dir(&group) else {
+            continue;
+        };
+        for path in files.map(|entry| entry.unwrap().path()) {
+            let file = path
+                .strip_prefix(&folder)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            if !file.ends_with(".o") || REFUSED.iter().any(|(name, _)| *name == file) {
+                continue;
+            }
+            count += 1;
+            match load(&folder, &file, Unlinkable::Refuse) {
+                Ok(object) => wrong.extend(disorder(&object).map(|text| format!("{file}: {text}"))),
+                Err(error) => wrong.push(format!("{file}: {} {error}", error.code())),
+            }
+        }
+    }
+    assert!(count >= 60, "only {count} objects");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a loaded object may not show, whatever the file was.
+fn disorder(object: &Object) -> Option<String> {
+    for program in &object.programs {
+        if program
+            .lines
+            .windows(2)
+            .any(|pair| pair[0].start >= pair[1].start)
+        {
+            // Each function's lines ascend, and functions follow each other.
+            return Some(format!("lines of {} out of order", program.name));
+        }
+        if program
+            .functions
+            .first()
+            .is_none_or(|entry| entry.name != program.name)
+        {
+            return Some(format!("{} does not start with its entry", program.name));
+        }
+    }
+    let inner = |map: &program::MapDef| map.kind.is_map_of_maps() == map.inner.is_some();
+    let odd = object.maps.iter().find(|map| !inner(map))?;
+    Some(format!("map {} and its template", odd.name))
+}

@@ -167,7 +167,7 @@ fn objects_load_as_expected() {
         .filter(|name| name.ends_with(".o"))
         .collect();
     names.sort();
-    assert!(names.len() >= 19, "{names:?}");
+    assert!(names.len() >= 23, "{names:?}");
     let mut wrong = Vec::new();
     for name in names {
         let found = match load(&name) {

@@ -15,7 +15,7 @@ fn objects() -> Vec<(String, Vec<u8>)> {
         .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
         .collect();
     objects.sort();
-    assert!(objects.len() >= 19);
+    assert!(objects.len() >= 23);
     objects
 }
 

@@ -26,11 +26,10 @@ pub(super) struct Entry {
     pub(super) attach_type: Option<&'static AttachType>,
 }
 
-/// Whether a function is among the entries.
-pub(super) fn contains(entries: &[Entry], id: FunctionId) -> bool {
-    entries
-        .binary_search_by_key(&id, |entry| entry.function)
-        .is_ok()
+/// The type of the program that a function is, if it is one.
+pub(super) fn type_of(entries: &[Entry], id: FunctionId) -> Option<&'static ProgramType> {
+    let found = entries.binary_search_by_key(&id, |entry| entry.function);
+    found.ok().map(|at| entries[at].program_type)
 }
 
 /// Chooses the programs, in file order.
@@ -51,9 +50,9 @@ pub(super) fn choose(
             continue;
         }
         match section_type(options, name) {
+            // Code that others call into is a library, unless the section's name says otherwise.
+            _ if name != TEXT && !is_named(options, name) && is_library(ids, &called) => {}
             Some(types) => add(functions, ids, &called, types, &mut entries),
-            // Code that others call into is a library, whatever its section is called.
-            None if name != TEXT && ids.iter().any(|id| called.contains(id)) => {}
             None => unknown.push(name),
         }
     }
@@ -98,15 +97,33 @@ fn called_functions(bodies: &[Result<Body, LoadError>]) -> BTreeSet<FunctionId> 
         .collect()
 }
 
-/// The type of the programs in a section.
-fn section_type(options: &LoadOptions, section: &str) -> Option<Types> {
-    let attach = program_type::by_section(options.platform, section);
-    let given = options
-        .section_types
-        .iter()
+fn is_library(ids: &[FunctionId], called: &BTreeSet<FunctionId>) -> bool {
+    ids.iter().all(|id| called.contains(id))
+}
+
+/// Whether something speaks of this very section: its prefix or an option.
+fn is_named(options: &LoadOptions, section: &str) -> bool {
+    attach_type(options.platform, section).is_some() || given_type(options, section).is_some()
+}
+
+fn given_type(options: &LoadOptions, section: &str) -> Option<&'static ProgramType> {
+    let mut given = options.section_types.iter();
+    given
         .find(|(name, _)| name == section)
         .map(|(_, given)| *given)
-        .or(options.program_type);
+}
+
+/// The attach type that a section's name selects. A `?` in front, which tells libbpf not to load
+/// the program by itself, means nothing here.
+fn attach_type(platform: Platform, section: &str) -> Option<&'static AttachType> {
+    let name = section.strip_prefix('?').unwrap_or(section);
+    program_type::by_section(platform, name)
+}
+
+/// The type of the programs in a section.
+fn section_type(options: &LoadOptions, section: &str) -> Option<Types> {
+    let attach = attach_type(options.platform, section);
+    let given = given_type(options, section).or(options.program_type);
     match (given, attach) {
         // The section may still say where to attach.
         (Some(given), attach) => {

@@ -93,7 +93,7 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
         externs: &externs,
     })?;
     let entries = entries::choose(&file, &functions, &bodies, options, &mut notes)?;
-    maps.fill_program_slots(&functions, |id| entries::contains(&entries, id))?;
+    maps.fill_program_slots(&functions, |id| entries::type_of(&entries, id))?;
     let mut lines = lines::Lines::new(&file, btf.as_ref(), &ext);
     lines.check_functions(&functions)?;
     let linker = link::Linker::new(&file, &functions, &bodies, &externs);

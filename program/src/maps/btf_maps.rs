@@ -99,8 +99,9 @@ fn variables<'d>(
             let ty = btf.ty(id)?;
             let name = btf.name(&ty)?;
             let (structure, _) = btf.strip(ty.size_or_type)?;
-            let offset = by_name.get(name).copied().ok_or_else(|| {
-                let text = "BTF describes a map that has no symbol";
+            let inside = |offset: &u64| *offset < source.file.sections[section].size;
+            let offset = by_name.get(name).copied().filter(inside).ok_or_else(|| {
+                let text = "BTF describes a map that has no symbol in the section";
                 LoadError::new(diagnostic::MAP_MALFORMED, text).symbol(name)
             })?;
             Ok(Variable {

@@ -4,10 +4,11 @@ use super::{Maps, ProgramSlot, Source};
 use crate::{
     elf::file::{Relocation, Symbol, SymbolPlace},
     error::LoadError,
-    model::{InitialValue, MapId},
+    model::{InitialValue, MapDef, MapId},
 };
-use abi::{MapKind, diagnostic};
+use abi::{MapKind, Platform, diagnostic};
 use isa::Slot;
+use std::ops::Bound;
 
 /// A map with `values`, by place in the section.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,16 @@ pub(super) fn read(
     section: usize,
     values: &[Values],
 ) -> Result<(), LoadError> {
-    for relocation in source.file.relocations(section) {
+    let list = source.file.relocations(section);
+    if let Some(pair) = list
+        .windows(2)
+        .find(|pair| pair[0].offset == pair[1].offset)
+    {
+        let text = "an element of `values` is initialised twice";
+        let error = LoadError::new(diagnostic::MAP_INITIAL_INVALID, text);
+        return Err(error.offset(pair[0].offset));
+    }
+    for relocation in list {
         let symbol = source.file.symbol_of(relocation)?;
         one(source, maps, section, relocation, (symbol, values))
             .map_err(|error| error.offset(relocation.offset))?;
@@ -85,11 +95,35 @@ fn one(
     let inner = maps
         .at(target, offset)
         .ok_or_else(|| here(invalid(format!("values[{index}] is no map"))))?;
-    let name = maps.defs[usize::from(inner.0)].name.clone();
+    let inner = &maps.defs[usize::from(inner.0)];
+    let template = def
+        .inner
+        .map(|template| &maps.defs[usize::from(template.0)]);
+    if source.options.platform == Platform::Windows && !template.is_some_and(|t| alike(t, inner)) {
+        let text = format!(
+            "values[{index}] is `{}`, which differs from the template",
+            inner.name
+        );
+        return Err(here(invalid(text)));
+    }
+    let name = inner.name.clone();
     maps.defs[usize::from(map.0)]
         .initial
         .push(InitialValue { index, name });
     Ok(())
+}
+
+/// What the runtime compares before it stores an inner map.
+fn alike(template: &MapDef, inner: &MapDef) -> bool {
+    let shape = |def: &MapDef| {
+        (
+            def.type_number,
+            def.key_size,
+            def.value_size,
+            def.max_entries,
+        )
+    };
+    shape(template) == shape(inner)
 }
 
 /// The map and element that a place in the section belongs to.
@@ -97,7 +131,8 @@ fn slot(maps: &Maps, section: usize, at: u64, values: &[Values]) -> Option<(MapI
     let before = values.partition_point(|values| values.start <= at);
     let found = values.get(before.checked_sub(1)?)?;
     // The variable ends where the next map starts.
-    let next = maps.places.range((section, found.start + 1)..).next();
+    let after = (Bound::Excluded((section, found.start)), Bound::Unbounded);
+    let next = maps.places.range(after).next();
     if next.is_some_and(|((in_section, start), _)| *in_section == section && *start <= at) {
         return None;
     }

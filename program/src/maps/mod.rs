@@ -25,7 +25,7 @@ use crate::{
     error::LoadError,
     model::{GlobalSection, MapDef, MapId},
 };
-use abi::{MapKind, Platform, diagnostic, limits, map};
+use abi::{MapKind, Platform, ProgramType, diagnostic, limits, map};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is needed to read maps.
@@ -93,21 +93,28 @@ impl Maps {
         self.global_maps.get(&section).copied()
     }
 
-    /// Writes the names of programs into the slots of program arrays.
+    /// Writes the names of programs into the slots of program arrays. All programs of one array
+    /// must have the same type, because they run on the same context.
     pub(crate) fn fill_program_slots(
         &mut self,
         functions: &Functions<'_>,
-        is_program: impl Fn(FunctionId) -> bool,
+        type_of: impl Fn(FunctionId) -> Option<&'static ProgramType>,
     ) -> Result<(), LoadError> {
+        let mut types: BTreeMap<MapId, &'static ProgramType> = BTreeMap::new();
         for slot in &self.program_slots {
             let name = functions.get(slot.function).name;
             let def = &mut self.defs[usize::from(slot.map.0)];
-            if !is_program(slot.function) {
-                let text = format!(
-                    "values[{}]: `{name}` is no program of this file",
-                    slot.index
-                );
-                return Err(LoadError::new(diagnostic::MAP_INITIAL_INVALID, text).symbol(&def.name));
+            let refused = |text: String| {
+                let text = format!("values[{}]: `{name}` {text}", slot.index);
+                LoadError::new(diagnostic::MAP_INITIAL_INVALID, text).symbol(&def.name)
+            };
+            let Some(found) = type_of(slot.function) else {
+                return Err(refused("is no program of this file".into()));
+            };
+            let first = *types.entry(slot.map).or_insert(found);
+            if !std::ptr::eq(first, found) {
+                let text = format!("is {}, earlier slots are {}", found.name, first.name);
+                return Err(refused(text));
             }
             def.initial.push(crate::InitialValue {
                 index: slot.index,
