@@ -165,6 +165,21 @@ diagnostics! {
     SIGNATURE_MALFORMED = 509, Environment, "a malformed signature", "The file was damaged after signing; sign it again.";
     SIGN_SELF_CHECK = 510, Bug, "signing failed", "Nothing was written. This is a bug in bpf2native; please report it.";
     // 06xx: running on the host (ebpfcore, ebpfcore/sim)
+    RUN_TRAP = 601, Program, "the program was stopped while running", "The message names the instruction and the access; verify the program to see the whole path to it.";
+    RUN_BUDGET = 602, Program, "the program used up its instruction budget", "Bound the loop, or raise the budget.";
+    RUN_STOPPED = 603, Program, "the program was stopped by a helper", "The test suite's own helper ended the program.";
+    RUN_HELPER = 604, Environment, "a helper is not available here", "Only the helpers listed in the helper documentation can run on a host; compile for the target instead.";
+    RUN_MEMORY = 605, Environment, "out of memory while preparing the run", "Use smaller maps, or a machine with more memory.";
+    RUN_BYTECODE = 606, Environment, "the bytecode cannot be run by the interpreter", "Verify the program first; the message names the instruction.";
+    RUN_MAP = 607, Environment, "a map cannot be created", "Check type, sizes and max_entries in the map definition.";
+    RUN_MODULE = 608, Environment, "not a native module that can be loaded", "The image must carry the metadata of a native eBPF module of version 0.21 or later.";
+    RUN_IMAGE = 609, Environment, "the image cannot be mapped", "Use `inspect` to see what is wrong with the file.";
+    RUN_IMPORT = 610, Environment, "the image imports something that this host does not simulate", "Native modules import only NMR and registry functions.";
+    RUN_ENTRY = 611, Environment, "DriverEntry failed", "The status says why; `inspect` shows the module.";
+    RUN_PROGRAM = 612, Environment, "there is no such program in the module", "The message lists the programs.";
+    RUN_CONTEXT = 613, Environment, "the input does not fit the program type", "Give packets to packet programs and --ctx bytes of the documented size to others.";
+    RUN_FAULT = 614, Bug, "native code faulted", "Verified code does not fault: this is a bug in bpf2native; please report it with the input file.";
+    RUN_TAIL_CALL = 615, Environment, "a program array could not be filled", "Programs in one array must be of one type.";
     MAP_UNSUITABLE = 651, Environment, "the driver image cannot be mapped", "Look at `bpf2native inspect`; images with writable code or a damaged layout are not run.";
     MAP_MACHINE = 652, Environment, "native code for another machine", "Run x64 drivers on an x64 host, or use `--engine interpreter` on the object file.";
     MAP_IMPORTS = 653, Environment, "the driver imports functions that this host does not simulate", "Only native eBPF modules can be run here.";
