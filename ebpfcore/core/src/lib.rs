@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The runtime of eBPF programs, portable: maps, helpers, interpreter, native modules.
+//!
+//! The same code runs inside `ebpfcore.sys` and, over `ebpfcore-sim`, inside a process on any
+//! host. A [`Core`] is made over a [`Platform`]; [`Map`]s and [`Program`]s are made over the core;
+//! [`Core::enter`] pins an epoch in which programs run. Programs come as machine code in a driver
+//! image ([`native::validate`], [`native::Instance`]) or as proved bytecode for the interpreter
+//! ([`Machine`]).
+//!
+//! Invariants: `no_std`; every allocation can fail and says so; nothing allocates without bound
+//! or blocks while a program runs; an address handed to a running program stays valid until the
+//! run ends. `unsafe` stands only in `raw`. Deliberately absent: hooks and I/O control codes.
+#![no_std]
+
+extern crate alloc;
+
+mod core;
+mod epoch;
+pub mod helper;
+pub mod interpreter;
+mod map;
+pub mod native;
+pub mod object;
+mod platform;
+mod program;
+pub mod raw;
+mod status;
+mod sync;
+
+pub use self::core::Core;
+pub use epoch::{Epoch, Guard};
+pub use map::{Definition, Flags, Map, Record};
+pub use platform::Platform;
+pub use program::{Code, Program};
+pub use raw::context::{CONTEXT_HEADER_BYTES, Run};
+pub use raw::shared::Shared;
+pub use raw::{Machine, RawMemory};
+pub use status::Status;

@@ -1,0 +1,3 @@
+//! Native modules.
+/// placeholder
+pub struct Instance {}

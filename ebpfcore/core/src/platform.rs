@@ -1,0 +1,53 @@
+//! The seam between the portable runtime and its host: a kernel, or a process for tests.
+//!
+//! Every method states the interrupt request level (IRQL) at which it is called. `any` means at
+//! or below DISPATCH_LEVEL: the method must not block, page or allocate.
+
+/// What the runtime needs from its host.
+///
+/// Sizes are decided once: [`Platform::cpu_count`] must not change after the first map is made.
+pub trait Platform: Sync {
+    /// Number of processors; per-CPU values have this many copies. IRQL: any.
+    fn cpu_count(&self) -> u32;
+
+    /// The processor that runs the caller, below [`Platform::cpu_count`]. IRQL: any.
+    fn current_cpu(&self) -> u32;
+
+    /// Enters a section in which the caller is not preempted, so that spinning on a lock is
+    /// bounded: raises to DISPATCH_LEVEL and returns the former level. IRQL: any.
+    fn raise_irql(&self) -> u8;
+
+    /// Leaves the section; `level` is what [`Platform::raise_irql`] returned. IRQL: DISPATCH.
+    fn lower_irql(&self, level: u8);
+
+    /// Lets other work run while the caller waits for running programs. IRQL: PASSIVE.
+    fn relax(&self);
+
+    /// Nanoseconds since boot, time asleep not counted. IRQL: any.
+    fn ktime_ns(&self) -> u64;
+
+    /// Nanoseconds since boot, time asleep counted. IRQL: any.
+    fn boot_ns(&self) -> u64;
+
+    /// A pseudo-random number; seeds hash tables and serves `bpf_get_prandom_u32`. IRQL: any.
+    fn random_u32(&self) -> u32;
+
+    /// Process and thread id of the current thread. IRQL: any.
+    fn pid_tid(&self) -> (u32, u32);
+
+    /// Logon id of the current user, 0 where there is none (always at DISPATCH). IRQL: any.
+    fn logon_id(&self) -> u64;
+
+    /// Whether the current user is an administrator: 1, 0, or negative when that cannot be told.
+    /// IRQL: any.
+    fn is_admin(&self) -> i32;
+
+    /// A number that no other process has had since boot. IRQL: any.
+    fn process_start_key(&self) -> u64;
+
+    /// Creation time of the current thread in 100 ns units. IRQL: any.
+    fn thread_create_time(&self) -> i64;
+
+    /// Receives one line of `bpf_printk` output, without a line end. IRQL: any.
+    fn trace(&self, line: &[u8]);
+}

@@ -1,0 +1,80 @@
+//! A loaded program: its name, type, and code.
+
+use crate::{Core, Machine, Shared, Status, native::Instance};
+use abi::ProgramType;
+use alloc::string::String;
+
+/// A loaded program.
+pub struct Program {
+    id: u32,
+    name: String,
+    program_type: &'static ProgramType,
+    code: Code,
+}
+
+/// How a program is executed.
+pub enum Code {
+    /// Machine code in a driver image.
+    Native {
+        /// Address of its function.
+        entry: u64,
+        /// Address of its runtime context, owned by the instance.
+        runtime_context: u64,
+        /// Keeps the runtime context and the maps alive.
+        instance: Shared<Instance>,
+    },
+    /// Proved bytecode; memory accesses are not checked again.
+    Interpreted(Machine),
+    /// Bytecode whose every memory access is checked while it runs.
+    Checked(Machine),
+}
+
+impl Program {
+    /// A program over its code.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NoMemory`].
+    pub fn new(
+        core: &Core,
+        name: &str,
+        program_type: &'static ProgramType,
+        code: Code,
+    ) -> Result<Shared<Program>, Status> {
+        let mut owned = String::new();
+        owned
+            .try_reserve_exact(name.len())
+            .map_err(|_| Status::NoMemory)?;
+        owned.push_str(name);
+        Shared::try_new(Program {
+            id: core.take_id(),
+            name: owned,
+            program_type,
+            code,
+        })
+    }
+
+    /// Its id, unique among the objects of the runtime.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn program_type(&self) -> &'static ProgramType {
+        self.program_type
+    }
+
+    /// Its code.
+    #[must_use]
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+}

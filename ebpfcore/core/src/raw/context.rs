@@ -1,0 +1,245 @@
+//! Invocation: the state of a run, where helpers find it, and the chain of tail calls.
+//!
+//! Eight words lie in front of every context. Word 0 points at the run's state, word 1 at the
+//! context descriptor; helpers, which get the context as sixth argument, reach back to them.
+//! That is how helpers work without thread-local storage, which a kernel does not have.
+#![expect(unsafe_code, reason = "runs programs and reaches state by address")]
+
+use super::{
+    addresses::pointer,
+    checked::{CheckedMemory, Initialization, Region, RegionKind},
+    execute::{Machine, RawMemory, Start, access},
+    helpers::NativeFn,
+    shared::Shared,
+};
+use crate::{
+    Code, Core, Guard, Program,
+    interpreter::{Trap, TrapKind},
+};
+use abi::{Context, Platform};
+use alloc::vec::Vec;
+use isa::Size;
+
+/// Bytes in front of a context: eight words of `EBPF_CONTEXT_HEADER`.
+pub const CONTEXT_HEADER_BYTES: usize = 64;
+
+/// Operations that an interpreted program may spend on loops; a guard, not a quota, since proved
+/// programs end by themselves.
+const BUDGET: u64 = 1 << 32;
+
+/// What helpers know about the run they are called in.
+#[repr(C)]
+pub(crate) struct State {
+    pub(crate) core: *const Core,
+    /// CPU that the run is on.
+    pub(crate) cpu: u32,
+    /// Tail calls made so far.
+    pub(crate) tail_calls: u32,
+    /// Address of the program that a tail call put in place of the current one, or 0.
+    pub(crate) next: u64,
+    /// Size, data, end, meta: offsets in the context.
+    pub(crate) descriptor: [i32; 4],
+    /// Whether the packet pointers in the context are 32 bits wide.
+    pub(crate) narrow_pointers: bool,
+}
+
+/// An epoch in which programs run, on one CPU.
+///
+/// The caller must stay on that CPU until the run is dropped (kernel: at DISPATCH_LEVEL), or
+/// accept that per-CPU values are shared with whoever runs there.
+pub struct Run<'a> {
+    core: &'a Core,
+    guard: Guard<'a>,
+    state: State,
+}
+
+impl Core {
+    /// Pins the epoch and notes the CPU: what programs see stays valid until the result is
+    /// dropped. A batch of invocations shares one.
+    #[must_use]
+    pub fn enter(&self) -> Run<'_> {
+        let cpu = self.platform().current_cpu();
+        Run {
+            core: self,
+            guard: self.epoch().pin(cpu),
+            state: State {
+                core: self,
+                cpu,
+                tail_calls: 0,
+                next: 0,
+                descriptor: [-1; 4],
+                narrow_pointers: false,
+            },
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Lets retired memory go in a long batch: nothing looked up before may be used any more.
+    pub fn renew(&mut self) {
+        let cpu = self.core.platform().current_cpu();
+        self.guard = self.core.epoch().pin(cpu);
+        self.state.cpu = cpu;
+    }
+
+    /// Runs a program on a context, and what it tail-calls, and gives r0 of the last one.
+    ///
+    /// # Safety
+    ///
+    /// 1. `context` is the address of the context structure of the program's type, writable as
+    ///    the type says, with [`CONTEXT_HEADER_BYTES`] writable bytes in front of it.
+    /// 2. Packet pointers in it are valid and ordered.
+    /// 3. The program's image is mapped; its code does what the verifier proved.
+    ///
+    /// # Errors
+    ///
+    /// A trap of the interpreter. Native code does not trap.
+    #[inline]
+    pub unsafe fn invoke(&mut self, program: &Program, context: u64) -> Result<u64, Trap> {
+        self.state.tail_calls = 0;
+        self.state.next = 0;
+        // SAFETY: the obligations of the caller, passed on.
+        unsafe {
+            self.describe(program, context);
+            let result = self.execute(program, context);
+            if self.state.next == 0 {
+                return result;
+            }
+            self.chain(result, context)
+        }
+    }
+
+    /// Fills the words in front of the context.
+    ///
+    /// Safety: as for [`Run::invoke`].
+    #[inline]
+    unsafe fn describe(&mut self, program: &Program, context: u64) {
+        let program_type = program.program_type();
+        let Context {
+            size,
+            data,
+            end,
+            meta,
+            ..
+        } = *program_type.context;
+        self.state.descriptor = [i32::from(size), data, end, meta];
+        self.state.narrow_pointers = program_type.platform == Platform::Linux;
+        let state = (&raw mut self.state).expose_provenance() as u64;
+        let descriptor = (&raw const self.state.descriptor).expose_provenance() as u64;
+        let header = context - CONTEXT_HEADER_BYTES as u64;
+        // SAFETY: obligation 1 of the caller.
+        unsafe {
+            access::store(header, Size::Dw, state);
+            access::store(header + 8, Size::Dw, descriptor);
+        }
+    }
+
+    #[inline]
+    unsafe fn execute(&mut self, program: &Program, context: u64) -> Result<u64, Trap> {
+        match program.code() {
+            Code::Native {
+                entry,
+                runtime_context,
+                ..
+            } => {
+                let function = pointer(*entry);
+                // SAFETY: the entry was checked to lie in an executable section of the image, and
+                // native modules have this signature.
+                let function: NativeFn = unsafe { core::mem::transmute(function) };
+                // SAFETY: obligations of the caller.
+                Ok(unsafe { function(context, *runtime_context) })
+            }
+            Code::Interpreted(machine) => {
+                // SAFETY: interpreted code is proved; obligations 1 and 2 of the caller.
+                let mut memory = unsafe { RawMemory::new() };
+                machine.run(&mut memory, start(context))
+            }
+            // SAFETY: obligations of the caller.
+            Code::Checked(machine) => unsafe { self.execute_checked(machine, context) },
+        }
+    }
+
+    #[cold]
+    unsafe fn execute_checked(&mut self, machine: &Machine, context: u64) -> Result<u64, Trap> {
+        let mut regions = Vec::new();
+        let out_of_memory = |_| Trap {
+            at: isa::InsnIdx(0),
+            kind: TrapKind::Stopped,
+        };
+        regions.try_reserve(2).map_err(out_of_memory)?;
+        regions.push(Region {
+            start: context,
+            size: u64::from(self.state.descriptor[0].unsigned_abs()),
+            kind: RegionKind::ReadWrite,
+        });
+        // SAFETY: obligation 2 of the caller.
+        if let Some((start, end)) = unsafe { packet(&self.state, context) } {
+            regions.push(Region {
+                start,
+                size: end - start,
+                kind: RegionKind::ReadWrite,
+            });
+        }
+        // SAFETY: the regions are valid by obligations 1 and 2; the epoch is pinned.
+        let mut memory =
+            unsafe { CheckedMemory::new(regions, machine.maps(), Initialization::Required) };
+        machine.run(&mut memory, start(context))
+    }
+
+    /// Runs the programs that tail calls put in place.
+    #[cold]
+    unsafe fn chain(&mut self, first: Result<u64, Trap>, context: u64) -> Result<u64, Trap> {
+        let mut result = first;
+        while self.state.next != 0 && result.is_ok() {
+            let next = core::mem::take(&mut self.state.next);
+            // SAFETY: program arrays hold references, given up only after this epoch.
+            let program = unsafe { Shared::<Program>::borrow_address(next) };
+            // SAFETY: program arrays hold programs of one type; obligations of the caller.
+            result = unsafe { self.execute(program, context) };
+        }
+        result
+    }
+}
+
+fn start(context: u64) -> Start {
+    Start {
+        r1: context,
+        r2: 0,
+        budget: BUDGET,
+    }
+}
+
+/// Packet memory (metadata included) that a context names.
+///
+/// Safety: the context is readable as its descriptor says.
+pub(crate) unsafe fn packet(state: &State, context: u64) -> Option<(u64, u64)> {
+    let [_, data, end, meta] = state.descriptor;
+    let size = if state.narrow_pointers {
+        Size::W
+    } else {
+        Size::Dw
+    };
+    let read = |offset: i32| {
+        let offset = u64::try_from(offset).ok()?;
+        // SAFETY: a field of the context.
+        Some(unsafe { access::load(context + offset, size) })
+    };
+    let (data, end) = (read(data)?, read(end)?);
+    let start = match read(meta) {
+        Some(meta) if meta != 0 && meta < data => meta,
+        _ => data,
+    };
+    (start <= end && start != 0).then_some((start, end))
+}
+
+/// The state of the run that a helper is called in.
+///
+/// Safety: `context` is a context of a running program.
+#[inline(always)]
+pub(crate) unsafe fn state<'a>(context: u64) -> &'a mut State {
+    // SAFETY: `Run::invoke` put the address there and does not touch the state during the run.
+    unsafe {
+        let address = access::load(context - CONTEXT_HEADER_BYTES as u64, Size::Dw);
+        &mut *pointer(address).cast::<State>()
+    }
+}

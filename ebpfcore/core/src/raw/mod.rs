@@ -1,0 +1,21 @@
+//! The only place with `unsafe` code: memory that programs reach by address.
+//!
+//! What lies here and why: reference counting with fallible allocation ([`shared`]), zeroed blocks
+//! whose bytes programs and the runtime share (`block`), the lock-free hash table (`table`), map
+//! operations by address (`map_ops`), the functions that programs call by address ([`helpers`]),
+//! the interpreter's loop and its memories, invocation ([`context`]), calls into native code
+//! ([`native`]). Everything else in the crate is safe code.
+
+mod addresses;
+pub(crate) mod block;
+pub mod checked;
+pub mod context;
+mod execute;
+pub mod helpers;
+pub(crate) mod map_ops;
+pub mod native;
+pub mod shared;
+pub(crate) mod table;
+
+pub use addresses::{read_bytes, write_bytes};
+pub use execute::{Machine, RawMemory, Start};

@@ -1,0 +1,121 @@
+//! A platform over the host for tests, and a small deterministic random source.
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use ebpfcore::{Core, Definition, Map, Platform, Shared, Status};
+use std::{
+    cell::Cell,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+pub(crate) const CPUS: u32 = 4;
+
+pub(crate) struct TestPlatform {
+    pub(crate) lines: Mutex<Vec<String>>,
+    random: AtomicU32,
+}
+
+thread_local! {
+    static CPU: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Says on which CPU the calling thread is.
+pub(crate) fn set_cpu(cpu: u32) {
+    CPU.set(cpu);
+}
+
+impl Platform for TestPlatform {
+    fn cpu_count(&self) -> u32 {
+        CPUS
+    }
+    fn current_cpu(&self) -> u32 {
+        CPU.get()
+    }
+    fn raise_irql(&self) -> u8 {
+        0
+    }
+    fn lower_irql(&self, _level: u8) {}
+    fn relax(&self) {
+        std::thread::yield_now();
+    }
+    fn ktime_ns(&self) -> u64 {
+        5_000_000_123
+    }
+    fn boot_ns(&self) -> u64 {
+        7_000_000_456
+    }
+    fn random_u32(&self) -> u32 {
+        self.random.fetch_add(0x9e37_79b9, Ordering::Relaxed)
+    }
+    fn pid_tid(&self) -> (u32, u32) {
+        (11, 22)
+    }
+    fn logon_id(&self) -> u64 {
+        0x3e7
+    }
+    fn is_admin(&self) -> i32 {
+        -1
+    }
+    fn process_start_key(&self) -> u64 {
+        77
+    }
+    fn thread_create_time(&self) -> i64 {
+        88
+    }
+    fn trace(&self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.lines.lock().unwrap().push(line);
+    }
+}
+
+/// A runtime with a platform of its own.
+pub(crate) fn core() -> (Shared<Core>, &'static TestPlatform) {
+    let platform: &'static TestPlatform = Box::leak(Box::new(TestPlatform {
+        lines: Mutex::default(),
+        random: AtomicU32::new(12345),
+    }));
+    (Core::new(platform).unwrap(), platform)
+}
+
+pub(crate) fn definition(kind: abi::MapKind, key: u32, value: u32, max: u32) -> Definition {
+    Definition {
+        name: "m".into(),
+        kind,
+        platform: abi::Platform::Windows,
+        key_size: key,
+        value_size: value,
+        max_entries: max,
+    }
+}
+
+pub(crate) fn map(core: &Shared<Core>, kind: abi::MapKind, sizes: [u32; 3]) -> Shared<Map> {
+    try_map(core, kind, sizes).unwrap()
+}
+
+pub(crate) fn try_map(
+    core: &Shared<Core>,
+    kind: abi::MapKind,
+    [key, value, max]: [u32; 3],
+) -> Result<Shared<Map>, Status> {
+    Map::new(core, definition(kind, key, value, max), None)
+}
+
+/// SplitMix64.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
