@@ -195,6 +195,7 @@ fn explore(verified: &Verified<'_>) -> Result<Vec<Option<Flow>>, Error> {
                 None => continue,
             };
             match target.and_then(|target| function_starting_at(program, target)) {
+                Some(0) => return malformed(at, "the entry of a program cannot be called"),
                 Some(callee) => pending.push(callee),
                 None => return malformed(at, "the target is not the start of a function"),
             }
