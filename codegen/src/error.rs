@@ -32,14 +32,14 @@ pub enum Error {
     /// An instruction that native code cannot express.
     Unsupported {
         /// Where.
-        at: Place,
+        at: Box<Place>,
         /// What was found and what would work.
         what: &'static str,
     },
     /// The code needs a newer native module ABI than the options allow.
     AbiTooOld {
         /// Where.
-        at: Place,
+        at: Box<Place>,
         /// Version that is needed.
         needed: ModuleVersion,
         /// Version that is allowed.
@@ -50,14 +50,14 @@ pub enum Error {
     /// A program without a proof that is not well formed.
     Malformed {
         /// Where.
-        at: Place,
+        at: Box<Place>,
         /// What is wrong.
         what: &'static str,
     },
     /// A function too big for the code generator.
     TooLarge {
         /// The function.
-        at: Place,
+        at: Box<Place>,
     },
     /// More of something than the metadata can count.
     TooMany {
@@ -89,9 +89,9 @@ pub struct Place {
 
 impl Place {
     /// The place of an instruction.
-    pub(crate) fn new(program: &Program, at: InsnIdx) -> Place {
+    pub(crate) fn new(program: &Program, at: InsnIdx) -> Box<Place> {
         let function = program.function_at(at);
-        Place {
+        Box::new(Place {
             section: program.section.clone(),
             program: program.name.clone(),
             function: function.map_or_else(|| program.name.clone(), |f| f.name.clone()),
@@ -99,7 +99,7 @@ impl Place {
             line: program
                 .line(at)
                 .map(|line| format!("{}:{}", line.file, line.line)),
-        }
+        })
     }
 }
 

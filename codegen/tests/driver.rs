@@ -43,7 +43,9 @@ static TURN: Mutex<()> = Mutex::new(());
 impl Kernel {
     /// Everything succeeds, the value is there.
     fn install() -> MutexGuard<'static, ()> {
-        let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let turn = TURN
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let kernel = Kernel {
             open: [SUCCESS; 2],
             value: Ok((3, (1..=16).collect())),
@@ -56,7 +58,7 @@ impl Kernel {
         };
         *KERNEL
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(kernel);
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(kernel);
         turn
     }
 }

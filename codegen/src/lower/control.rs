@@ -9,6 +9,15 @@ use cranelift_codegen::ir::types::I8;
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
 use isa::{Cond, Insn, InsnIdx, Reg};
 
+/// What ends with a return.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// This function; its caller goes on.
+    Function,
+    /// The whole program; callers return at once.
+    Program,
+}
+
 impl Lowering<'_> {
     /// Lowers all blocks in order of instructions.
     pub(super) fn blocks(&mut self) -> Result<(), Error> {
@@ -40,7 +49,7 @@ impl Lowering<'_> {
                 Edges::Branch(taken, next) => return self.branch(at, insn, (taken, next)),
                 Edges::Exit => {
                     let result = self.get(Reg::R0);
-                    self.leave(result, false);
+                    self.leave(result, Leave::Function);
                     return Ok(());
                 }
             }
@@ -136,12 +145,15 @@ impl Lowering<'_> {
     }
 
     /// Returns from the function, reporting the end of the program where callers ask for it.
-    fn leave(&mut self, result: Value, ended: bool) {
+    fn leave(&mut self, result: Value, leave: Leave) {
         if !reports_end(self.index, self.plan) {
             self.builder.ins().return_(&[result]);
             return;
         }
-        let ended = self.builder.ins().iconst(I8, i64::from(ended));
+        let ended = self
+            .builder
+            .ins()
+            .iconst(I8, i64::from(leave == Leave::Program));
         self.builder.ins().return_(&[result, ended]);
     }
 
@@ -153,7 +165,7 @@ impl Lowering<'_> {
         self.builder.switch_to_block(end);
         self.builder.seal_block(end);
         let zero = self.number(0);
-        self.leave(zero, true);
+        self.leave(zero, Leave::Program);
         self.builder.switch_to_block(go_on);
         self.builder.seal_block(go_on);
     }

@@ -78,13 +78,14 @@ impl Tables {
 
     fn add_helper(&mut self, verified: &Verified<'_>, options: &Options, at: InsnIdx, id: i32) {
         let id = id.cast_unsigned();
-        if options.inline_array_lookups() && id == MAP_LOOKUP {
-            if let Some(map) = lookup_in_array(verified, at) {
-                self.inlined.insert(at, map);
-                self.uses_array_data = true;
-                self.maps.insert(map);
-                return;
-            }
+        if options.inline_array_lookups()
+            && id == MAP_LOOKUP
+            && let Some(map) = lookup_in_array(verified, at)
+        {
+            self.inlined.insert(at, map);
+            self.uses_array_data = true;
+            self.maps.insert(map);
+            return;
         }
         if self.helper(id).is_none() {
             self.helpers.push(id);

@@ -43,7 +43,7 @@ impl Host {
             )
         };
         assert_ne!(base, libc::MAP_FAILED);
-        let host = Host {
+        let mut host = Host {
             base: base.cast(),
             length,
             sections,
@@ -54,24 +54,29 @@ impl Host {
         host
     }
 
-    fn image(&self) -> &mut [u8] {
+    fn image(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is ours and lives as long as `self`; used before `protect` only.
         unsafe { core::slice::from_raw_parts_mut(self.base, self.length) }
     }
 
-    fn fill(&self, slots: usize, imports: &dyn Fn(&str) -> u64) {
+    fn fill(&mut self, slots: usize, imports: &dyn Fn(&str) -> u64) {
+        let base = self.base as i64;
+        let symbols: Vec<usize> = (0..self.module.symbols.len())
+            .map(|index| self.symbol_offset(index))
+            .collect();
+        let (module, sections) = (self.module.clone(), self.sections.clone());
         let image = self.image();
-        for (section, &at) in self.module.sections.iter().zip(&self.sections) {
+        for (section, &at) in module.sections.iter().zip(&sections) {
             image[at..at + section.data.len()].copy_from_slice(&section.data);
         }
-        for (number, import) in self.module.imports.iter().enumerate() {
+        for (number, import) in module.imports.iter().enumerate() {
             let at = slots + number * 8;
             image[at..at + 8].copy_from_slice(&imports(&import.name).to_le_bytes());
         }
-        for (section, &start) in self.module.sections.iter().zip(&self.sections) {
+        for (section, &start) in module.sections.iter().zip(&sections) {
             for reloc in &section.relocs {
                 let target = match reloc.target {
-                    Target::Symbol(id) => self.symbol_offset(id.0 as usize),
+                    Target::Symbol(id) => symbols[id.0 as usize],
                     Target::ImportSlot(slot) => slots + usize::from(slot) * 8,
                 };
                 let at = start + reloc.offset as usize;
@@ -82,7 +87,7 @@ impl Host {
                             section.kind,
                             SectionKind::Data | SectionKind::ReadOnly
                         ));
-                        let address = (self.base as i64 + target).to_le_bytes();
+                        let address = (base + target).to_le_bytes();
                         image[at..at + 8].copy_from_slice(&address);
                     }
                     RelocKind::Rel32 => {
@@ -148,6 +153,17 @@ impl Host {
         call(self.address(name), arguments)
     }
 
+    /// Number of the section and offset in it of an address inside the module.
+    pub(crate) fn place_of(&self, address: u64) -> Option<(usize, u32)> {
+        let at = usize::try_from(address.checked_sub(self.base as u64)?).ok()?;
+        let section = self
+            .sections
+            .partition_point(|&start| start <= at)
+            .checked_sub(1)?;
+        let offset = at - self.sections[section];
+        (offset < self.module.sections[section].data.len()).then_some((section, offset as u32))
+    }
+
     /// The module.
     pub(crate) fn module(&self) -> &Module {
         &self.module
@@ -207,11 +223,14 @@ impl Runtime {
             helpers: Vec::new(),
             maps: Vec::new(),
             globals: globals.iter().flat_map(|&address| entry(address)).collect(),
-            functions: functions.iter().flat_map(|&f| entry(f as u64)).collect(),
+            functions: functions
+                .iter()
+                .flat_map(|&f| entry(f as usize as u64))
+                .collect(),
             context: Vec::new(),
         };
         for &(function, tail_call) in helpers {
-            runtime.helpers.extend(entry(function as u64));
+            runtime.helpers.extend(entry(function as usize as u64));
             runtime.helpers.push(u64::from(tail_call));
         }
         for &(address, data) in maps {
