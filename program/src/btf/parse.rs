@@ -152,26 +152,25 @@ fn collect_tags(btf: &Btf<'_>) -> Result<BTreeMap<TypeId, Vec<u32>>, LoadError> 
     Ok(tags)
 }
 
-/// Indexes the types that are looked up by name.
+/// Indexes the types that are looked up by name. Most structures are not, so their names are
+/// compared in place and not read.
 fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
     for id in 0..btf.len() {
         let ty = btf.types[id as usize];
-        if !matches!(ty.kind, Kind::DataSection | Kind::Struct) {
-            continue;
+        let text = btf.strings.get(ty.name as usize..).unwrap_or_default();
+        let special = match ty.kind {
+            Kind::Struct if text.starts_with(b"bpf_spin_lock\0") => Some(Special::SpinLock),
+            Kind::Struct if text.starts_with(b"bpf_timer\0") => Some(Special::Timer),
+            _ => None,
+        };
+        if let Some(special) = special {
+            btf.special.insert(id, special);
         }
-        let name = btf.name(&ty)?;
-        match (ty.kind, name) {
-            (Kind::Struct, "bpf_spin_lock") => {
-                btf.special.insert(id, Special::SpinLock);
-            }
-            (Kind::Struct, "bpf_timer") => {
-                btf.special.insert(id, Special::Timer);
-            }
-            (Kind::Struct, name) if !name.starts_with(MAP_ANNOTATION) => {}
-            (kind, name) => {
-                let key = (kind == Kind::DataSection, name);
-                btf.named.entry(key).or_insert(id);
-            }
+        let is_section = ty.kind == Kind::DataSection;
+        let is_annotation = ty.kind == Kind::Struct && text.starts_with(MAP_ANNOTATION.as_bytes());
+        if is_section || is_annotation {
+            let name = btf.name(&ty)?;
+            btf.named.entry((is_section, name)).or_insert(id);
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use super::builtins::Builtin;
 use super::externs::{Extern, Externs};
-use super::file::{ElfFile, Relocation, Symbol, SymbolKind, SymbolPlace};
+use super::file::{ElfFile, Relocation, Symbol, SymbolPlace};
 use super::functions::{CodeFunction, FunctionId, Functions, is_code};
 use crate::{error::LoadError, maps::Maps, model::MapId};
 use abi::{diagnostic, limits};
@@ -166,15 +166,6 @@ fn address(
     symbol: &Symbol<'_>,
     imm: Imm64,
 ) -> Result<Reference, LoadError> {
-    let addend = match imm {
-        // Section-relative addends are 32 bits wide; compilers leave the upper half zero.
-        Imm64::Const(value) => u64::from(value as u32),
-        Imm64::MapFd(_) | Imm64::MapIdx(_) | Imm64::Var(_) => 0,
-        Imm64::Code(value) => u64::from(value as u32),
-        Imm64::MapValue { offset, .. } | Imm64::MapIdxValue { offset, .. } => {
-            u64::from(offset as u32)
-        }
-    };
     let section = match symbol.place {
         SymbolPlace::Section(section) => section,
         SymbolPlace::Undefined => return variable(targets.externs, symbol),
@@ -185,36 +176,41 @@ fn address(
             ));
         }
     };
-    let offset = symbol.value.wrapping_add(addend) & 0xffff_ffff;
+    let invalid = |text: String| LoadError::new(diagnostic::RELOCATION_INVALID, text);
+    let offset = symbol.value.wrapping_add(addend(imm)) & 0xffff_ffff;
     if let Some(map) = targets.maps.global(section) {
-        let offset = i32::try_from(offset).map_err(|_| {
-            let text = format!("offset {offset:#x} is outside of global variables");
-            LoadError::new(diagnostic::RELOCATION_INVALID, text)
-        })?;
-        return Ok(Reference::Value(map, offset));
+        let size = targets.file.sections[section].size;
+        let inside = i32::try_from(offset).ok().filter(|_| offset <= size);
+        return inside
+            .map(|offset| Reference::Value(map, offset))
+            .ok_or_else(|| {
+                invalid(format!(
+                    "offset {offset:#x} is outside of the section's {size} bytes"
+                ))
+            });
     }
     if targets.maps.is_map_section(section) {
-        // Old assemblers leave a nonsense addend; only section symbols need theirs.
-        let offset = match symbol.kind {
-            SymbolKind::Section => offset,
-            _ => symbol.value,
-        };
-        return targets
-            .maps
-            .at(section, offset)
-            .map(Reference::Map)
-            .ok_or_else(|| {
-                let text = format!("no map starts at offset {offset:#x}");
-                LoadError::new(diagnostic::RELOCATION_INVALID, text)
-            });
+        let map = targets.maps.at(section, offset).map(Reference::Map);
+        return map.ok_or_else(|| invalid(format!("no map starts at offset {offset:#x}")));
     }
     if targets.file.section(section).is_some_and(is_code) {
         return function_at(targets, section, offset);
     }
-    Err(LoadError::new(
-        diagnostic::RELOCATION_INVALID,
-        "the address of something that is no map, global variable or function",
+    Err(invalid(
+        "the address of something that is no map, global variable or function".into(),
     ))
+}
+
+/// The addend of a relocated `lddw`; it is 32 bits wide, the upper half stays zero.
+fn addend(imm: Imm64) -> u64 {
+    match imm {
+        Imm64::Const(value) => u64::from(value as u32),
+        Imm64::Code(value) => u64::from(value as u32),
+        Imm64::MapValue { offset, .. } | Imm64::MapIdxValue { offset, .. } => {
+            u64::from(offset as u32)
+        }
+        Imm64::MapFd(_) | Imm64::MapIdx(_) | Imm64::Var(_) => 0,
+    }
 }
 
 /// A variable that is declared but not defined.

@@ -93,36 +93,47 @@ fn variables<'d>(
             "the BTF type information does not describe the section",
         )
     })?;
+    let size = source.file.sections[section].size;
     let mut variables = entries
         .iter()
         .map(|&id| {
-            let ty = btf.ty(id)?;
-            let name = btf.name(&ty)?;
-            let (structure, _) = btf.strip(ty.size_or_type)?;
-            let inside = |offset: &u64| *offset < source.file.sections[section].size;
-            let offset = by_name.get(name).copied().filter(inside).ok_or_else(|| {
-                let text = "BTF describes a map that has no symbol in the section";
-                LoadError::new(diagnostic::MAP_MALFORMED, text).symbol(name)
-            })?;
-            Ok(Variable {
-                name,
-                offset,
-                structure,
+            variable(btf, id, |name| {
+                by_name.get(name).copied().filter(|&at| at < size)
             })
         })
         .collect::<Result<Vec<_>, LoadError>>()?;
     variables.sort_by_key(|variable| variable.offset);
     let described: BTreeSet<u64> = variables.iter().map(|variable| variable.offset).collect();
-    if let Some(missing) = symbols
+    let missing = symbols
         .iter()
-        .find(|symbol| !described.contains(&symbol.value))
-    {
+        .find(|symbol| !described.contains(&symbol.value));
+    if let Some(missing) = missing {
         let text = "BTF does not describe this map (compile with `-g`)";
         return Err(LoadError::new(diagnostic::MAP_MALFORMED, text)
             .symbol(missing.name)
             .offset(missing.value));
     }
     Ok(variables)
+}
+
+/// One variable; BTF leaves its offset 0 for the linker, so the symbol says where it is.
+fn variable<'d>(
+    btf: &Btf<'d>,
+    id: TypeId,
+    place: impl Fn(&str) -> Option<u64>,
+) -> Result<Variable<'d>, LoadError> {
+    let ty = btf.ty(id)?;
+    let name = btf.name(&ty)?;
+    let (structure, _) = btf.strip(ty.size_or_type)?;
+    let offset = place(name).ok_or_else(|| {
+        let text = "BTF describes a map that has no symbol in the section";
+        LoadError::new(diagnostic::MAP_MALFORMED, text).symbol(name)
+    })?;
+    Ok(Variable {
+        name,
+        offset,
+        structure,
+    })
 }
 
 struct Reader<'a, 'd> {
@@ -157,21 +168,9 @@ impl Reader<'_, '_> {
             return Err(LoadError::new(diagnostic::MAP_MALFORMED, text));
         }
         self.by_structure.entry(variable.structure).or_insert(id);
-        match (kind.is_map_of_maps(), definition.inner) {
-            (true, Some(inner)) => self.outer.push((id, inner)),
-            (true, None) => {
-                let text = "map of maps without `__array(values, struct ...)`";
-                return Err(LoadError::new(diagnostic::MAP_INNER_INVALID, text));
-            }
-            (false, Some(_)) => {
-                let text = "`values` names an inner map, but the map is no map of maps";
-                return Err(LoadError::new(diagnostic::MAP_INNER_INVALID, text));
-            }
-            (false, None) => {}
-        }
-        if definition.programs && kind != MapKind::ProgArray {
-            let text = "`values` names programs, but the map is no program array";
-            return Err(LoadError::new(diagnostic::MAP_INITIAL_INVALID, text));
+        check_values(kind, &definition)?;
+        if let Some(inner) = definition.inner {
+            self.outer.push((id, inner));
         }
         if let Some(at) = definition.values_at {
             self.values.push(initial::Values {
@@ -239,6 +238,20 @@ impl Reader<'_, '_> {
             find_special(self.btf, value, &mut def)?;
         }
         Ok(def)
+    }
+}
+
+/// Whether `values` fits the type of the map.
+fn check_values(kind: MapKind, definition: &Definition) -> Result<(), LoadError> {
+    let inner = |text| Err(LoadError::new(diagnostic::MAP_INNER_INVALID, text));
+    match (kind.is_map_of_maps(), definition.inner) {
+        (true, None) => inner("map of maps without `__array(values, struct ...)`"),
+        (false, Some(_)) => inner("`values` names an inner map, but the map is no map of maps"),
+        _ if definition.programs && kind != MapKind::ProgArray => Err(LoadError::new(
+            diagnostic::MAP_INITIAL_INVALID,
+            "`values` names programs, but the map is no program array",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -14,6 +14,11 @@ pub(super) fn all_sizes(
     notes: &mut Notes,
 ) -> Result<(), LoadError> {
     for def in defs {
+        // Native modules have no field for flags, so the runtime would never see them.
+        if platform == Platform::Windows && def.flags != 0 {
+            let text = format!("map `{}`: map_flags {:#x} ignored", def.name, def.flags);
+            notes.push(format!("{text}, Windows has none"));
+        }
         match (sizes(platform, def), platform) {
             (Ok(()), _) => {}
             (Err(error), Platform::Windows) => return Err(error.symbol(&def.name)),

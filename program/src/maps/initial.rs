@@ -49,6 +49,16 @@ pub(super) fn read(
     Ok(())
 }
 
+/// One initialised element.
+#[derive(Clone, Copy)]
+struct Element {
+    map: MapId,
+    index: u32,
+    /// What it points to.
+    section: usize,
+    offset: u64,
+}
+
 fn one(
     source: Source<'_, '_>,
     maps: &mut Maps,
@@ -56,7 +66,6 @@ fn one(
     relocation: &Relocation,
     (symbol, values): (&Symbol<'_>, &[Values]),
 ) -> Result<(), LoadError> {
-    let invalid = |text: String| LoadError::new(diagnostic::MAP_INITIAL_INVALID, text);
     if !KINDS.contains(&relocation.kind) {
         let text = format!("relocation type {} in a map definition", relocation.kind);
         return Err(LoadError::new(diagnostic::RELOCATION_UNSUPPORTED, text));
@@ -64,53 +73,66 @@ fn one(
     let (map, index) = slot(maps, section, relocation.offset, values)
         .ok_or_else(|| invalid("the initialised bytes are no element of `values`".into()))?;
     let def = &maps.defs[usize::from(map.0)];
-    let named = def.name.clone();
-    let here = |error: LoadError| error.symbol(&named);
-    if index >= def.max_entries {
-        let text = format!("values[{index}] of a map of {} entries", def.max_entries);
+    let (name, kind, max_entries) = (def.name.clone(), def.kind, def.max_entries);
+    let here = |error: LoadError| error.symbol(&name);
+    if index >= max_entries {
+        let text = format!("values[{index}] of a map of {max_entries} entries");
         return Err(here(invalid(text)));
     }
     let SymbolPlace::Section(target) = symbol.place else {
-        let text = format!(
-            "values[{index}] is `{}`, which this file does not define",
-            symbol.name
-        );
+        let name = symbol.name;
+        let text = format!("values[{index}] is `{name}`, which this file does not define");
         return Err(here(invalid(text)));
     };
-    let offset = symbol
-        .value
-        .wrapping_add(addend(source, section, relocation.offset));
-    if def.kind == MapKind::ProgArray {
-        let function = u32::try_from(offset / Slot::BYTES as u64)
-            .ok()
-            .and_then(|slot| source.functions.starting_at(target, slot))
-            .ok_or_else(|| here(invalid(format!("values[{index}] is no function"))))?;
-        maps.program_slots.push(ProgramSlot {
-            map,
-            index,
-            function,
-        });
-        return Ok(());
+    let addend = addend(source, section, relocation.offset);
+    let element = Element {
+        map,
+        index,
+        section: target,
+        offset: symbol.value.wrapping_add(addend),
+    };
+    match kind {
+        MapKind::ProgArray => program(source, maps, element),
+        _ => inner_map(source, maps, element),
     }
-    let inner = maps
-        .at(target, offset)
-        .ok_or_else(|| here(invalid(format!("values[{index}] is no map"))))?;
-    let inner = &maps.defs[usize::from(inner.0)];
-    let template = def
-        .inner
-        .map(|template| &maps.defs[usize::from(template.0)]);
-    if source.options.platform == Platform::Windows && !template.is_some_and(|t| alike(t, inner)) {
-        let text = format!(
-            "values[{index}] is `{}`, which differs from the template",
-            inner.name
-        );
-        return Err(here(invalid(text)));
-    }
-    let name = inner.name.clone();
-    maps.defs[usize::from(map.0)]
-        .initial
-        .push(InitialValue { index, name });
+    .map_err(here)
+}
+
+fn program(source: Source<'_, '_>, maps: &mut Maps, element: Element) -> Result<(), LoadError> {
+    let Element { map, index, .. } = element;
+    let function = u32::try_from(element.offset / Slot::BYTES as u64)
+        .ok()
+        .and_then(|slot| source.functions.starting_at(element.section, slot))
+        .ok_or_else(|| invalid(format!("values[{index}] is no function")))?;
+    maps.program_slots.push(ProgramSlot {
+        map,
+        index,
+        function,
+    });
     Ok(())
+}
+
+fn inner_map(source: Source<'_, '_>, maps: &mut Maps, element: Element) -> Result<(), LoadError> {
+    let index = element.index;
+    let inner = maps
+        .at(element.section, element.offset)
+        .ok_or_else(|| invalid(format!("values[{index}] is no map")))?;
+    let outer = usize::from(element.map.0);
+    let template = maps.defs[outer].inner;
+    let inner = &maps.defs[usize::from(inner.0)];
+    let fits = template.is_some_and(|template| alike(&maps.defs[usize::from(template.0)], inner));
+    let name = inner.name.clone();
+    // Linux compares less, by type of map and flags.
+    if source.options.platform == Platform::Windows && !fits {
+        let text = format!("values[{index}] is `{name}`, which differs from the template");
+        return Err(invalid(text));
+    }
+    maps.defs[outer].initial.push(InitialValue { index, name });
+    Ok(())
+}
+
+fn invalid(text: String) -> LoadError {
+    LoadError::new(diagnostic::MAP_INITIAL_INVALID, text)
 }
 
 /// What the runtime compares before it stores an inner map.
