@@ -1,8 +1,9 @@
 //! What the proof knows about each instruction, for code generation.
 
+use crate::reject::Way;
 use alloc::vec::Vec;
 use isa::InsnIdx;
-use program::MapId;
+use program::{MapId, Program};
 
 /// Facts about one program, by instruction slot.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,63 @@ pub enum Memory {
 }
 
 impl Facts {
+    /// Nothing is reached yet.
+    pub(crate) fn unreached(program: &Program) -> Facts {
+        Facts {
+            insns: alloc::vec![InsnFact::default(); program.insns.len()],
+            stack_bytes: alloc::vec![0; program.functions.len()],
+            steps: 0,
+        }
+    }
+
+    /// A path has passed the instruction; what it learned there was noted before.
+    pub(crate) fn reach(&mut self, at: InsnIdx) {
+        self.change(at, |fact| fact.reached = true);
+    }
+
+    /// A path goes this way at a conditional jump.
+    pub(crate) fn follow(&mut self, at: InsnIdx, way: Way) {
+        self.change(at, |fact| match way {
+            Way::Taken => fact.taken = true,
+            Way::FallThrough => fact.fallthrough = true,
+        });
+    }
+
+    /// A path accesses this kind of memory.
+    pub(crate) fn access(&mut self, at: InsnIdx, memory: Memory) {
+        self.change(at, |fact| {
+            if !fact.reached {
+                fact.memory = Some(memory);
+            } else if fact.memory != Some(memory) {
+                fact.memory = None;
+            }
+        });
+    }
+
+    /// A path calls a helper with this map; `None` when it is not the same map every time.
+    pub(crate) fn call(&mut self, at: InsnIdx, map: Option<MapId>) {
+        self.change(at, |fact| {
+            if !fact.reached {
+                fact.map = map;
+            } else if fact.map != map {
+                fact.map = None;
+            }
+        });
+    }
+
+    /// A function uses so many bytes of its frame.
+    pub(crate) fn use_stack(&mut self, function: usize, bytes: u32) {
+        if let Some(used) = self.stack_bytes.get_mut(function) {
+            *used = bytes.max(*used);
+        }
+    }
+
+    fn change(&mut self, at: InsnIdx, change: impl Fn(&mut InsnFact)) {
+        if let Some(fact) = self.insns.get_mut(at.index()) {
+            change(fact);
+        }
+    }
+
     /// The facts of an instruction; nothing is claimed outside the program.
     #[must_use]
     pub fn at(&self, at: InsnIdx) -> InsnFact {

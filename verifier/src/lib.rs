@@ -8,18 +8,30 @@
 
 extern crate alloc;
 
+mod alu;
+mod argument;
+mod branch;
+mod call;
+mod cfg;
 pub mod domain;
+mod explore;
 pub mod facts;
 pub mod limits;
+mod live;
+mod map_use;
+mod memory;
 pub mod options;
 pub mod reason;
 mod reason_text;
 pub mod reject;
 mod stack;
 mod state;
+mod step;
+mod subsume;
 pub mod trace;
 pub mod value;
 pub mod verified;
+mod visited;
 
 pub use facts::{Facts, InsnFact};
 pub use options::Options;
@@ -28,6 +40,11 @@ pub use reject::{Decision, Rejected, Rejection, Way};
 pub use trace::{Observer, View};
 pub use verified::Verified;
 
+use alloc::vec;
+use cfg::Cfg;
+use explore::{Env, Explorer};
+use isa::InsnIdx;
+use live::Liveness;
 use program::{Object, ProgramId};
 
 /// Proves that a program of an object is safe.
@@ -54,15 +71,29 @@ pub fn verify_observed<'a>(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Verified<'a>, Rejected> {
-    let _ = (object, options, observer);
-    Err(Rejected {
+    let refused = |rejections, steps| Rejected {
         program: id,
-        rejections: alloc::vec![Rejection {
-            at: isa::InsnIdx(0),
-            kind: Reason::Budget { steps: 0 },
-            registers: alloc::vec::Vec::new(),
-            path: alloc::vec::Vec::new(),
-        }],
-        steps: 0,
-    })
+        rejections,
+        steps,
+    };
+    let Some(program) = object.programs.get(usize::from(id.0)) else {
+        let nothing = Rejection::of_shape(InsnIdx(0), Reason::Size { slots: 0 });
+        return Err(refused(vec![nothing], 0));
+    };
+    let cfg = match Cfg::of(program) {
+        Ok(cfg) => cfg,
+        Err((at, reason)) => return Err(refused(vec![Rejection::of_shape(at, reason)], 0)),
+    };
+    let live = Liveness::of(program, &cfg);
+    let env = Env {
+        object,
+        program,
+        cfg,
+        live,
+    };
+    let outcome = Explorer::run(&env, options, observer);
+    if outcome.rejections.is_empty() {
+        return Ok(Verified::proved(object, id, program, outcome.facts));
+    }
+    Err(refused(outcome.rejections, outcome.steps))
 }

@@ -51,6 +51,16 @@ pub enum Way {
 }
 
 impl Rejection {
+    /// A problem that does not depend on any state.
+    pub(crate) const fn of_shape(at: InsnIdx, kind: Reason) -> Rejection {
+        Rejection {
+            at,
+            kind,
+            registers: Vec::new(),
+            path: Vec::new(),
+        }
+    }
+
     /// The stable id.
     #[must_use]
     pub const fn code(&self) -> Code {

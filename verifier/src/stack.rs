@@ -107,11 +107,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Is no byte from `low` up to `high` part of a pointer?
-    pub(crate) fn has_pointer(&self, low: i64, high: i64) -> Option<i64> {
-        (low..high).find(|offset| self.byte(*offset) == Byte::Pointer)
-    }
-
     /// Are all these bytes known to be zero?
     pub(crate) fn is_zero(&self, low: i64, high: i64) -> bool {
         (low..high).all(|offset| self.byte(offset) == Byte::Zero)

@@ -1,0 +1,291 @@
+//! Arithmetic on numbers and pointers.
+
+use crate::domain::Scalar;
+use crate::limits;
+use crate::reason::Reason;
+use crate::step::Step;
+use crate::value::{Pointer, Region, Value};
+use isa::{AluOp, Endian, Operand, Reg, Size, Width};
+
+/// A number or pointer and the register it came from.
+type From = (Reg, Value);
+
+impl Step<'_, '_> {
+    /// `dst = dst op src`
+    pub(crate) fn alu(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        dst: Reg,
+        src: Operand,
+    ) -> Result<(), Reason> {
+        let right = self.operand(src)?;
+        if op == AluOp::Mov {
+            return self.mov(width, dst, src, right);
+        }
+        let left = self.read(dst)?;
+        let result = match (left.scalar(), right.scalar()) {
+            (Some(a), Some(b)) => {
+                let same =
+                    src == Operand::Reg(dst) || (left.link() != 0 && left.link() == right.link());
+                match op {
+                    AluOp::Sub | AluOp::Xor if same => Value::constant(0),
+                    _ => Value::number(Scalar::alu(op, width, a, b)),
+                }
+            }
+            _ => {
+                let from = match src {
+                    Operand::Reg(reg) => reg,
+                    Operand::Imm(_) => dst,
+                };
+                self.pointer_alu(op, width, (dst, left), (from, right))?
+            }
+        };
+        self.set(dst, result)
+    }
+
+    fn mov(&mut self, width: Width, dst: Reg, src: Operand, value: Value) -> Result<(), Reason> {
+        let Some(scalar) = value.scalar().copied() else {
+            if width == Width::W32 {
+                let Operand::Reg(reg) = src else {
+                    return Ok(());
+                };
+                self.refuse_partial(reg, value, "a 32-bit move")?;
+                return self.set(dst, Value::number(Scalar::UNKNOWN.truncate32()));
+            }
+            return self.set(dst, value);
+        };
+        let whole = width == Width::W64 || scalar.umax() <= u64::from(u32::MAX);
+        if !whole {
+            return self.set(dst, Value::number(scalar.truncate32()));
+        }
+        // Both registers hold the same number from here on.
+        let mut link = value.link();
+        if let Operand::Reg(reg) = src
+            && link == 0
+            && scalar.is_const().is_none()
+        {
+            link = self.fresh();
+            self.set(reg, Value::Number { scalar, link })?;
+        }
+        self.set(dst, Value::Number { scalar, link })
+    }
+
+    /// Operations that would make a number of part of an address.
+    fn refuse_partial(&self, reg: Reg, found: Value, what: &'static str) -> Result<(), Reason> {
+        if self.may_leak() {
+            return Ok(());
+        }
+        Err(Reason::PointerArithmetic { reg, found, what })
+    }
+
+    /// `dst = (size)src`, sign-extended.
+    pub(crate) fn mov_sx(
+        &mut self,
+        width: Width,
+        dst: Reg,
+        src: Reg,
+        size: Size,
+    ) -> Result<(), Reason> {
+        let found = self.read(src)?;
+        let Some(scalar) = found.scalar() else {
+            let what = "a sign-extending move";
+            return Err(Reason::PointerArithmetic {
+                reg: src,
+                found,
+                what,
+            });
+        };
+        self.set(dst, Value::number(Scalar::mov_sx(width, size, scalar)))
+    }
+
+    /// `dst = -dst`
+    pub(crate) fn neg(&mut self, width: Width, dst: Reg) -> Result<(), Reason> {
+        self.unary(dst, "negation", |scalar| Scalar::neg(width, scalar))
+    }
+
+    /// Byte order conversion.
+    pub(crate) fn endian(&mut self, kind: Endian, dst: Reg, size: Size) -> Result<(), Reason> {
+        self.unary(dst, "a byte order conversion", |scalar| {
+            Scalar::endian(kind, size, scalar)
+        })
+    }
+
+    fn unary(
+        &mut self,
+        dst: Reg,
+        what: &'static str,
+        op: impl Fn(&Scalar) -> Scalar,
+    ) -> Result<(), Reason> {
+        let found = self.read(dst)?;
+        let Some(scalar) = found.scalar() else {
+            return Err(Reason::PointerArithmetic {
+                reg: dst,
+                found,
+                what,
+            });
+        };
+        self.set(dst, Value::number(op(scalar)))
+    }
+
+    fn pointer_alu(
+        &mut self,
+        op: AluOp,
+        width: Width,
+        left: From,
+        right: From,
+    ) -> Result<Value, Reason> {
+        let (reg, found) = if left.1.pointer().is_some() {
+            left
+        } else {
+            right
+        };
+        if width == Width::W32 {
+            let what = "32-bit arithmetic";
+            return Err(Reason::PointerArithmetic { reg, found, what });
+        }
+        match (op, &left.1, &right.1) {
+            (AluOp::Add, Value::Pointer(pointer), Value::Number { scalar, .. })
+            | (AluOp::Add, Value::Number { scalar, .. }, Value::Pointer(pointer)) => {
+                self.move_pointer(reg, pointer, scalar)
+            }
+            (AluOp::Sub, Value::Pointer(pointer), Value::Number { scalar, .. }) => {
+                self.move_pointer(reg, pointer, &Scalar::neg(Width::W64, scalar))
+            }
+            (AluOp::Sub, Value::Pointer(a), Value::Pointer(b)) => self.distance(reg, a, b),
+            _ => Err(Reason::PointerArithmetic {
+                reg,
+                found,
+                what: op_name(op),
+            }),
+        }
+    }
+
+    /// The distance of two pointers into the same object is a harmless number.
+    fn distance(&self, reg: Reg, a: &Pointer, b: &Pointer) -> Result<Value, Reason> {
+        if a.null == 0 && b.null == 0 {
+            if is_same_base(a, b) {
+                let distance = i64::from(a.fixed).saturating_sub(i64::from(b.fixed));
+                return Ok(Value::constant(distance as u64));
+            }
+            if is_same_object(a, b) || self.may_leak() {
+                return Ok(Value::unknown());
+            }
+        }
+        Err(Reason::PointerArithmetic {
+            reg,
+            found: Value::Pointer(*a),
+            what: "subtraction of a pointer to something else",
+        })
+    }
+
+    /// `pointer + by`
+    fn move_pointer(&mut self, reg: Reg, pointer: &Pointer, by: &Scalar) -> Result<Value, Reason> {
+        let found = Value::Pointer(*pointer);
+        if pointer.null != 0 {
+            return Err(Reason::MaybeNull { reg, found });
+        }
+        let movable = match pointer.region {
+            Region::Stack { .. }
+            | Region::Packet { .. }
+            | Region::PacketMeta { .. }
+            | Region::MapValue { .. }
+            | Region::Memory { .. } => true,
+            Region::Context => by.is_const().is_some(),
+            _ => false,
+        };
+        if !movable {
+            let what = "moving the pointer";
+            return Err(Reason::PointerArithmetic { reg, found, what });
+        }
+        let moved = match by.is_const() {
+            Some(by) => moved_by(pointer, by as i64),
+            None => self.moved_somewhere(pointer, by),
+        };
+        moved.map(Value::Pointer).ok_or(Reason::PointerOffset {
+            reg,
+            found,
+            added: *by,
+        })
+    }
+
+    fn moved_somewhere(&mut self, pointer: &Pointer, by: &Scalar) -> Option<Pointer> {
+        in_reach(by)?;
+        let var = Scalar::alu(AluOp::Add, Width::W64, &pointer.var, by);
+        in_reach(&var)?;
+        let region = match pointer.region {
+            // What was proved about the old place says nothing about the new one.
+            Region::Packet { .. } => Region::Packet {
+                id: self.fresh(),
+                range: 0,
+            },
+            Region::PacketMeta { .. } => Region::PacketMeta {
+                id: self.fresh(),
+                range: 0,
+            },
+            region => region,
+        };
+        Some(Pointer {
+            region,
+            var,
+            ..*pointer
+        })
+    }
+}
+
+fn moved_by(pointer: &Pointer, by: i64) -> Option<Pointer> {
+    let fixed = i64::from(pointer.fixed).checked_add(by)?;
+    if fixed.unsigned_abs() > limits::POINTER_OFFSET as u64 {
+        return None;
+    }
+    Some(Pointer {
+        fixed: i32::try_from(fixed).ok()?,
+        ..*pointer
+    })
+}
+
+/// Numbers small enough to be added to pointers.
+fn in_reach(by: &Scalar) -> Option<()> {
+    let reach = limits::POINTER_OFFSET;
+    (by.smin() >= -reach && by.smax() <= reach).then_some(())
+}
+
+/// Do the pointers differ only in their known offsets?
+pub(crate) fn is_same_base(a: &Pointer, b: &Pointer) -> bool {
+    let constant = a.var.is_const().is_some() && a.var == b.var;
+    match (a.region, b.region) {
+        (Region::Packet { id, .. }, Region::Packet { id: other, .. })
+        | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: other, .. }) => id == other,
+        (a, b) => constant && a == b,
+    }
+}
+
+/// Do the pointers point into the same object?
+pub(crate) fn is_same_object(a: &Pointer, b: &Pointer) -> bool {
+    match (a.region, b.region) {
+        _ if a.is_packet() && b.is_packet() => true,
+        (Region::MapValue { .. }, Region::MapValue { .. })
+        | (Region::Stack { .. }, Region::Stack { .. })
+        | (Region::Context, Region::Context) => a.region == b.region,
+        (
+            Region::Memory { reference, .. },
+            Region::Memory {
+                reference: other, ..
+            },
+        ) => reference != 0 && reference == other,
+        _ => false,
+    }
+}
+
+fn op_name(op: AluOp) -> &'static str {
+    match op {
+        AluOp::Add => "addition of a pointer",
+        AluOp::Sub => "subtraction of a pointer",
+        AluOp::Mul => "multiplication",
+        AluOp::Div | AluOp::SDiv => "division",
+        AluOp::Mod | AluOp::SMod => "remainder",
+        AluOp::Or | AluOp::And | AluOp::Xor => "bitwise arithmetic",
+        AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => "shifting",
+        AluOp::Mov => "moving",
+    }
+}

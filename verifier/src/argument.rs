@@ -1,0 +1,335 @@
+//! Arguments of helpers, each against what the prototype asks for.
+
+use crate::call::{LOCK, UNLOCK};
+use crate::map_use;
+use crate::memory::{Access, Base, Span, stack_fault};
+use crate::reason::Reason;
+use crate::stack::Byte;
+use crate::state::Lock;
+use crate::step::{Step, is_context};
+use crate::value::{Region, Value};
+use abi::{ArgKind, Helper, MapKind};
+use alloc::vec::Vec;
+use isa::Reg;
+use program::{MapDef, MapId};
+
+/// What the arguments of one call turned out to be.
+pub(crate) struct Arguments {
+    /// The first argument.
+    pub(crate) first: Value,
+    /// The map argument.
+    pub(crate) map: Option<MapArgument>,
+    /// The constant size for memory to acquire.
+    pub(crate) alloc_size: u32,
+    /// The lock argument.
+    pub(crate) lock: Option<Lock>,
+    /// Stack bytes that the helper writes.
+    writes: Vec<(u8, i64, i64)>,
+}
+
+/// A map argument.
+#[derive(Clone, Copy)]
+pub(crate) struct MapArgument {
+    pub(crate) id: MapId,
+    /// Found inside another map.
+    pub(crate) inner: bool,
+}
+
+/// One argument under examination.
+#[derive(Clone, Copy)]
+struct Argument<'h> {
+    reg: Reg,
+    kind: ArgKind,
+    found: Value,
+    helper: &'h Helper,
+}
+
+impl Argument<'_> {
+    fn refuse(&self) -> Reason {
+        if let Some(pointer) = self.found.pointer()
+            && pointer.null != 0
+        {
+            return Reason::MaybeNull {
+                reg: self.reg,
+                found: self.found,
+            };
+        }
+        Reason::Argument {
+            reg: self.reg,
+            found: self.found,
+            needs: self.kind,
+            helper: self.helper.name,
+        }
+    }
+
+    fn unsupported(&self) -> Reason {
+        Reason::ArgumentUnsupported {
+            reg: self.reg,
+            needs: self.kind,
+            helper: self.helper.name,
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    /// Checks all arguments of a call.
+    pub(crate) fn check_arguments(&mut self, helper: &Helper) -> Result<Arguments, Reason> {
+        let mut arguments = Arguments {
+            first: *self.state.top().register(Reg::R1),
+            map: None,
+            alloc_size: 0,
+            lock: None,
+            writes: Vec::new(),
+        };
+        for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
+            let found = self.read(reg)?;
+            let argument = Argument {
+                reg,
+                kind,
+                found,
+                helper,
+            };
+            self.check_argument(argument, &mut arguments)?;
+        }
+        Ok(arguments)
+    }
+
+    fn check_argument(
+        &mut self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let found = argument.found;
+        match argument.kind {
+            ArgKind::None => Ok(()),
+            ArgKind::Anything => {
+                self.no_leak(argument.reg, found, "to a helper that takes a number")
+            }
+            // Checked together with the memory before it.
+            ArgKind::ConstSize | ArgKind::ConstSizeOrZero => Ok(()),
+            ArgKind::Context if is_context(&found) => Ok(()),
+            ArgKind::ContextOrNull if is_context(&found) || found.is_zero() => Ok(()),
+            ArgKind::Map | ArgKind::MapOfPrograms => self.map_argument(argument, arguments),
+            ArgKind::MapKey
+            | ArgKind::MapValue
+            | ArgKind::MapValueOrNull
+            | ArgKind::MapValueOut => self.element_argument(argument, arguments),
+            ArgKind::ReadableMem
+            | ArgKind::ReadableMemOrNull
+            | ArgKind::WritableMem
+            | ArgKind::WritableMemOrNull => self.sized_argument(argument, arguments),
+            ArgKind::FixedMem(size) => {
+                self.memory(argument, (i64::from(size), i64::from(size)), arguments)
+            }
+            ArgKind::FixedMemOut(size) => {
+                self.memory(argument, (i64::from(size), i64::from(size)), arguments)
+            }
+            ArgKind::ConstAllocSize => {
+                let size = found.scalar().and_then(|scalar| scalar.is_const());
+                let size = size.and_then(|size| u32::try_from(size).ok());
+                arguments.alloc_size = size
+                    .filter(|size| *size < 1 << 30)
+                    .ok_or_else(|| argument.refuse())?;
+                Ok(())
+            }
+            ArgKind::SpinLock => {
+                debug_assert!([LOCK, UNLOCK].contains(&argument.helper.name));
+                arguments.lock = Some(self.lock_argument(argument.reg, found, argument.helper)?);
+                Ok(())
+            }
+            _ => self.object_argument(argument),
+        }
+    }
+
+    /// Arguments that stand for an object as a whole.
+    fn object_argument(&self, argument: Argument<'_>) -> Result<(), Reason> {
+        match argument.kind {
+            ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer | ArgKind::DynPtr => {
+                return Err(argument.unsupported());
+            }
+            _ => {}
+        }
+        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
+        let Some(pointer) = pointer else {
+            return Err(argument.refuse());
+        };
+        let at_start = pointer.known_offset() == Some(0);
+        let fits = match (argument.kind, pointer.region) {
+            (ArgKind::AllocMem, Region::Memory { reference, .. }) => at_start && reference != 0,
+            (ArgKind::Socket, Region::Socket { .. }) => at_start,
+            (ArgKind::BtfId, Region::Kernel) => at_start,
+            (ArgKind::Stack, Region::Stack { .. }) => {
+                let (low, high) = pointer.offset_range();
+                low >= -i64::from(abi::limits::STACK_BYTES) && high <= 0
+            }
+            (ArgKind::ConstStr, Region::MapValue { map, .. }) => {
+                self.is_constant_string(map, pointer.known_offset())
+            }
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(argument.refuse()) }
+    }
+
+    /// Does a zero byte follow in a read-only section?
+    fn is_constant_string(&self, map: MapId, offset: Option<i64>) -> bool {
+        let frozen = self.map(map).is_some_and(|map| map.frozen);
+        let start = offset.and_then(|offset| usize::try_from(offset).ok());
+        let section = self
+            .env
+            .object
+            .globals
+            .iter()
+            .find(|section| section.map == map);
+        match (section, start) {
+            (Some(section), Some(start)) if frozen => section
+                .data
+                .get(start..)
+                .is_some_and(|rest| rest.contains(&0)),
+            _ => false,
+        }
+    }
+
+    fn map_argument(
+        &self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
+        let Some(Region::Map { map: id, inner }) = pointer.map(|pointer| pointer.region) else {
+            return Err(argument.refuse());
+        };
+        let helper = argument.helper.name;
+        let fits = self.map(id).is_some_and(|map| {
+            let kind_fits =
+                argument.kind != ArgKind::MapOfPrograms || map.kind == MapKind::ProgArray;
+            kind_fits && map_use::fits(self.env.object.platform, helper, map)
+        });
+        if !fits {
+            let map = usize::from(id.0);
+            return Err(Reason::MapType { map, helper });
+        }
+        arguments.map = Some(MapArgument { id, inner });
+        Ok(())
+    }
+
+    /// A key or value of the map argument.
+    fn element_argument(
+        &mut self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let map: Option<&MapDef> = arguments.map.and_then(|map| self.map(map.id));
+        let Some(map) = map else {
+            return Err(argument.unsupported());
+        };
+        if argument.kind == ArgKind::MapValueOrNull && argument.found.is_zero() {
+            return Ok(());
+        }
+        let size = match argument.kind {
+            ArgKind::MapKey => i64::from(map.key_size),
+            _ => i64::from(map.value_size),
+        };
+        if size == 0 {
+            let id = arguments.map.map_or(0, |map| usize::from(map.id.0));
+            let helper = argument.helper.name;
+            return Err(Reason::MapType { map: id, helper });
+        }
+        self.memory(argument, (size, size), arguments)
+    }
+
+    /// Memory whose size is the next argument.
+    fn sized_argument(
+        &mut self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let next = usize::from(argument.reg.number());
+        let size_kind = argument.helper.args.get(next).copied();
+        let least = match size_kind {
+            Some(ArgKind::ConstSize) => 1,
+            Some(ArgKind::ConstSizeOrZero) => 0,
+            _ => return Err(argument.unsupported()),
+        };
+        let Some(size_reg) = Reg::new(argument.reg.number() + 1) else {
+            return Err(argument.unsupported());
+        };
+        let may_be_null = matches!(
+            argument.kind,
+            ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull
+        );
+        let size = self.size_argument(size_reg, least, argument.helper)?;
+        if may_be_null && argument.found.is_zero() && size == (0, 0) {
+            return Ok(());
+        }
+        self.memory(argument, size, arguments)
+    }
+
+    /// Memory of a size between two bounds.
+    fn memory(
+        &mut self,
+        argument: Argument<'_>,
+        size: (i64, i64),
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
+        let Some(pointer) = pointer else {
+            return Err(argument.refuse());
+        };
+        let reg = argument.reg;
+        let base = Base {
+            reg,
+            pointer: *pointer,
+        };
+        let span = base.span(0, size.1);
+        let access = match argument.kind {
+            ArgKind::WritableMem
+            | ArgKind::WritableMemOrNull
+            | ArgKind::MapValueOut
+            | ArgKind::FixedMemOut(_) => Access::Write,
+            _ => Access::Read,
+        };
+        match pointer.region {
+            Region::Stack { frame } => {
+                self.check_stack(&base, frame, span)?;
+                self.stack_argument((base, frame), span, (access, size), arguments)
+            }
+            Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
+                self.check_packet(&base, span, range, access)
+            }
+            Region::MapValue { map, .. } => self.check_map_value(&base, map, span, access),
+            Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            _ => Err(argument.refuse()),
+        }
+    }
+
+    /// Stack memory must be initialised, but for what a helper surely writes: a known number of
+    /// bytes at a known place.
+    fn stack_argument(
+        &self,
+        (base, frame): (Base, u8),
+        span: Span,
+        (access, size): (Access, (i64, i64)),
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let surely = access == Access::Write && span.exact && size.0 == size.1;
+        if !surely && let Some(frame) = self.state.frame(frame) {
+            frame
+                .stack
+                .readable(span.low, span.high)
+                .map_err(|fault| stack_fault(&base, fault))?;
+        }
+        if access == Access::Write {
+            arguments.writes.push((frame, span.low, span.high));
+        }
+        Ok(())
+    }
+
+    /// After the call the bytes that the helper may have written hold some number.
+    pub(crate) fn perform_writes(&mut self, arguments: &Arguments) {
+        for (frame, low, high) in &arguments.writes {
+            if let Some(frame) = self.state.frame_mut(*frame) {
+                frame.stack.fill(*low, *high, Byte::Written);
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Conditional jumps: which ways are possible, and what each way learns.
+
+use crate::alu::is_same_object;
+use crate::domain::Scalar;
+use crate::limits;
+use crate::reason::Reason;
+use crate::state::State;
+use crate::step::{Flow, Step};
+use crate::value::{Pointer, Region, Value};
+use alloc::boxed::Box;
+use isa::{Cond, InsnIdx, Operand, Reg, Width};
+
+/// The operands where a way is possible, `None` where it is not.
+type Operands = Option<(Scalar, Scalar)>;
+
+/// A place whose number a branch refines.
+#[derive(Clone, Copy)]
+struct Place {
+    reg: Option<Reg>,
+    link: u32,
+}
+
+impl Step<'_, '_> {
+    /// `if dst cond src goto target`
+    pub(crate) fn jump_if(
+        &mut self,
+        comparison: (Cond, Width),
+        dst: Reg,
+        src: Operand,
+        target: Option<InsnIdx>,
+    ) -> Result<Flow, Reason> {
+        let (left, right) = (self.read(dst)?, self.operand(src)?);
+        match (&left, &right) {
+            (Value::Number { scalar: a, .. }, Value::Number { scalar: b, .. }) => {
+                let ways = if is_same_number(dst, src, &left, &right) {
+                    compare_with_self(comparison, a)
+                } else {
+                    compare(comparison, a, b)
+                };
+                let place = |value: &Value, reg| Place {
+                    reg,
+                    link: value.link(),
+                };
+                let src = match src {
+                    Operand::Reg(reg) => Some(reg),
+                    Operand::Imm(_) => None,
+                };
+                let places = (place(&left, Some(dst)), place(&right, src));
+                self.number_branch(ways, places, target)
+            }
+            (Value::Pointer(pointer), number) if number.is_zero() => {
+                self.null_branch(comparison, pointer, (left, right), target)
+            }
+            (number, Value::Pointer(pointer)) if number.is_zero() => {
+                self.null_branch(comparison, pointer, (left, right), target)
+            }
+            (Value::Pointer(a), Value::Pointer(b)) => {
+                self.pointer_branch(comparison, (a, b), target)
+            }
+            _ if self.may_leak() => self.both(target, |_, _| {}),
+            _ => Err(Reason::PointerComparison { left, right }),
+        }
+    }
+
+    fn number_branch(
+        &mut self,
+        (taken, fall_through): (Operands, Operands),
+        places: (Place, Place),
+        target: Option<InsnIdx>,
+    ) -> Result<Flow, Reason> {
+        let apply = |state: &mut State, (a, b): (Scalar, Scalar)| {
+            refine(state, places.0, a);
+            refine(state, places.1, b);
+        };
+        match (taken, fall_through) {
+            (Some(yes), Some(no)) => self.both(target, |state, way| {
+                apply(state, if way == Side::Taken { yes } else { no });
+            }),
+            (Some(yes), None) => {
+                apply(self.state, yes);
+                self.facts.follow(self.at, Side::Taken);
+                self.jump(target)
+            }
+            (None, no) => {
+                if let Some(no) = no {
+                    apply(self.state, no);
+                }
+                self.facts.follow(self.at, Side::FallThrough);
+                self.next(1)
+            }
+        }
+    }
+
+    /// Comparison of a pointer with NULL.
+    fn null_branch(
+        &mut self,
+        (cond, width): (Cond, Width),
+        pointer: &Pointer,
+        (left, right): (Value, Value),
+        target: Option<InsnIdx>,
+    ) -> Result<Flow, Reason> {
+        let null_side = match (cond, width) {
+            (Cond::Eq, Width::W64) => Side::Taken,
+            (Cond::Ne, Width::W64) => Side::FallThrough,
+            _ if self.may_leak() => return self.both(target, |_, _| {}),
+            _ => return Err(Reason::PointerComparison { left, right }),
+        };
+        let null = pointer.null;
+        if null != 0 {
+            return self.both(target, |state, side| {
+                if side == null_side {
+                    state.assume_null(null);
+                } else {
+                    state.assume_not_null(null);
+                }
+            });
+        }
+        // No valid pointer is NULL.
+        if null_side == Side::Taken {
+            self.facts.follow(self.at, Side::FallThrough);
+            return self.next(1);
+        }
+        self.facts.follow(self.at, Side::Taken);
+        self.jump(target)
+    }
+
+    fn pointer_branch(
+        &mut self,
+        (cond, width): (Cond, Width),
+        (a, b): (&Pointer, &Pointer),
+        target: Option<InsnIdx>,
+    ) -> Result<Flow, Reason> {
+        let comparable = width == Width::W64 && a.null == 0 && b.null == 0 && is_same_object(a, b);
+        if !comparable && !self.may_leak() {
+            return Err(Reason::PointerComparison {
+                left: Value::Pointer(*a),
+                right: Value::Pointer(*b),
+            });
+        }
+        let proved = if comparable {
+            packet_proof(cond, a, b)
+        } else {
+            None
+        };
+        self.both(target, |state, side| {
+            if let Some((pointer, taken, fall_through)) = proved {
+                let bytes = if side == Side::Taken {
+                    taken
+                } else {
+                    fall_through
+                };
+                prove_packet(state, &pointer, bytes);
+            }
+        })
+    }
+
+    /// Goes both ways, after `learn` has changed the state of each.
+    fn both(
+        &mut self,
+        target: Option<InsnIdx>,
+        learn: impl Fn(&mut State, Side),
+    ) -> Result<Flow, Reason> {
+        let target = match self.jump(target)? {
+            Flow::To(target) => target,
+            other => return Ok(other),
+        };
+        self.next(1)?;
+        let mut taken = self.state.clone();
+        learn(&mut taken, Side::Taken);
+        let mut fall_through = self.state.clone();
+        learn(&mut fall_through, Side::FallThrough);
+        self.facts.follow(self.at, Side::Taken);
+        self.facts.follow(self.at, Side::FallThrough);
+        Ok(Flow::Fork {
+            taken: Box::new(taken),
+            target,
+            fall_through: Box::new(fall_through),
+        })
+    }
+}
+
+pub(crate) use crate::reject::Way as Side;
+
+fn is_same_number(dst: Reg, src: Operand, left: &Value, right: &Value) -> bool {
+    src == Operand::Reg(dst) || (left.link() != 0 && left.link() == right.link())
+}
+
+fn compare((cond, width): (Cond, Width), a: &Scalar, b: &Scalar) -> (Operands, Operands) {
+    (
+        Scalar::refine(cond, width, a, b),
+        Scalar::refine_not(cond, width, a, b),
+    )
+}
+
+/// A number compared with itself.
+fn compare_with_self((cond, width): (Cond, Width), a: &Scalar) -> (Operands, Operands) {
+    let itself = Some((*a, *a));
+    match cond {
+        Cond::Eq | Cond::Ge | Cond::Le | Cond::Sge | Cond::Sle => (itself, None),
+        Cond::Ne | Cond::Gt | Cond::Lt | Cond::Sgt | Cond::Slt => (None, itself),
+        // `a & a != 0` is `a != 0`.
+        Cond::Set => {
+            let zero = Scalar::constant(0);
+            let twice = |ways: Operands| ways.map(|(a, _)| (a, a));
+            let (taken, fall_through) = compare((Cond::Ne, width), a, &zero);
+            (twice(taken), twice(fall_through))
+        }
+    }
+}
+
+fn refine(state: &mut State, place: Place, scalar: Scalar) {
+    let Some(reg) = place.reg else {
+        return;
+    };
+    if place.link != 0 {
+        state.relink(place.link, scalar);
+    } else {
+        state.top_mut().set(reg, Value::number(scalar));
+    }
+}
+
+/// Which packet pointer a comparison with the end of its area proves something about, and how many
+/// bytes from its known offset back are proven where the condition holds and where it does not.
+fn packet_proof(
+    cond: Cond,
+    a: &Pointer,
+    b: &Pointer,
+) -> Option<(Pointer, Option<i64>, Option<i64>)> {
+    let (pointer, cond) = if is_end_of(b, a) {
+        (a, cond)
+    } else if is_end_of(a, b) {
+        (b, swapped(cond)?)
+    } else {
+        return None;
+    };
+    // The sum of the offsets stays below the size of any packet: the pointer cannot have wrapped.
+    if pointer.offset_range().1 > limits::PACKET_BYTES {
+        return None;
+    }
+    let up_to = Some(i64::from(pointer.fixed));
+    let beyond = Some(i64::from(pointer.fixed) + 1);
+    let (taken, fall_through) = match cond {
+        Cond::Gt => (None, up_to),
+        Cond::Ge => (None, beyond),
+        Cond::Lt => (beyond, None),
+        Cond::Le => (up_to, None),
+        Cond::Eq => (up_to, None),
+        Cond::Ne => (None, up_to),
+        Cond::Set | Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle => return None,
+    };
+    Some((*pointer, taken, fall_through))
+}
+
+/// Does `end` point where the area that `pointer` points into ends?
+fn is_end_of(end: &Pointer, pointer: &Pointer) -> bool {
+    match (end.region, pointer.region) {
+        (Region::PacketEnd, Region::Packet { .. }) => true,
+        (Region::Packet { id: 0, .. }, Region::PacketMeta { .. }) => end.known_offset() == Some(0),
+        _ => false,
+    }
+}
+
+/// The same comparison with the operands exchanged.
+fn swapped(cond: Cond) -> Option<Cond> {
+    Some(match cond {
+        Cond::Eq => Cond::Eq,
+        Cond::Ne => Cond::Ne,
+        Cond::Gt => Cond::Lt,
+        Cond::Ge => Cond::Le,
+        Cond::Lt => Cond::Gt,
+        Cond::Le => Cond::Ge,
+        Cond::Set | Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle => return None,
+    })
+}
+
+/// All pointers with the same unknown offset have these bytes.
+fn prove_packet(state: &mut State, pointer: &Pointer, bytes: Option<i64>) {
+    let Some(bytes) = bytes
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .filter(|bytes| *bytes > 0)
+    else {
+        return;
+    };
+    let region = pointer.region;
+    let hit = move |value: &Value| {
+        value
+            .pointer()
+            .is_some_and(|pointer| match (pointer.region, region) {
+                (Region::Packet { id, .. }, Region::Packet { id: of, .. })
+                | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: of, .. }) => id == of,
+                _ => false,
+            })
+    };
+    state.update(&hit, &|value| {
+        if let Value::Pointer(Pointer {
+            region: Region::Packet { range, .. } | Region::PacketMeta { range, .. },
+            ..
+        }) = value
+        {
+            *range = bytes.max(*range);
+        }
+    });
+}

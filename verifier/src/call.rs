@@ -1,0 +1,314 @@
+//! Calls of helpers, subprograms and platform functions, and the way back.
+
+use crate::argument::Arguments;
+use crate::cfg;
+use crate::limits;
+use crate::reason::{Reason, WrongTarget};
+use crate::state::{Frame, Lock, Reference};
+use crate::step::{Flow, Step, is_context};
+use crate::value::{Pointer, Region, Value};
+use abi::{ArgKind, Helper, Platform, ReturnKind};
+use isa::{Insn, Reg};
+
+impl Step<'_, '_> {
+    /// `call id`
+    pub(crate) fn call_helper(&mut self, id: i32) -> Result<(), Reason> {
+        let helper = self.helper(id)?;
+        self.check_lock(helper)?;
+        if helper.ret == ReturnKind::NoReturnIfSucceed {
+            self.check_tail_call()?;
+        }
+        let arguments = self.check_arguments(helper)?;
+        self.facts.call(
+            self.at,
+            arguments.map.filter(|map| !map.inner).map(|map| map.id),
+        );
+        self.perform_writes(&arguments);
+        self.use_lock(helper, &arguments);
+        if helper.releases {
+            self.release(helper, &arguments)?;
+        }
+        if helper.reallocates_packet {
+            self.state.move_packet(self.at);
+        }
+        self.clobber_arguments();
+        let result = self.helper_result(helper, &arguments)?;
+        self.set(Reg::R0, result)
+    }
+
+    fn helper(&self, id: i32) -> Result<&'static Helper, Reason> {
+        let program_type = self.env.program.program_type;
+        let number = u32::try_from(id).map_err(|_| Reason::UnknownHelper {
+            id,
+            elsewhere: None,
+        })?;
+        if let Some(helper) = abi::helper::lookup(program_type, number) {
+            return Ok(helper);
+        }
+        if let Some(helper) = abi::helper::by_id(program_type.platform, number) {
+            return Err(Reason::HelperNotAllowed {
+                helper: helper.name,
+                program_type: program_type.name,
+            });
+        }
+        let other = match program_type.platform {
+            Platform::Windows => Platform::Linux,
+            Platform::Linux => Platform::Windows,
+        };
+        let elsewhere = abi::helper::by_id(other, number).map(|helper| helper.name);
+        Err(Reason::UnknownHelper { id, elsewhere })
+    }
+
+    /// While a lock is held nothing but its release may be called.
+    fn check_lock(&self, helper: &Helper) -> Result<(), Reason> {
+        let what = match (self.state.lock.is_some(), helper.name) {
+            (true, UNLOCK) | (false, _) => return Ok(()),
+            (true, LOCK) => "a second spin lock is taken while one is held",
+            (true, _) => "a helper is called while a spin lock is held",
+        };
+        Err(Reason::Lock { what })
+    }
+
+    fn use_lock(&mut self, helper: &Helper, arguments: &Arguments) {
+        match (helper.name, arguments.lock) {
+            (LOCK, lock) => self.state.lock = lock,
+            (UNLOCK, _) => self.state.lock = None,
+            _ => {}
+        }
+    }
+
+    /// The other program takes over and never comes back.
+    fn check_tail_call(&self) -> Result<(), Reason> {
+        self.nothing_held("the tail call")?;
+        let waits = self.env.program.program_type.platform == Platform::Windows;
+        if waits && self.state.depth() > 0 {
+            return Err(Reason::TailCall);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, helper: &Helper, arguments: &Arguments) -> Result<(), Reason> {
+        let found = arguments.first;
+        let id = found.pointer().map_or(0, Pointer::reference);
+        if id != 0 && self.state.release(id, self.at) {
+            return Ok(());
+        }
+        Err(Reason::NotAcquired {
+            reg: Reg::R1,
+            found,
+            helper: helper.name,
+        })
+    }
+
+    fn helper_result(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Value, Reason> {
+        let or_null = |region, null| {
+            Value::Pointer(Pointer {
+                null,
+                ..Pointer::to(region)
+            })
+        };
+        Ok(match helper.ret {
+            ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => Value::unknown(),
+            ReturnKind::Void => Value::uninitialised(),
+            ReturnKind::MapValueOrNull => return self.found_value(helper, arguments),
+            ReturnKind::AllocMemOrNull => {
+                let reference = self.acquire();
+                let size = arguments.alloc_size;
+                or_null(Region::Memory { size, reference }, reference)
+            }
+            ReturnKind::SocketOrNull if helper.acquires => {
+                let reference = self.acquire();
+                or_null(Region::Socket { reference }, reference)
+            }
+            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
+                or_null(Region::Socket { reference: 0 }, self.fresh())
+            }
+            ReturnKind::BtfIdOrNull => or_null(Region::Kernel, self.fresh()),
+            ReturnKind::BtfId => Value::Pointer(Pointer::to(Region::Kernel)),
+        })
+    }
+
+    /// A reference that some pointer carries from now on.
+    fn acquire(&mut self) -> u32 {
+        let id = self.fresh();
+        self.state.references.push(Reference {
+            id,
+            acquired: self.at,
+        });
+        id
+    }
+
+    /// The result of a lookup: a value, or a map inside the map.
+    fn found_value(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Value, Reason> {
+        let unknown = Reason::MapType {
+            map: 0,
+            helper: helper.name,
+        };
+        let Some(map) = arguments.map else {
+            return Err(unknown);
+        };
+        let refused = Reason::MapType {
+            map: usize::from(map.id.0),
+            helper: helper.name,
+        };
+        let Some(definition) = self.map(map.id) else {
+            return Err(refused);
+        };
+        let (kind, inner) = (definition.kind, definition.inner);
+        let null = self.fresh();
+        let region = if kind.is_map_of_maps() {
+            let map = inner.ok_or(refused)?;
+            Region::Map { map, inner: true }
+        } else {
+            Region::MapValue {
+                map: map.id,
+                object: null,
+            }
+        };
+        Ok(Value::Pointer(Pointer {
+            null,
+            ..Pointer::to(region)
+        }))
+    }
+
+    /// `call +offset`
+    pub(crate) fn call_local(&mut self, insn: &Insn) -> Result<Flow, Reason> {
+        let target = cfg::call_target(self.at, insn);
+        let found =
+            target.and_then(|start| Some((start, cfg::function_at(self.env.program, start)?)));
+        let Some((start, function)) = found else {
+            let wrong = WrongTarget::NotAFunction;
+            return Err(Reason::Target { target, wrong });
+        };
+        // The shape check has ruled this out.
+        let frames = self.state.depth() + 2;
+        if frames > abi::limits::CALL_FRAMES as usize {
+            return Err(Reason::CallDepth { frames });
+        }
+        let mut frame = Frame::new(function, self.at, self.state.depth() + 1);
+        for reg in Reg::ARGS {
+            frame.set(reg, *self.state.top().register(reg));
+        }
+        self.clobber_arguments();
+        self.state.push(frame);
+        self.facts.use_stack(function, 0);
+        Ok(Flow::To(start))
+    }
+
+    /// A function that the platform resolves by name. Its prototype is not known: only numbers and
+    /// the context pointer may be passed, and registers that hold nothing count as not passed.
+    pub(crate) fn call_platform(&mut self, index: i32) -> Result<(), Reason> {
+        let known =
+            usize::try_from(index).is_ok_and(|index| index < self.env.object.btf_functions.len());
+        if !known {
+            return Err(Reason::Unsupported {
+                what: "a call of an unresolved platform function",
+            });
+        }
+        if self.state.lock.is_some() {
+            return Err(Reason::Lock {
+                what: "a function is called while a spin lock is held",
+            });
+        }
+        for reg in Reg::ARGS {
+            let found = *self.state.top().register(reg);
+            if found.pointer().is_some() && !is_context(&found) {
+                return Err(Reason::PlatformArgument { reg, found });
+            }
+        }
+        // Nothing says that it leaves the packet where it is.
+        self.state.move_packet(self.at);
+        self.clobber_arguments();
+        self.set(Reg::R0, Value::unknown())
+    }
+
+    /// Back to the caller, or the end of the program.
+    pub(crate) fn exit(&mut self) -> Result<Flow, Reason> {
+        if self.state.depth() == 0 {
+            return self.end();
+        }
+        let found = *self.state.top().register(Reg::R0);
+        let own = self.state.depth();
+        if let Some(Region::Stack { frame }) = found.pointer().map(|pointer| pointer.region)
+            && usize::from(frame) >= own
+        {
+            return Err(Reason::ReturnsStack { found });
+        }
+        let Some(call) = self.state.pop() else {
+            return self.end();
+        };
+        self.clobber_arguments();
+        self.set(Reg::R0, found)?;
+        self.at = call;
+        self.next(1)
+    }
+
+    fn end(&self) -> Result<Flow, Reason> {
+        self.nothing_held("the end of the program")?;
+        let found = self.read(Reg::R0)?;
+        self.no_leak(Reg::R0, found, "as the result of the program")?;
+        self.check_verdict(found)?;
+        Ok(Flow::End)
+    }
+}
+
+pub(crate) const LOCK: &str = "bpf_spin_lock";
+pub(crate) const UNLOCK: &str = "bpf_spin_unlock";
+
+impl Step<'_, '_> {
+    /// The lock that an argument points to.
+    pub(crate) fn lock_argument(
+        &self,
+        reg: Reg,
+        found: Value,
+        helper: &Helper,
+    ) -> Result<Lock, Reason> {
+        let needs = ArgKind::SpinLock;
+        let refuse = Reason::Argument {
+            reg,
+            found,
+            needs,
+            helper: helper.name,
+        };
+        let Some(pointer) = found.pointer().filter(|pointer| pointer.null == 0) else {
+            return Err(refuse);
+        };
+        let Region::MapValue { map, object } = pointer.region else {
+            return Err(refuse);
+        };
+        let place = self.map(map).and_then(|map| map.spin_lock).map(i64::from);
+        if place.is_none() || pointer.known_offset() != place {
+            return Err(refuse);
+        }
+        let lock = Lock { map, object };
+        if helper.name == UNLOCK && self.state.lock != Some(lock) {
+            return Err(Reason::Lock {
+                what: "a spin lock is released that is not held",
+            });
+        }
+        Ok(lock)
+    }
+
+    /// A size that a helper is told, as smallest and largest value.
+    pub(crate) fn size_argument(
+        &self,
+        reg: Reg,
+        least: i64,
+        helper: &Helper,
+    ) -> Result<(i64, i64), Reason> {
+        let found = self.read(reg)?;
+        let refuse = Reason::ArgumentSize {
+            reg,
+            found,
+            least,
+            helper: helper.name,
+        };
+        let Some(scalar) = found.scalar() else {
+            return Err(refuse);
+        };
+        if scalar.smin() < least || scalar.smax() > limits::MEMORY_BYTES {
+            return Err(refuse);
+        }
+        Ok((scalar.smin(), scalar.smax()))
+    }
+}

@@ -1,0 +1,274 @@
+//! The driver of the analysis: follows every path, one at a time, with an explicit list of what is
+//! left to do.
+//!
+//! Soundness: a program is accepted only when the list is empty, so every path was followed to its
+//! end or to a state covered by one whose paths were all followed to their ends. Termination of the
+//! analysis: the step budget. Termination of the program: an endless path of an accepted program
+//! would be an endless path of the analysis, or pass for ever through covered states, each of which
+//! leads to the end of a path within as many steps as the analysis took.
+
+use crate::cfg::Cfg;
+use crate::facts::Facts;
+use crate::limits;
+use crate::live::Liveness;
+use crate::options::Options;
+use crate::reason::Reason;
+use crate::reject::{Decision, Rejection, Way};
+use crate::state::State;
+use crate::step::{Flow, Step};
+use crate::trace::{Observer, View};
+use crate::visited::{NodeId, Visit, Visited};
+use alloc::vec::Vec;
+use isa::{InsnIdx, Reg};
+use program::{Object, Program};
+
+/// What stays the same during the analysis of one program.
+pub(crate) struct Env<'a> {
+    pub(crate) object: &'a Object,
+    pub(crate) program: &'a Program,
+    pub(crate) cfg: Cfg,
+    pub(crate) live: Liveness,
+}
+
+/// A path that waits to be followed.
+struct Pending {
+    at: InsnIdx,
+    state: State,
+    node: Option<NodeId>,
+    decisions: Option<DecisionId>,
+}
+
+/// Position in the list of decisions.
+#[derive(Clone, Copy)]
+struct DecisionId(u32);
+
+/// The analysis of one program.
+pub(crate) struct Explorer<'a, 'o> {
+    env: &'a Env<'a>,
+    options: &'a Options,
+    observer: &'o mut dyn Observer,
+    visited: Visited,
+    pending: Vec<Pending>,
+    decisions: Vec<(Decision, Option<DecisionId>)>,
+    facts: Facts,
+    fresh: u32,
+    steps: u64,
+    rejections: Vec<Rejection>,
+    stopped: bool,
+}
+
+/// What the analysis ends with.
+pub(crate) struct Outcome {
+    pub(crate) facts: Facts,
+    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) steps: u64,
+}
+
+impl<'a, 'o> Explorer<'a, 'o> {
+    /// Follows all paths of a program.
+    pub(crate) fn run(
+        env: &'a Env<'a>,
+        options: &'a Options,
+        observer: &'o mut dyn Observer,
+    ) -> Outcome {
+        let mut explorer = Explorer {
+            env,
+            options,
+            observer,
+            visited: Visited::default(),
+            pending: Vec::new(),
+            decisions: Vec::new(),
+            facts: Facts::unreached(env.program),
+            fresh: 0,
+            steps: 0,
+            rejections: Vec::new(),
+            stopped: false,
+        };
+        explorer.pending.push(Pending {
+            at: InsnIdx(0),
+            state: State::entry(),
+            node: None,
+            decisions: None,
+        });
+        while let Some(path) = explorer.pending.pop() {
+            explorer.observer.resumed(path.at);
+            let node = explorer.follow(path);
+            explorer.visited.close(node);
+            if explorer.stopped {
+                break;
+            }
+        }
+        explorer.facts.steps = explorer.steps;
+        Outcome {
+            facts: explorer.facts,
+            rejections: explorer.rejections,
+            steps: explorer.steps,
+        }
+    }
+
+    /// Follows one path to its end; returns the last stored state on it.
+    fn follow(&mut self, mut path: Pending) -> Option<NodeId> {
+        loop {
+            if self.env.cfg.is_join(path.at) {
+                match self.arrive(&mut path) {
+                    Ok(true) => {}
+                    Ok(false) => return path.node,
+                    Err(reason) => {
+                        self.reject(&path, reason);
+                        return path.node;
+                    }
+                }
+            }
+            if self.steps >= self.options.steps {
+                self.stop(
+                    &path,
+                    Reason::Budget {
+                        steps: self.options.steps,
+                    },
+                );
+                return path.node;
+            }
+            self.steps += 1;
+            self.observer.step(path.at, &View(&path.state));
+            let before = path.at;
+            match self.step(&mut path) {
+                Ok(Flow::End) => return path.node,
+                Ok(Flow::To(next)) => path.at = next,
+                Ok(Flow::Fork {
+                    taken,
+                    target,
+                    fall_through,
+                }) => {
+                    self.fork(&mut path, (*taken, target), *fall_through);
+                }
+                Err(reason) => {
+                    path.at = before;
+                    self.reject(&path, reason);
+                    return path.node;
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, path: &mut Pending) -> Result<Flow, Reason> {
+        let mut step = Step {
+            env: self.env,
+            at: path.at,
+            state: &mut path.state,
+            facts: &mut self.facts,
+            fresh: &mut self.fresh,
+        };
+        step.run()
+    }
+
+    /// Arrives where paths meet: false when the path need not be followed further.
+    fn arrive(&mut self, path: &mut Pending) -> Result<bool, Reason> {
+        self.forget(path);
+        match self.visited.visit(path.at, &path.state, path.node) {
+            Visit::Covered => {
+                self.observer.pruned(path.at);
+                Ok(false)
+            }
+            Visit::Endless => Err(Reason::EndlessLoop),
+            Visit::Full => {
+                self.stop(
+                    path,
+                    Reason::Memory {
+                        states: limits::STATES,
+                    },
+                );
+                Ok(false)
+            }
+            Visit::Go(node) => {
+                path.node = node;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Forgets what will not be read again, in every frame.
+    fn forget(&self, path: &mut Pending) {
+        let depth = path.state.depth();
+        for frame in 0..depth {
+            let Some(callee) = path.state.frames().get(frame + 1) else {
+                continue;
+            };
+            let call = callee.call;
+            let after = self.env.live.at(InsnIdx(call.0.saturating_add(1)));
+            // r0 to r5 belong to the callee now. The callee may read what its arguments point to,
+            // which counts as being read by the call itself.
+            let registers = after.registers & !0b11_1111;
+            let stack = self.env.live.at(call).stack | after.stack;
+            path.state.keep(frame, registers, stack);
+        }
+        let live = self.env.live.at(path.at);
+        path.state.keep(depth, live.registers, live.stack);
+    }
+
+    /// Both ways of a branch are possible: the target waits, the fall-through goes on.
+    fn fork(&mut self, path: &mut Pending, taken: (State, InsnIdx), fall_through: State) {
+        let (state, target) = taken;
+        let waiting = self.decide(path.decisions, path.at, Way::Taken);
+        self.visited.fork(path.node);
+        self.pending.push(Pending {
+            at: target,
+            state,
+            node: path.node,
+            decisions: waiting,
+        });
+        path.decisions = self.decide(path.decisions, path.at, Way::FallThrough);
+        path.state = fall_through;
+        path.at = InsnIdx(path.at.0.saturating_add(1));
+    }
+
+    fn decide(&mut self, before: Option<DecisionId>, at: InsnIdx, way: Way) -> Option<DecisionId> {
+        let id = u32::try_from(self.decisions.len()).ok()?;
+        self.decisions.push((Decision { at, way }, before));
+        Some(DecisionId(id))
+    }
+
+    fn reject(&mut self, path: &Pending, kind: Reason) {
+        let code = kind.code();
+        if self
+            .rejections
+            .iter()
+            .any(|known| known.at == path.at && known.code() == code)
+        {
+            return;
+        }
+        let registers = path.state.readable_registers();
+        let registers = registers
+            .into_iter()
+            .filter(|(reg, _)| *reg != Reg::R10)
+            .collect();
+        self.rejections.push(Rejection {
+            at: path.at,
+            kind,
+            registers,
+            path: self.path_to(path.decisions),
+        });
+        self.stopped |= self.rejections.len() >= self.options.rejections;
+    }
+
+    /// The analysis cannot go on. A budget says nothing about the program when real problems are
+    /// known.
+    fn stop(&mut self, path: &Pending, kind: Reason) {
+        if self.rejections.is_empty() {
+            self.reject(path, kind);
+        }
+        self.stopped = true;
+    }
+
+    fn path_to(&self, mut last: Option<DecisionId>) -> Vec<Decision> {
+        let mut path = Vec::new();
+        while let Some((decision, before)) = last.and_then(|id| self.decisions.get(id.0 as usize)) {
+            path.push(*decision);
+            if path.len() >= limits::PATH_BRANCHES {
+                break;
+            }
+            last = *before;
+        }
+        path.reverse();
+        path
+    }
+}

@@ -1,0 +1,527 @@
+//! Loads, stores and atomic operations.
+
+use crate::domain::Scalar;
+use crate::facts::Memory;
+use crate::reason::{Bounds, Reason};
+use crate::stack::{Byte, Fault};
+use crate::step::Step;
+use crate::value::{Pointer, Region, Value};
+use abi::{Context, FieldKind, Platform};
+use isa::{AtomicOp, Insn, Operand, Reg, Size};
+use program::MapId;
+
+/// A pointer and the register it came from.
+#[derive(Clone, Copy)]
+pub(crate) struct Base {
+    pub(crate) reg: Reg,
+    pub(crate) pointer: Pointer,
+}
+
+/// What an access does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+}
+
+/// The bytes that an access may touch, as offsets from the start of its region.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    /// Smallest offset of the first byte.
+    pub(crate) low: i64,
+    /// Largest offset of the byte after the last.
+    pub(crate) high: i64,
+    /// The first byte has one possible offset.
+    pub(crate) exact: bool,
+}
+
+impl Base {
+    /// The bytes of an access of `size` bytes at `offset` from the pointer.
+    pub(crate) fn span(&self, offset: i16, size: i64) -> Span {
+        let (least, most) = self.pointer.offset_range();
+        Span {
+            low: least.saturating_add(i64::from(offset)),
+            high: most.saturating_add(i64::from(offset)).saturating_add(size),
+            exact: least == most,
+        }
+    }
+
+    fn found(&self) -> Value {
+        Value::Pointer(self.pointer)
+    }
+
+    fn bounds(&self, span: Span, first: i64, end: i64) -> Result<(), Bounds> {
+        if span.low >= first && span.high <= end {
+            return Ok(());
+        }
+        Err(Bounds {
+            reg: self.reg,
+            found: self.found(),
+            low: span.low,
+            high: span.high,
+            first,
+            end,
+        })
+    }
+
+    /// Checks that the bytes lie in acquired memory of a size.
+    pub(crate) fn within(&self, span: Span, size: i64) -> Result<(), Reason> {
+        self.bounds(span, 0, size).map_err(Reason::MemoryBounds)
+    }
+
+    fn refuse(&self, what: &'static str) -> Reason {
+        Reason::NoAccess {
+            reg: self.reg,
+            found: self.found(),
+            what,
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    /// The pointer in a register; it must not be NULL.
+    pub(crate) fn base(&self, reg: Reg) -> Result<Base, Reason> {
+        let found = self.read(reg)?;
+        let Value::Pointer(pointer) = found else {
+            return Err(Reason::NotAPointer { reg, found });
+        };
+        if pointer.null != 0 {
+            return Err(Reason::MaybeNull { reg, found });
+        }
+        Ok(Base { reg, pointer })
+    }
+
+    /// `dst = *(size *)(base + offset)`
+    pub(crate) fn load(
+        &mut self,
+        (size, signed): (Size, bool),
+        dst: Reg,
+        base: Reg,
+        offset: i16,
+    ) -> Result<(), Reason> {
+        let base = self.base(base)?;
+        let span = base.span(offset, i64::from(size.bytes()));
+        let value = match base.pointer.region {
+            Region::Context => self.load_context(&base, span, (size, signed))?,
+            Region::Stack { frame } => {
+                extend(self.load_stack(&base, frame, span, size)?, (size, signed))
+            }
+            Region::MapValue { map, .. } => {
+                self.check_map_value(&base, map, span, Access::Read)?;
+                match self.constant(map, span) {
+                    Some(value) => extend(Value::constant(value), (size, signed)),
+                    None => Value::number(Scalar::load_result(size, signed)),
+                }
+            }
+            _ => {
+                self.check_plain(&base, span, Access::Read, size)?;
+                Value::number(Scalar::load_result(size, signed))
+            }
+        };
+        self.facts.access(self.at, memory_kind(&base.pointer));
+        self.set(dst, value)
+    }
+
+    /// `*(size *)(base + offset) = src`
+    pub(crate) fn store(
+        &mut self,
+        size: Size,
+        base: Reg,
+        offset: i16,
+        src: Operand,
+    ) -> Result<(), Reason> {
+        let value = self.operand(src)?;
+        let base = self.base(base)?;
+        let span = base.span(offset, i64::from(size.bytes()));
+        let from = match src {
+            Operand::Reg(reg) => reg,
+            Operand::Imm(_) => base.reg,
+        };
+        match base.pointer.region {
+            Region::Stack { frame } => self.store_stack(&base, frame, span, (size, from, value))?,
+            Region::Context => {
+                self.no_leak(from, value, "to the context")?;
+                self.store_context(&base, span, size)?;
+            }
+            Region::MapValue { map, .. } => {
+                self.no_leak(from, value, "in a map value")?;
+                self.check_map_value(&base, map, span, Access::Write)?;
+            }
+            _ => {
+                self.no_leak(from, value, "in shared memory")?;
+                self.check_plain(&base, span, Access::Write, size)?;
+            }
+        }
+        self.facts.access(self.at, memory_kind(&base.pointer));
+        Ok(())
+    }
+
+    /// Packets, acquired memory, sockets; refuses what has no memory for programs.
+    fn check_plain(
+        &self,
+        base: &Base,
+        span: Span,
+        access: Access,
+        size: Size,
+    ) -> Result<(), Reason> {
+        match base.pointer.region {
+            Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
+                self.check_packet(base, span, range, access)
+            }
+            Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            Region::Socket { .. } if access == Access::Read => self.check_socket(base, span, size),
+            Region::Socket { .. } => Err(base.refuse("writing")),
+            _ => Err(base.refuse("memory access")),
+        }
+    }
+
+    /// The proven range counts from the pointer without its known offset.
+    pub(crate) fn check_packet(
+        &self,
+        base: &Base,
+        span: Span,
+        range: u32,
+        access: Access,
+    ) -> Result<(), Reason> {
+        if access == Access::Write && !self.is_packet_writable() {
+            return Err(Reason::ReadOnly {
+                reg: base.reg,
+                found: base.found(),
+                what: "the packet in this program type",
+            });
+        }
+        let var = &base.pointer.var;
+        // A variable part that may be negative could lead before the packet.
+        let low = span
+            .low
+            .saturating_sub(var.smin())
+            .saturating_add(var.smin().min(0));
+        let high = span.high.saturating_sub(var.smax());
+        let span = Span { low, high, ..span };
+        base.bounds(span, 0, i64::from(range))
+            .map_err(Reason::PacketBounds)
+    }
+
+    /// May programs of this type change the packet?
+    fn is_packet_writable(&self) -> bool {
+        let program_type = self.env.program.program_type;
+        match program_type.platform {
+            Platform::Windows => matches!(program_type.name, "xdp" | "sample"),
+            Platform::Linux => matches!(
+                program_type.name,
+                "xdp"
+                    | "sched_cls"
+                    | "sched_act"
+                    | "lwt_xmit"
+                    | "sk_skb"
+                    | "sk_msg"
+                    | "socket_filter"
+            ),
+        }
+    }
+
+    pub(crate) fn check_map_value(
+        &self,
+        base: &Base,
+        map: MapId,
+        span: Span,
+        access: Access,
+    ) -> Result<(), Reason> {
+        let Some(definition) = self.map(map) else {
+            return Err(base.refuse("memory access"));
+        };
+        base.bounds(span, 0, i64::from(definition.value_size))
+            .map_err(Reason::MapValueBounds)?;
+        if access == Access::Write && definition.frozen {
+            return Err(Reason::ReadOnly {
+                reg: base.reg,
+                found: base.found(),
+                what: "the map",
+            });
+        }
+        let overlaps = |start: Option<u32>, bytes: i64| {
+            start.is_some_and(|start| {
+                span.low < i64::from(start) + bytes && span.high > i64::from(start)
+            })
+        };
+        if overlaps(definition.spin_lock, SPIN_LOCK_BYTES)
+            || overlaps(definition.timer, TIMER_BYTES)
+        {
+            return Err(base.refuse("direct access to a lock or timer"));
+        }
+        Ok(())
+    }
+
+    /// The value of a constant in a read-only section. Only Linux freezes such maps; elsewhere a
+    /// privileged user could change them after the proof.
+    fn constant(&self, map: MapId, span: Span) -> Option<u64> {
+        let freezes = self.env.object.platform == Platform::Linux;
+        if !span.exact || !freezes || !self.map(map)?.frozen {
+            return None;
+        }
+        let section = self
+            .env
+            .object
+            .globals
+            .iter()
+            .find(|section| section.map == map)?;
+        let low = usize::try_from(span.low).ok()?;
+        let high = usize::try_from(span.high).ok()?;
+        let bytes = section.data.get(low..high)?;
+        let mut word = [0u8; 8];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(u64::from_le_bytes(word))
+    }
+
+    fn check_socket(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {
+        let context = &abi::context::linux::SOCK;
+        self.field(base, span, size, context).map(|_| ())
+    }
+
+    fn field(
+        &self,
+        base: &Base,
+        span: Span,
+        size: Size,
+        context: &'static Context,
+    ) -> Result<&'static abi::Field, Reason> {
+        let offset = span.exact.then_some(span.low);
+        let at = offset.and_then(|offset| u32::try_from(offset).ok());
+        let field = at.and_then(|at| context.field_at(at));
+        if let (Some(field), Some(at)) = (field, at)
+            && field.admits(at, size.bytes())
+        {
+            return Ok(field);
+        }
+        Err(Reason::ContextAccess {
+            reg: base.reg,
+            found: base.found(),
+            offset,
+            size: size.bytes(),
+            context: context.name,
+            field: field.map(|field| field.name),
+        })
+    }
+
+    fn load_context(
+        &self,
+        base: &Base,
+        span: Span,
+        (size, signed): (Size, bool),
+    ) -> Result<Value, Reason> {
+        let context = self.env.program.program_type.context;
+        let field = self.field(base, span, size, context)?;
+        let region = match field.kind {
+            FieldKind::Scalar => return Ok(Value::number(Scalar::load_result(size, signed))),
+            FieldKind::PacketData => Region::Packet { id: 0, range: 0 },
+            FieldKind::PacketMeta => Region::PacketMeta { id: 0, range: 0 },
+            FieldKind::PacketEnd => Region::PacketEnd,
+        };
+        if signed {
+            return Err(base.refuse("a sign-extending load of a pointer"));
+        }
+        Ok(Value::Pointer(Pointer::to(region)))
+    }
+
+    fn store_context(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {
+        let program = self.env.program;
+        let field = self.field(base, span, size, program.program_type.context)?;
+        if field.is_writable_at(program.attach_type) {
+            return Ok(());
+        }
+        Err(Reason::ReadOnly {
+            reg: base.reg,
+            found: base.found(),
+            what: field.name,
+        })
+    }
+
+    /// Checks that a span lies in the frame and notes how deep it reaches.
+    pub(crate) fn check_stack(&mut self, base: &Base, frame: u8, span: Span) -> Result<(), Reason> {
+        let bytes = i64::from(abi::limits::STACK_BYTES);
+        base.bounds(span, -bytes, 0).map_err(Reason::StackBounds)?;
+        let Some(function) = self.state.frame(frame).map(|frame| frame.function) else {
+            return Err(base.refuse("memory access"));
+        };
+        self.facts
+            .use_stack(function, span.low.unsigned_abs() as u32);
+        Ok(())
+    }
+
+    fn load_stack(
+        &mut self,
+        base: &Base,
+        frame: u8,
+        span: Span,
+        size: Size,
+    ) -> Result<Value, Reason> {
+        self.check_stack(base, frame, span)?;
+        let Some(stack) = self.state.frame(frame).map(|frame| &frame.stack) else {
+            return Err(base.refuse("reading"));
+        };
+        let fault = |fault| stack_fault(base, fault);
+        if span.exact {
+            return stack.read(span.low, size.bytes()).map_err(fault);
+        }
+        stack.readable(span.low, span.high).map_err(fault)?;
+        if stack.is_zero(span.low, span.high) {
+            return Ok(Value::constant(0));
+        }
+        Ok(Value::number(Scalar::load_result(size, false)))
+    }
+
+    fn store_stack(
+        &mut self,
+        base: &Base,
+        frame: u8,
+        span: Span,
+        (size, from, value): (Size, Reg, Value),
+    ) -> Result<(), Reason> {
+        self.check_stack(base, frame, span)?;
+        if let Some(pointer) = value.pointer() {
+            let whole = size == Size::Dw && span.exact && span.low.rem_euclid(8) == 0;
+            if !whole {
+                let offset = span.low;
+                return Err(Reason::StackPointer { reg: from, offset });
+            }
+            // The frame that is pointed to must outlive the place that points to it.
+            if matches!(pointer.region, Region::Stack { frame: to } if to > frame) {
+                let into = "in the frame of the caller, which outlives it";
+                return Err(Reason::Leak {
+                    reg: from,
+                    found: value,
+                    into,
+                });
+            }
+        }
+        let Some(frame) = self.state.frame_mut(frame) else {
+            return Err(base.refuse("writing"));
+        };
+        if span.exact {
+            frame.stack.write(span.low, size.bytes(), &value);
+        } else {
+            let byte = if value.is_zero() {
+                Byte::Zero
+            } else {
+                Byte::Written
+            };
+            frame.stack.weaken(span.low, span.high, byte);
+        }
+        Ok(())
+    }
+
+    /// Atomic read-modify-write.
+    pub(crate) fn atomic(&mut self, insn: &Insn) -> Result<(), Reason> {
+        let Insn::Atomic {
+            op,
+            fetch,
+            size,
+            base,
+            offset,
+            src,
+        } = *insn
+        else {
+            return Ok(());
+        };
+        let operand = self.read(src)?;
+        self.number_operand(src, operand)?;
+        if op == AtomicOp::CmpXchg {
+            let expected = self.read(Reg::R0)?;
+            self.number_operand(Reg::R0, expected)?;
+        }
+        let base = self.base(base)?;
+        let span = base.span(offset, i64::from(size.bytes()));
+        self.check_atomic(&base, span, (offset, size))?;
+        self.facts.access(self.at, memory_kind(&base.pointer));
+        let old = Value::number(Scalar::load_result(size, false));
+        match op {
+            AtomicOp::CmpXchg => self.set(Reg::R0, old),
+            _ if fetch => self.set(src, old),
+            _ => Ok(()),
+        }
+    }
+
+    /// Addresses never take part in atomic operations, whatever the program type.
+    fn number_operand(&self, reg: Reg, found: Value) -> Result<(), Reason> {
+        match found.pointer() {
+            Some(_) => Err(Reason::Leak {
+                reg,
+                found,
+                into: "by an atomic operation",
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_atomic(
+        &mut self,
+        base: &Base,
+        span: Span,
+        (offset, size): (i16, Size),
+    ) -> Result<(), Reason> {
+        let refuse = |what| Reason::Atomic {
+            reg: base.reg,
+            found: base.found(),
+            what,
+        };
+        if !matches!(size, Size::W | Size::Dw) {
+            return Err(refuse("only 32 and 64 bits are possible"));
+        }
+        let fixed = i64::from(base.pointer.fixed) + i64::from(offset);
+        let bytes = i64::from(size.bytes());
+        if fixed.rem_euclid(bytes) != 0 || !base.pointer.var.is_multiple_of(bytes as u64) {
+            return Err(refuse("the address is not aligned"));
+        }
+        match base.pointer.region {
+            Region::Stack { frame } => {
+                self.check_stack(base, frame, span)?;
+                let Some(frame) = self.state.frame_mut(frame) else {
+                    return Err(base.refuse("writing"));
+                };
+                frame
+                    .stack
+                    .readable(span.low, span.high)
+                    .map_err(|fault| stack_fault(base, fault))?;
+                frame.stack.fill(span.low, span.high, Byte::Written);
+                Ok(())
+            }
+            Region::MapValue { map, .. } => self.check_map_value(base, map, span, Access::Write),
+            Region::Memory { .. } => self.check_plain(base, span, Access::Write, size),
+            _ => Err(refuse("this memory is not shared with other processors")),
+        }
+    }
+}
+
+/// Bytes of `struct bpf_spin_lock`.
+const SPIN_LOCK_BYTES: i64 = 4;
+/// Bytes of `struct bpf_timer`.
+const TIMER_BYTES: i64 = 16;
+
+/// Stack bytes that cannot be used, as a reason.
+pub(crate) fn stack_fault(base: &Base, fault: Fault) -> Reason {
+    let reg = base.reg;
+    match fault {
+        Fault::Unwritten(offset) => Reason::StackUninitialised { reg, offset },
+        Fault::Pointer(offset) => Reason::StackPointer { reg, offset },
+    }
+}
+
+/// Sign-extends what was loaded, when the instruction says so.
+fn extend(value: Value, (size, signed): (Size, bool)) -> Value {
+    match (signed, value.scalar()) {
+        (true, Some(scalar)) => Value::number(scalar.sign_extend(isa::Width::W64, size.bits())),
+        _ => value,
+    }
+}
+
+fn memory_kind(pointer: &Pointer) -> Memory {
+    match pointer.region {
+        Region::Context => Memory::Context,
+        Region::Stack { .. } => Memory::Stack,
+        Region::Packet { .. } | Region::PacketMeta { .. } => Memory::Packet,
+        Region::MapValue { .. } => Memory::MapValue,
+        _ => Memory::Other,
+    }
+}

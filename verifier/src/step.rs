@@ -1,0 +1,317 @@
+//! One instruction: checks it in the current state and says where control goes.
+//!
+//! The work is split by kind of instruction: `alu`, `memory`, `branch`, `call` with `argument`.
+
+use crate::cfg;
+use crate::domain::Scalar;
+use crate::explore::Env;
+use crate::facts::{Facts, Memory};
+use crate::reason::{Reason, WrongTarget};
+use crate::state::State;
+use crate::value::{Pointer, Region, Unreadable, Value};
+use alloc::boxed::Box;
+use isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size};
+use program::{MapDef, MapId};
+
+/// Where control goes after an instruction.
+pub(crate) enum Flow {
+    /// To this instruction.
+    To(InsnIdx),
+    /// The path ends.
+    End,
+    /// Both ways of a conditional jump.
+    Fork {
+        /// The state where the condition holds.
+        taken: Box<State>,
+        /// Where that goes.
+        target: InsnIdx,
+        /// The state where it does not hold.
+        fall_through: Box<State>,
+    },
+}
+
+/// Set in the element number of values that a program addresses directly: one element per map.
+const DIRECT: u32 = 1 << 31;
+
+/// One instruction in its state.
+pub(crate) struct Step<'s, 'a> {
+    pub(crate) env: &'s Env<'a>,
+    pub(crate) at: InsnIdx,
+    pub(crate) state: &'s mut State,
+    pub(crate) facts: &'s mut Facts,
+    pub(crate) fresh: &'s mut u32,
+}
+
+impl Step<'_, '_> {
+    /// Checks and performs the instruction.
+    pub(crate) fn run(&mut self) -> Result<Flow, Reason> {
+        let Some(insn) = self.env.program.insns.get(self.at.index()) else {
+            return Err(Reason::FallsOff);
+        };
+        let at = self.at;
+        let flow = self.perform(insn);
+        self.facts.reach(at);
+        flow
+    }
+
+    fn perform(&mut self, insn: &Insn) -> Result<Flow, Reason> {
+        match *insn {
+            Insn::Alu {
+                op,
+                width,
+                dst,
+                src,
+            } => self.alu(op, width, dst, src)?,
+            Insn::MovSx {
+                width,
+                dst,
+                src,
+                size,
+            } => self.mov_sx(width, dst, src, size)?,
+            Insn::Neg { width, dst } => self.neg(width, dst)?,
+            Insn::Endian { kind, dst, size } => self.endian(kind, dst, size)?,
+            Insn::LoadImm64 { dst, imm } => self.load_imm64(insn, dst, imm)?,
+            Insn::Load {
+                size,
+                signed,
+                dst,
+                base,
+                offset,
+            } => {
+                self.load((size, signed), dst, base, offset)?;
+            }
+            Insn::Store {
+                size,
+                base,
+                offset,
+                src,
+            } => self.store(size, base, offset, src)?,
+            Insn::Atomic { .. } => self.atomic(insn)?,
+            Insn::LoadPacket { size, index, .. } => self.load_packet(size, index)?,
+            Insn::Jump { offset, .. } => return self.jump(self.at.jump(offset)),
+            Insn::JumpIf {
+                cond,
+                width,
+                dst,
+                src,
+                offset,
+            } => {
+                let target = self.at.jump(i32::from(offset));
+                return self.jump_if((cond, width), dst, src, target);
+            }
+            Insn::Call(CallTarget::Helper(id)) => self.call_helper(id)?,
+            Insn::Call(CallTarget::Local(_)) => return self.call_local(insn),
+            Insn::Call(CallTarget::Btf(index)) => self.call_platform(index)?,
+            Insn::Call(CallTarget::Register(_)) => {
+                return Err(Reason::Unsupported {
+                    what: "a call through a register",
+                });
+            }
+            Insn::Exit => return self.exit(),
+            Insn::Imm64High => {
+                return Err(Reason::Unsupported {
+                    what: "the second slot of a wide instruction",
+                });
+            }
+        }
+        self.next(insn.slots())
+    }
+
+    /// On to the next instruction, which must be in the same function.
+    pub(crate) fn next(&self, slots: u32) -> Result<Flow, Reason> {
+        let next = InsnIdx(self.at.0.saturating_add(slots));
+        if self.env.cfg.function_of(next) != Some(self.state.top().function) {
+            return Err(Reason::FallsOff);
+        }
+        Ok(Flow::To(next))
+    }
+
+    /// To a jump target, which the shape check has found good.
+    pub(crate) fn jump(&self, target: Option<InsnIdx>) -> Result<Flow, Reason> {
+        target.map(Flow::To).ok_or(Reason::Target {
+            target,
+            wrong: WrongTarget::OutsideFunction,
+        })
+    }
+
+    fn load_imm64(&mut self, insn: &Insn, dst: Reg, imm: Imm64) -> Result<(), Reason> {
+        let value = match imm {
+            Imm64::Const(value) => Value::constant(value),
+            Imm64::MapFd(index) => {
+                let (map, _) = self.map_of(index)?;
+                Value::Pointer(Pointer::to(Region::Map { map, inner: false }))
+            }
+            Imm64::MapValue { fd, offset } => {
+                let (map, _) = self.map_of(fd)?;
+                let object = DIRECT | u32::from(map.0);
+                Value::Pointer(Pointer {
+                    fixed: offset,
+                    ..Pointer::to(Region::MapValue { map, object })
+                })
+            }
+            Imm64::Code(_) => {
+                let target = cfg::call_target(self.at, insn);
+                let wrong = WrongTarget::NotAFunction;
+                let start = target
+                    .filter(|start| cfg::function_at(self.env.program, *start).is_some())
+                    .ok_or(Reason::Target { target, wrong })?;
+                Value::Pointer(Pointer::to(Region::Function { start }))
+            }
+            Imm64::Var(_) => {
+                return Err(Reason::Unsupported {
+                    what: "the address of a platform variable",
+                });
+            }
+            Imm64::MapIdx(_) | Imm64::MapIdxValue { .. } => {
+                return Err(Reason::Unsupported {
+                    what: "an unresolved map reference",
+                });
+            }
+        };
+        self.set(dst, value)
+    }
+
+    fn map_of(&self, index: i32) -> Result<(MapId, &MapDef), Reason> {
+        u16::try_from(index)
+            .ok()
+            .map(MapId)
+            .and_then(|id| Some((id, self.env.object.map(id)?)))
+            .ok_or(Reason::Unsupported {
+                what: "a reference to a map that does not exist",
+            })
+    }
+
+    /// What a register holds, which must be readable.
+    pub(crate) fn read(&self, reg: Reg) -> Result<Value, Reason> {
+        match *self.state.top().register(reg) {
+            Value::Unreadable(why) => Err(Reason::Unreadable { reg, why }),
+            value => Ok(value),
+        }
+    }
+
+    /// What an operand holds; immediates are sign-extended.
+    pub(crate) fn operand(&self, src: Operand) -> Result<Value, Reason> {
+        match src {
+            Operand::Reg(reg) => self.read(reg),
+            Operand::Imm(value) => Ok(Value::constant(i64::from(value) as u64)),
+        }
+    }
+
+    /// Sets a register.
+    pub(crate) fn set(&mut self, reg: Reg, value: Value) -> Result<(), Reason> {
+        if reg == Reg::R10 {
+            return Err(Reason::FramePointerWrite);
+        }
+        self.state.top_mut().set(reg, value);
+        Ok(())
+    }
+
+    /// A number that no other place carries.
+    pub(crate) fn fresh(&mut self) -> u32 {
+        *self.fresh = self.fresh.saturating_add(1);
+        *self.fresh
+    }
+
+    /// May programs of this type show addresses?
+    pub(crate) fn may_leak(&self) -> bool {
+        self.env.program.program_type.privileged
+    }
+
+    /// Refuses to let a pointer get where others can see it.
+    pub(crate) fn no_leak(&self, reg: Reg, found: Value, into: &'static str) -> Result<(), Reason> {
+        if found.pointer().is_none() || self.may_leak() {
+            return Ok(());
+        }
+        Err(Reason::Leak { reg, found, into })
+    }
+
+    /// The definition of a map that a pointer carries.
+    pub(crate) fn map(&self, id: MapId) -> Option<&MapDef> {
+        self.env.object.map(id)
+    }
+
+    /// Makes the argument registers unreadable, as every call does.
+    pub(crate) fn clobber_arguments(&mut self) {
+        let top = self.state.top_mut();
+        for reg in Reg::ARGS {
+            top.set(reg, Value::Unreadable(Unreadable::Clobbered));
+        }
+    }
+
+    /// Nothing may be held where a program can end.
+    pub(crate) fn nothing_held(&self, before: &'static str) -> Result<(), Reason> {
+        if let Some(held) = self.state.references.first() {
+            return Err(Reason::NotReleased {
+                acquired: held.acquired,
+                before,
+            });
+        }
+        if self.state.lock.is_some() {
+            return Err(Reason::Lock {
+                what: "a spin lock is still held where the program can end",
+            });
+        }
+        Ok(())
+    }
+
+    /// The legacy packet load: ends the program with 0 when the packet is too short.
+    fn load_packet(&mut self, size: Size, index: Option<Reg>) -> Result<(), Reason> {
+        if !self.env.program.program_type.legacy_packet {
+            return Err(Reason::Unsupported {
+                what: "a legacy packet load in this program type",
+            });
+        }
+        if self.state.depth() > 0 {
+            return Err(Reason::Unsupported {
+                what: "a legacy packet load in a subprogram",
+            });
+        }
+        self.nothing_held("a legacy packet load, which can end the program")?;
+        let context = self.read(Reg::R6)?;
+        if !is_context(&context) {
+            let reg = Reg::R6;
+            return Err(Reason::NotAPointer {
+                reg,
+                found: context,
+            });
+        }
+        if let Some(reg) = index {
+            let found = self.read(reg)?;
+            if found.pointer().is_some() {
+                return Err(Reason::Leak {
+                    reg,
+                    found,
+                    into: "as a packet offset",
+                });
+            }
+        }
+        self.check_verdict(Value::constant(0))?;
+        self.facts.access(self.at, Memory::Packet);
+        self.clobber_arguments();
+        self.set(Reg::R0, Value::number(Scalar::load_result(size, false)))
+    }
+
+    /// Is this value of r0 one that the hook understands?
+    pub(crate) fn check_verdict(&self, found: Value) -> Result<(), Reason> {
+        let program = self.env.program;
+        let range = program
+            .attach_type
+            .map_or(program.program_type.return_range, |attach| {
+                attach.return_range()
+            });
+        let (Some(range), Some(scalar)) = (range, found.scalar()) else {
+            return Ok(());
+        };
+        if scalar.s32_min() < range.0 || scalar.s32_max() > range.1 {
+            return Err(Reason::ReturnValue { found, range });
+        }
+        Ok(())
+    }
+}
+
+/// Is it the context pointer, unmoved?
+pub(crate) fn is_context(value: &Value) -> bool {
+    value.pointer().is_some_and(|pointer| {
+        pointer.region == Region::Context && pointer.known_offset() == Some(0) && pointer.null == 0
+    })
+}
