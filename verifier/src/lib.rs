@@ -24,6 +24,7 @@ pub mod options;
 pub mod reason;
 mod reason_text;
 pub mod reject;
+pub mod render;
 mod stack;
 mod state;
 mod step;
