@@ -53,6 +53,27 @@ pub struct Run<'a> {
     state: State,
 }
 
+/// What an invocation has beyond a context.
+#[derive(Clone, Copy, Debug)]
+pub struct Extra<'a> {
+    /// r2: the length of the memory at r1 in test suites; 0 otherwise.
+    pub r2: u64,
+    /// Memory that checked programs may use beside context, packet, stack and maps.
+    pub regions: &'a [Region],
+    /// Operations that interpreted programs may spend on loops and calls.
+    pub budget: u64,
+}
+
+impl Default for Extra<'_> {
+    fn default() -> Self {
+        Extra {
+            r2: 0,
+            regions: &[],
+            budget: BUDGET,
+        }
+    }
+}
+
 impl Core {
     /// Pins the epoch and notes the CPU: what programs see stays valid until the result is
     /// dropped. A batch of invocations shares one.
@@ -96,16 +117,36 @@ impl Run<'_> {
     /// A trap of the interpreter. Native code does not trap.
     #[inline]
     pub unsafe fn invoke(&mut self, program: &Program, context: u64) -> Result<u64, Trap> {
+        // SAFETY: the obligations of the caller, passed on.
+        unsafe { self.invoke_with(program, context, Extra::default()) }
+    }
+
+    /// Like [`Run::invoke`], with what test suites need beyond a context.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Run::invoke`], and the regions are valid memory during the call.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Run::invoke`].
+    #[inline]
+    pub unsafe fn invoke_with(
+        &mut self,
+        program: &Program,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
         self.state.tail_calls = 0;
         self.state.next = 0;
         // SAFETY: the obligations of the caller, passed on.
         unsafe {
             self.describe(program, context);
-            let result = self.execute(program, context);
+            let result = self.execute(program, context, extra);
             if self.state.next == 0 {
                 return result;
             }
-            self.chain(result, context)
+            self.chain(result, context, extra)
         }
     }
 
@@ -135,7 +176,12 @@ impl Run<'_> {
     }
 
     #[inline]
-    unsafe fn execute(&mut self, program: &Program, context: u64) -> Result<u64, Trap> {
+    unsafe fn execute(
+        &mut self,
+        program: &Program,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
         match program.code() {
             Code::Native {
                 entry,
@@ -147,26 +193,34 @@ impl Run<'_> {
                 // native modules have this signature.
                 let function: NativeFn = unsafe { core::mem::transmute(function) };
                 // SAFETY: obligations of the caller.
-                Ok(unsafe { function(context, *runtime_context) })
+                Ok(unsafe { function(context, *runtime_context, extra.r2) })
             }
             Code::Interpreted(machine) => {
                 // SAFETY: interpreted code is proved; obligations 1 and 2 of the caller.
                 let mut memory = unsafe { RawMemory::new() };
-                machine.run(&mut memory, start(context))
+                machine.run(&mut memory, start(context, extra))
             }
             // SAFETY: obligations of the caller.
-            Code::Checked(machine) => unsafe { self.execute_checked(machine, context) },
+            Code::Checked(machine) => unsafe { self.execute_checked(machine, context, extra) },
         }
     }
 
     #[cold]
-    unsafe fn execute_checked(&mut self, machine: &Machine, context: u64) -> Result<u64, Trap> {
+    unsafe fn execute_checked(
+        &mut self,
+        machine: &Machine,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
         let mut regions = Vec::new();
         let out_of_memory = |_| Trap {
             at: isa::InsnIdx(0),
             kind: TrapKind::Stopped,
         };
-        regions.try_reserve(2).map_err(out_of_memory)?;
+        regions
+            .try_reserve(2 + extra.regions.len())
+            .map_err(out_of_memory)?;
+        regions.extend_from_slice(extra.regions);
         regions.push(Region {
             start: context,
             size: u64::from(self.state.descriptor[0].unsigned_abs()),
@@ -183,29 +237,34 @@ impl Run<'_> {
         // SAFETY: the regions are valid by obligations 1 and 2; the epoch is pinned.
         let mut memory =
             unsafe { CheckedMemory::new(regions, machine.maps(), Initialization::Required) };
-        machine.run(&mut memory, start(context))
+        machine.run(&mut memory, start(context, extra))
     }
 
     /// Runs the programs that tail calls put in place.
     #[cold]
-    unsafe fn chain(&mut self, first: Result<u64, Trap>, context: u64) -> Result<u64, Trap> {
+    unsafe fn chain(
+        &mut self,
+        first: Result<u64, Trap>,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
         let mut result = first;
         while self.state.next != 0 && result.is_ok() {
             let next = core::mem::take(&mut self.state.next);
             // SAFETY: program arrays hold references, given up only after this epoch.
             let program = unsafe { Shared::<Program>::borrow_address(next) };
             // SAFETY: program arrays hold programs of one type; obligations of the caller.
-            result = unsafe { self.execute(program, context) };
+            result = unsafe { self.execute(program, context, extra) };
         }
         result
     }
 }
 
-fn start(context: u64) -> Start {
+fn start(context: u64, extra: Extra<'_>) -> Start {
     Start {
         r1: context,
-        r2: 0,
-        budget: BUDGET,
+        r2: extra.r2,
+        budget: extra.budget,
     }
 }
 

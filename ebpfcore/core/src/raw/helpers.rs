@@ -45,12 +45,14 @@ pub type HelperFn = unsafe extern "win64" fn(u64, u64, u64, u64, u64, u64) -> u6
 /// A helper as programs call it.
 #[cfg(not(target_arch = "x86_64"))]
 pub type HelperFn = unsafe extern "C" fn(u64, u64, u64, u64, u64, u64) -> u64;
-/// A program's entry point: context and runtime context.
+/// A program's entry point: context, runtime context, and what becomes r2 in unproved programs of
+/// test suites; proved programs do not look at it.
 #[cfg(target_arch = "x86_64")]
-pub type NativeFn = unsafe extern "win64" fn(u64, u64) -> u64;
-/// A program's entry point: context and runtime context.
+pub type NativeFn = unsafe extern "win64" fn(u64, u64, u64) -> u64;
+/// A program's entry point: context, runtime context, and what becomes r2 in unproved programs of
+/// test suites; proved programs do not look at it.
 #[cfg(not(target_arch = "x86_64"))]
-pub type NativeFn = unsafe extern "C" fn(u64, u64) -> u64;
+pub type NativeFn = unsafe extern "C" fn(u64, u64, u64) -> u64;
 
 /// The address of a helper, as runtime contexts carry it.
 #[must_use]

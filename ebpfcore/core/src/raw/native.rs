@@ -1,1 +1,57 @@
-//! Calls into native modules.
+//! Calls into a native module: the getters of its metadata table.
+#![expect(unsafe_code, reason = "calls code of the image")]
+
+use super::addresses::pointer;
+use crate::native::{Error, Module, ModuleMemory, Tables, Typing, check_table, parse};
+use abi::native::ModuleVersion;
+
+/// A getter of an array: writes its address and its number of elements.
+#[cfg(target_arch = "x86_64")]
+type ArrayGetter = unsafe extern "win64" fn(*mut u64, *mut u64);
+/// A getter of the version.
+#[cfg(target_arch = "x86_64")]
+type VersionGetter = unsafe extern "win64" fn(*mut ModuleVersion);
+/// A getter of an array: writes its address and its number of elements.
+#[cfg(not(target_arch = "x86_64"))]
+type ArrayGetter = unsafe extern "C" fn(*mut u64, *mut u64);
+/// A getter of the version.
+#[cfg(not(target_arch = "x86_64"))]
+type VersionGetter = unsafe extern "C" fn(*mut ModuleVersion);
+
+/// Reads and checks everything that a loaded native module says about itself.
+///
+/// `table` is the address that the module gave as its client dispatch; `memory` knows the image.
+///
+/// # Safety
+///
+/// 1. The image is mapped, relocated and bound, and stays so during the call.
+/// 2. Code in its executable sections is what the loader of the platform accepted: the getters
+///    are called as functions of the native module ABI.
+///
+/// # Errors
+///
+/// The first item that is not as the native module ABI says.
+pub unsafe fn validate(
+    table: u64,
+    memory: &dyn ModuleMemory,
+    typing: Typing<'_>,
+) -> Result<Module, Error> {
+    let functions = check_table(table, memory)?;
+    let mut tables = Tables::default();
+    // SAFETY: the addresses lie in executable sections; obligation 2 of the caller.
+    unsafe {
+        let version: VersionGetter = core::mem::transmute(pointer(functions.version));
+        version(&raw mut tables.version);
+        for (getter, array) in [
+            (functions.programs, &mut tables.programs),
+            (functions.maps, &mut tables.maps),
+            (functions.hash, &mut tables.hash),
+            (functions.map_initial_values, &mut tables.initial),
+            (functions.global_variable_sections, &mut tables.globals),
+        ] {
+            let getter: ArrayGetter = core::mem::transmute(pointer(getter));
+            getter(&raw mut array.address, &raw mut array.count);
+        }
+    }
+    parse(&tables, memory, typing)
+}

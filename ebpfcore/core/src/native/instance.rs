@@ -1,0 +1,265 @@
+//! A module made ready to run: maps, helper addresses, runtime contexts.
+//!
+//! The structures that the module's code reads live in vectors that are never changed after the
+//! instance is made, so their addresses are stable. Invariant: the layout of the map data follows
+//! the module's version.
+
+use super::{Error, Item, Module, Problem, ProgramInfo};
+use crate::{
+    Code, Core, Flags, Map, Program, Shared, Status,
+    helper::{Extensions, resolve},
+    object::set_initial,
+    raw::helpers::address_of,
+};
+use abi::native::{
+    BtfResolvedFunctionData, GlobalVariableSectionData, HelperFunctionData, MapData, MapDataV1,
+    ProgramRuntimeContext, VERSION_ARRAY_DATA,
+};
+use alloc::vec::Vec;
+
+/// Everything the code of one loaded module works with.
+pub struct Instance {
+    maps: Vec<Shared<Map>>,
+    map_data: MapDataArray,
+    globals: Vec<GlobalVariableSectionData>,
+    programs: Vec<ProgramData>,
+    /// One per program, in the order of `programs`.
+    contexts: Vec<ProgramRuntimeContext>,
+}
+
+/// Map data in the layout of the module's version.
+enum MapDataArray {
+    /// Before 1.4.0: 32 bytes each.
+    V1(Vec<MapDataV1>),
+    /// From 1.4.0 on: 40 bytes each, with the address of array elements.
+    V2(Vec<MapData>),
+}
+
+/// Arrays of one program.
+struct ProgramData {
+    helpers: Vec<HelperFunctionData>,
+    btf_functions: Vec<BtfResolvedFunctionData>,
+}
+
+/// Maps and programs of a loaded module.
+pub struct Loaded {
+    /// Maps, in the order of the module.
+    pub maps: Vec<Shared<Map>>,
+    /// Programs, in the order of the module.
+    pub programs: Vec<Shared<Program>>,
+}
+
+/// Makes maps and programs of a module: maps, globals, helper addresses, runtime contexts, initial
+/// values.
+///
+/// The programs run the code of the image: it must stay mapped until all of them are dropped.
+///
+/// # Errors
+///
+/// The first item that cannot be made.
+pub fn instantiate(
+    core: &Shared<Core>,
+    module: &Module,
+    extensions: &dyn Extensions,
+) -> Result<Loaded, Error> {
+    let maps = make_maps(core, module)?;
+    fill_globals(module, &maps)?;
+    let instance = Instance::new(module, &maps, extensions)?;
+    let instance = Shared::try_new(instance).map_err(table_error)?;
+    let mut programs = list(module.programs.len())?;
+    for (info, context) in module.programs.iter().zip(&instance.contexts) {
+        let code = Code::Native {
+            entry: info.entry,
+            runtime_context: core::ptr::from_ref(context).expose_provenance() as u64,
+            instance: Shared::clone(&instance),
+        };
+        let program = Program::new(core, &info.name, info.program_type, code);
+        programs.push(program.map_err(table_error)?);
+    }
+    fill_initial(module, &maps, &programs)?;
+    Ok(Loaded { maps, programs })
+}
+
+impl Instance {
+    /// The maps of the module.
+    #[must_use]
+    pub fn maps(&self) -> &[Shared<Map>] {
+        &self.maps
+    }
+
+    fn new(
+        module: &Module,
+        maps: &[Shared<Map>],
+        extensions: &dyn Extensions,
+    ) -> Result<Instance, Error> {
+        let mut own_maps = list(maps.len())?;
+        own_maps.extend(maps.iter().map(Shared::clone));
+        let mut instance = Instance {
+            maps: own_maps,
+            map_data: map_data(module, maps)?,
+            globals: globals(module, maps)?,
+            programs: list(module.programs.len())?,
+            contexts: list(module.programs.len())?,
+        };
+        for (index, info) in module.programs.iter().enumerate() {
+            instance.programs.push(ProgramData {
+                helpers: helpers(index, info, extensions)?,
+                btf_functions: btf_functions(index, info, extensions)?,
+            });
+        }
+        for program in &instance.programs {
+            instance.contexts.push(ProgramRuntimeContext {
+                header: ProgramRuntimeContext::HEADER,
+                helper_data: start(&program.helpers),
+                map_data: match &instance.map_data {
+                    MapDataArray::V1(data) => start(data),
+                    MapDataArray::V2(data) => start(data),
+                },
+                global_variable_section_data: start(&instance.globals),
+                btf_resolved_function_data: start(&program.btf_functions),
+            });
+        }
+        Ok(instance)
+    }
+}
+
+fn make_maps(core: &Shared<Core>, module: &Module) -> Result<Vec<Shared<Map>>, Error> {
+    let mut maps = list(module.maps.len())?;
+    for info in &module.maps {
+        let inner = info.inner.and_then(|inner| module.maps.get(inner));
+        let inner = inner.map(|inner| inner.definition.clone());
+        let map = Map::new(core, info.definition.clone(), inner);
+        let item = || Item::MapNamed(info.definition.name.clone());
+        maps.push(map.map_err(|status| Error::new(item(), Problem::Status(status)))?);
+    }
+    Ok(maps)
+}
+
+fn fill_globals(module: &Module, maps: &[Shared<Map>]) -> Result<(), Error> {
+    for (index, global) in module.globals.iter().enumerate() {
+        let map = maps.get(global.map).ok_or(Status::InvalidArgument);
+        map.and_then(|map| map.update(&0u32.to_ne_bytes(), &global.data, Flags::Any))
+            .map_err(|status| Error::new(Item::Global(index), Problem::Status(status)))?;
+    }
+    Ok(())
+}
+
+fn fill_initial(
+    module: &Module,
+    maps: &[Shared<Map>],
+    programs: &[Shared<Program>],
+) -> Result<(), Error> {
+    for (at, initial) in module.initial.iter().enumerate() {
+        let Some(map) = maps.get(initial.map) else {
+            continue;
+        };
+        for (index, name) in (0..).zip(&initial.values) {
+            let Some(name) = name else { continue };
+            set_initial(map, index, name, (maps, programs))
+                .map_err(|status| Error::new(Item::InitialValues(at), Problem::Status(status)))?;
+        }
+    }
+    Ok(())
+}
+
+fn map_data(module: &Module, maps: &[Shared<Map>]) -> Result<MapDataArray, Error> {
+    if module.version < VERSION_ARRAY_DATA {
+        let mut data = list(maps.len())?;
+        data.extend(maps.iter().map(|map| MapDataV1 {
+            header: MapDataV1::HEADER,
+            address: map.address(),
+        }));
+        return Ok(MapDataArray::V1(data));
+    }
+    let mut data = list(maps.len())?;
+    data.extend(maps.iter().map(|map| MapData {
+        header: MapData::HEADER,
+        address: map.address(),
+        array_data: map.array_data().unwrap_or(0),
+    }));
+    Ok(MapDataArray::V2(data))
+}
+
+fn globals(module: &Module, maps: &[Shared<Map>]) -> Result<Vec<GlobalVariableSectionData>, Error> {
+    let mut data = list(module.globals.len())?;
+    for global in &module.globals {
+        let value = maps.get(global.map).and_then(|map| map.array_data());
+        data.push(GlobalVariableSectionData {
+            header: GlobalVariableSectionData::HEADER,
+            address_of_map_value: value.unwrap_or(0),
+        });
+    }
+    Ok(data)
+}
+
+fn helpers(
+    index: usize,
+    info: &ProgramInfo,
+    extensions: &dyn Extensions,
+) -> Result<Vec<HelperFunctionData>, Error> {
+    let mut data = list(info.helpers.len())?;
+    for (slot, id) in info.helpers.iter().copied().enumerate() {
+        let mut entry = HelperFunctionData {
+            header: HelperFunctionData::HEADER,
+            ..Default::default()
+        };
+        // Number 0 marks a slot that this program does not use, unless it is a number here.
+        match resolve(info.program_type, id, extensions) {
+            Some(callee) => {
+                entry.address = address_of(callee.function);
+                entry.tail_call = u8::from(callee.tail_call);
+            }
+            None if id == 0 => {}
+            None => {
+                let program = index;
+                let problem = Problem::NoHelper {
+                    id,
+                    program: info.name.clone(),
+                };
+                return Err(Error::new(Item::Helper { program, slot }, problem));
+            }
+        }
+        data.push(entry);
+    }
+    Ok(data)
+}
+
+fn btf_functions(
+    index: usize,
+    info: &ProgramInfo,
+    extensions: &dyn Extensions,
+) -> Result<Vec<BtfResolvedFunctionData>, Error> {
+    let mut data = list(info.btf_functions.len())?;
+    for (slot, (name, module)) in info.btf_functions.iter().enumerate() {
+        let function = extensions.btf_function(name, *module);
+        if function.is_none() && !name.is_empty() {
+            let program = index;
+            let problem = Problem::NoBtfFunction(name.clone());
+            return Err(Error::new(Item::BtfFunction { program, slot }, problem));
+        }
+        data.push(BtfResolvedFunctionData {
+            header: BtfResolvedFunctionData::HEADER,
+            address: function.map_or(0, address_of),
+        });
+    }
+    Ok(data)
+}
+
+/// Address of an array, 0 when it is empty.
+fn start<T>(items: &[T]) -> u64 {
+    if items.is_empty() {
+        return 0;
+    }
+    items.as_ptr().expose_provenance() as u64
+}
+
+fn table_error(status: Status) -> Error {
+    Error::new(Item::Table, Problem::Status(status))
+}
+
+fn list<T>(count: usize) -> Result<Vec<T>, Error> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count)
+        .map_err(|_| table_error(Status::NoMemory))?;
+    Ok(list)
+}
