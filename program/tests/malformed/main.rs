@@ -2,6 +2,7 @@
 //! parts overlap. Slots are written as in the specification: opcode byte first.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod btf;
 mod support;
 
 use abi::{Code, Platform, diagnostic as is};
