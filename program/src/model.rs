@@ -31,7 +31,8 @@ pub struct Object {
     pub platform: Platform,
     /// File stem or a given name; becomes the module name.
     pub name: String,
-    /// Maps, the maps made of global sections included, in file order.
+    /// Maps: `.maps` by offset, their anonymous inner maps, legacy maps in file order, then one for
+    /// each global section.
     pub maps: Vec<MapDef>,
     /// Global data sections; each is backed by one map of `maps`.
     pub globals: Vec<GlobalSection>,
