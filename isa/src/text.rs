@@ -52,15 +52,12 @@ impl fmt::Display for Insn {
                 dst,
                 base,
                 offset,
-            } => {
-                let sign = if signed { 's' } else { 'u' };
-                write!(
-                    f,
-                    "{dst} = *({sign}{} *){}",
-                    size.bits(),
-                    Address(base, offset)
-                )
-            }
+            } => write!(
+                f,
+                "{dst} = *({} *){}",
+                Int(size, signed),
+                Address(base, offset)
+            ),
             Insn::Store {
                 size,
                 base,
@@ -169,6 +166,16 @@ impl fmt::Display for SubOperand {
             Operand::Reg(reg) => Sub(self.0, reg).fmt(f),
             Operand::Imm(imm) => imm.fmt(f),
         }
+    }
+}
+
+/// A type of memory: `u8`, `s32`.
+struct Int(Size, bool);
+
+impl fmt::Display for Int {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.1 { 's' } else { 'u' };
+        write!(f, "{sign}{}", self.0.bits())
     }
 }
 

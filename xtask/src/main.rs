@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! Tasks of this repository: `cargo xtask lint`, `cargo xtask ci`, `cargo xtask fuzz`.
+//!
+//! Everything that continuous integration does is a task here, so that it can be run on any machine
+//! in the same way. What is left out: building and running the product; that is `cargo` itself.
+
+mod ci;
+mod fuzz;
+mod lint;
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Tasks of this repository", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Measure functions and files against the house rules
+    Lint(lint::Args),
+    /// Run what continuous integration runs, step by step
+    Ci(ci::Args),
+    /// Run the fuzz targets for a short time on the stable toolchain
+    Fuzz(fuzz::Args),
+}
+
+fn main() -> ExitCode {
+    let root = root();
+    let ok = match Cli::parse().task {
+        Task::Lint(args) => lint::run(&root, &args),
+        Task::Ci(args) => ci::run(&root, &args),
+        Task::Fuzz(args) => fuzz::run(&root, &args),
+    };
+    match ok {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}

@@ -1,0 +1,162 @@
+//! What continuous integration runs, as a list of steps.
+//!
+//! A step that this machine cannot run (a tool is missing) is reported as such and does not fail the
+//! run: the summary says plainly what was not checked. Steps continue after a failure, so that one
+//! run shows everything that is wrong.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Print the steps and stop
+    #[arg(long)]
+    list: bool,
+    /// Run only these steps
+    #[arg(value_name = "STEP")]
+    only: Vec<String>,
+}
+
+/// One step: a command in the workspace, and what it needs.
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    command: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+    needs: Need,
+}
+
+/// What a step cannot do without.
+enum Need {
+    Nothing,
+    /// A cargo subcommand; installed with `cargo install`.
+    Cargo(&'static str),
+    /// A target of the toolchain; installed with `rustup target add`.
+    Target(&'static str),
+}
+
+enum Outcome {
+    Passed(Duration),
+    Failed(Duration),
+    NotRun(String),
+}
+
+/// In the order of how fast they find mistakes.
+#[rustfmt::skip] // One row per step, in columns.
+const STEPS: &[Step] = &[
+    Step { name: "fmt", what: "formatting", command: &["cargo", "fmt", "--all", "--", "--check"], environment: &[], needs: Need::Nothing },
+    Step { name: "lint", what: "length, nesting and headers", command: &["cargo", "xtask", "lint"], environment: &[], needs: Need::Nothing },
+    Step { name: "clippy", what: "clippy without warnings", command: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], environment: &[], needs: Need::Nothing },
+    Step { name: "no-std", what: "crates of the kernel side without std", command: &["cargo", "check", "--target", NO_STD, "--package", "isa", "--package", "abi", "--package", "program", "--package", "verifier", "--package", "ebpfcore", "--no-default-features"], environment: &[], needs: Need::Target(NO_STD) },
+    Step { name: "test", what: "all tests", command: &["cargo", "test", "--workspace", "--quiet"], environment: &[], needs: Need::Nothing },
+    Step { name: "doc", what: "documentation without warnings", command: &["cargo", "doc", "--workspace", "--no-deps", "--quiet"], environment: &[("RUSTDOCFLAGS", "-D warnings")], needs: Need::Nothing },
+    Step { name: "deny", what: "licences, advisories and duplicates of dependencies", command: &["cargo", "deny", "check"], environment: &[], needs: Need::Cargo("deny") },
+    Step { name: "fuzz", what: "every fuzz target for ten seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "10"], environment: &[], needs: Need::Nothing },
+    Step { name: "fuzz-build", what: "coverage-guided fuzz targets compile", command: &["cargo", "check", "--quiet", "--manifest-path", "fuzz/Cargo.toml"], environment: &[], needs: Need::Nothing },
+];
+
+/// A target that has no std.
+const NO_STD: &str = "x86_64-unknown-none";
+
+pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
+    let known = |name: &String| STEPS.iter().any(|step| step.name == name);
+    if let Some(unknown) = args.only.iter().find(|name| !known(name)) {
+        return Err(format!("no step `{unknown}`; see `cargo xtask ci --list`"));
+    }
+    let is_wanted =
+        |step: &&Step| args.only.is_empty() || args.only.iter().any(|name| name == step.name);
+    let steps = STEPS.iter().filter(is_wanted);
+    if args.list {
+        let print = |step: &Step| {
+            println!(
+                "{:<11} {:<52} {}",
+                step.name,
+                step.what,
+                step.command.join(" ")
+            );
+        };
+        steps.for_each(print);
+        return Ok(true);
+    }
+    let outcomes: Vec<(&Step, Outcome)> = steps.map(|step| (step, step.run(root))).collect();
+    println!();
+    outcomes
+        .iter()
+        .for_each(|(step, outcome)| outcome.print(step));
+    Ok(!outcomes
+        .iter()
+        .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))))
+}
+
+impl Step {
+    fn run(&self, root: &Path) -> Outcome {
+        println!("\n== {}: {}", self.name, self.command.join(" "));
+        if let Some(missing) = self.needs.missing() {
+            println!("{missing}");
+            return Outcome::NotRun(missing);
+        }
+        let start = Instant::now();
+        let [program, arguments @ ..] = self.command else {
+            return Outcome::NotRun("step without a command".into());
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(self.environment.iter().copied())
+            .current_dir(root);
+        match command.status() {
+            Ok(status) if status.success() => Outcome::Passed(start.elapsed()),
+            Ok(_) => Outcome::Failed(start.elapsed()),
+            Err(error) => Outcome::NotRun(format!("cannot start {program}: {error}")),
+        }
+    }
+}
+
+impl Need {
+    /// What is missing and how to get it.
+    fn missing(&self) -> Option<String> {
+        match self {
+            Need::Nothing => None,
+            Need::Cargo(tool) => {
+                let found = succeeds("cargo", &[tool, "--version"]);
+                (!found).then(|| {
+                    format!("cargo-{tool} is not installed: cargo install cargo-{tool} --locked")
+                })
+            }
+            Need::Target(target) => {
+                let found = std_of(target).is_some_and(|folder| Path::new(&folder).exists());
+                (!found).then(|| {
+                    format!("target {target} is not installed: rustup target add {target}")
+                })
+            }
+        }
+    }
+}
+
+/// Where the toolchain keeps the compiled libraries of a target.
+fn std_of(target: &str) -> Option<String> {
+    let arguments = ["--print", "target-libdir", "--target", target];
+    let output = Command::new("rustc").args(arguments).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Outcome {
+    fn print(&self, step: &Step) {
+        let name = step.name;
+        match self {
+            Outcome::Passed(time) => println!("{name:<11} ok       {:>6.1} s", time.as_secs_f64()),
+            Outcome::Failed(time) => println!("{name:<11} FAILED   {:>6.1} s", time.as_secs_f64()),
+            Outcome::NotRun(reason) => println!("{name:<11} not run  {reason}"),
+        }
+    }
+}
