@@ -1,0 +1,119 @@
+//! Programs in assembler text with the verdict they must get.
+//!
+//! `programs/unsafe.bpf` must be refused and `programs/safe.bpf` accepted, without exception.
+//! A file is a list of cases: `case TITLE`, then optionally `type PLATFORM NAME` (default
+//! `windows xdp`) and `map KIND KEY VALUE ENTRIES` lines, then instructions. Lines that start with
+//! `#` before the first case are remarks.
+
+use abi::{Platform, ProgramType, map};
+use program::{MapDef, Object, ProgramId, RawProgram};
+use verifier::{Options, Rejected, verify};
+
+struct Case {
+    title: String,
+    program_type: &'static ProgramType,
+    maps: Vec<MapDef>,
+    text: String,
+}
+
+fn cases(file: &str) -> Vec<Case> {
+    let chunks = file.split("\ncase ").skip(1);
+    chunks.map(case).collect()
+}
+
+fn case(chunk: &str) -> Case {
+    let mut lines = chunk.lines();
+    let mut case = Case {
+        title: lines.next().unwrap_or_default().to_owned(),
+        program_type: program_type("windows", "xdp"),
+        maps: Vec::new(),
+        text: String::new(),
+    };
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["type", platform, name] => case.program_type = program_type(platform, name),
+            ["map", kind, key, value, entries] => {
+                let numbers = [key, value, entries].map(|word| word.parse().expect("a number"));
+                case.maps.push(map_definition(kind, numbers));
+            }
+            _ => case.text += &format!("{line}\n"),
+        }
+    }
+    case
+}
+
+fn program_type(platform: &str, name: &str) -> &'static ProgramType {
+    let platform = match platform {
+        "windows" => Platform::Windows,
+        "linux" => Platform::Linux,
+        other => panic!("platform {other}"),
+    };
+    abi::program_type::by_name(platform, name).unwrap_or_else(|| panic!("program type {name}"))
+}
+
+fn map_definition(kind: &str, [key_size, value_size, max_entries]: [u32; 3]) -> MapDef {
+    let row = map::TABLE.iter().find(|row| row.name == kind);
+    let row = row.unwrap_or_else(|| panic!("map kind {kind}"));
+    MapDef {
+        name: format!("a_{kind}"),
+        type_number: row.windows.or(row.linux).expect("a number"),
+        kind: row.kind,
+        key_size,
+        value_size,
+        max_entries,
+        flags: 0,
+        pin_by_name: false,
+        id: 0,
+        inner: None,
+        initial: Vec::new(),
+        frozen: false,
+        spin_lock: None,
+        timer: None,
+    }
+}
+
+fn object(case: &Case) -> Result<Object, String> {
+    let insns = isa::asm::assemble(&case.text)
+        .unwrap_or_else(|error| panic!("{}: {error}\n{}", case.title, case.text));
+    let bytes = isa::encode::program(&insns).expect("encodable");
+    let raw = RawProgram {
+        name: "main",
+        platform: case.program_type.platform,
+        program_type: case.program_type,
+        bytes: &bytes,
+        maps: case.maps.clone(),
+    };
+    program::from_bytecode(raw).map_err(|error| error.to_string())
+}
+
+fn verdict(case: &Case) -> Result<(), String> {
+    let object = object(case)?;
+    let refused = |rejected: Rejected| rejected.to_string();
+    verify(&object, ProgramId(0), &Options::default())
+        .map(drop)
+        .map_err(refused)
+}
+
+#[test]
+fn unsafe_programs_are_refused() {
+    let mut accepted = Vec::new();
+    for case in cases(include_str!("programs/unsafe.bpf")) {
+        match verdict(&case) {
+            Ok(()) => accepted.push(case.title),
+            Err(why) => println!("{}: {why}", case.title),
+        }
+    }
+    assert!(accepted.is_empty(), "accepted: {accepted:#?}");
+}
+
+#[test]
+fn safe_programs_are_accepted() {
+    let mut refused = Vec::new();
+    for case in cases(include_str!("programs/safe.bpf")) {
+        if let Err(why) = verdict(&case) {
+            refused.push(format!("{}: {why}", case.title));
+        }
+    }
+    assert!(refused.is_empty(), "refused: {refused:#?}");
+}
