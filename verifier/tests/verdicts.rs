@@ -2,11 +2,12 @@
 //!
 //! `programs/unsafe.bpf` must be refused and `programs/safe.bpf` accepted, without exception.
 //! A file is a list of cases: `case TITLE`, then optionally `type PLATFORM NAME` (default
-//! `windows xdp`) and `map KIND KEY VALUE ENTRIES` lines, then instructions. Lines that start with
+//! `windows xdp`) and `map KIND KEY VALUE ENTRIES [inner INDEX | frozen]` lines, then instructions. A frozen map is
+//! a constant section of zeros. Lines that start with
 //! `#` before the first case are remarks.
 
 use abi::{Platform, ProgramType, map};
-use program::{MapDef, Object, ProgramId, RawProgram};
+use program::{GlobalSection, MapDef, MapId, Object, ProgramId, RawProgram};
 use verifier::{Options, Rejected, verify};
 
 struct Case {
@@ -33,9 +34,16 @@ fn case(chunk: &str) -> Case {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["type", platform, name] => case.program_type = program_type(platform, name),
-            ["map", kind, key, value, entries] => {
+            ["map", kind, key, value, entries, property @ ..] => {
                 let numbers = [key, value, entries].map(|word| word.parse().expect("a number"));
-                case.maps.push(map_definition(kind, numbers));
+                let mut map = map_definition(kind, numbers);
+                match property {
+                    ["inner", id] => map.inner = Some(MapId(id.parse().expect("an index"))),
+                    ["frozen"] => map.frozen = true,
+                    [] => {}
+                    other => panic!("{other:?}"),
+                }
+                case.maps.push(map);
             }
             _ => case.text += &format!("{line}\n"),
         }
@@ -84,7 +92,16 @@ fn object(case: &Case) -> Result<Object, String> {
         bytes: &bytes,
         maps: case.maps.clone(),
     };
-    program::from_bytecode(raw).map_err(|error| error.to_string())
+    let mut object = program::from_bytecode(raw).map_err(|error| error.to_string())?;
+    let constants = (0..).zip(&case.maps).filter(|(_, map)| map.frozen);
+    object.globals = constants
+        .map(|(index, map)| GlobalSection {
+            section: ".rodata".into(),
+            map: MapId(index),
+            data: vec![0; map.value_size as usize],
+        })
+        .collect();
+    Ok(object)
 }
 
 fn verdict(case: &Case) -> Result<(), String> {
