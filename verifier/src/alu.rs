@@ -256,7 +256,8 @@ pub(crate) fn is_same_base(a: &Pointer, b: &Pointer) -> bool {
     match (a.region, b.region) {
         (Region::Packet { id, .. }, Region::Packet { id: other, .. })
         | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: other, .. }) => id == other,
-        (a, b) => constant && a == b,
+        // Equal regions are not always the same object: maps inside maps, kernel objects.
+        (first, second) => constant && first == second && is_same_object(a, b),
     }
 }
 

@@ -208,6 +208,13 @@ impl Step<'_, '_> {
             let map = usize::from(id.0);
             return Err(Reason::MapType { map, helper });
         }
+        if self.map(id).is_some_and(|map| map.frozen) && map_use::changes(helper) {
+            return Err(Reason::ReadOnly {
+                reg: argument.reg,
+                found: argument.found,
+                what: "the map",
+            });
+        }
         arguments.map = Some(MapArgument { id, inner });
         Ok(())
     }

@@ -76,3 +76,10 @@ pub(crate) fn fits(platform: Platform, helper: &str, map: &MapDef) -> bool {
         row.helpers.contains(&helper) && kind_fits
     })
 }
+
+/// Does a helper change the elements of its map?
+pub(crate) fn changes(helper: &str) -> bool {
+    let helper = helper.strip_prefix("bpf_").unwrap_or(helper);
+    let verbs = ["map_update_", "map_delete_", "map_push_", "map_pop_"];
+    helper == "map_lookup_and_delete_elem" || verbs.iter().any(|verb| helper.starts_with(verb))
+}

@@ -9,6 +9,7 @@ use crate::facts::{Facts, Memory};
 use crate::reason::{Reason, WrongTarget};
 use crate::state::State;
 use crate::value::{Pointer, Region, Unreadable, Value};
+use abi::MapKind;
 use alloc::boxed::Box;
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size};
 use program::{MapDef, MapId};
@@ -142,7 +143,13 @@ impl Step<'_, '_> {
                 Value::Pointer(Pointer::to(Region::Map { map, inner: false }))
             }
             Imm64::MapValue { fd, offset } => {
-                let (map, _) = self.map_of(fd)?;
+                let (map, definition) = self.map_of(fd)?;
+                // The elements of other kinds come and go.
+                if definition.kind != MapKind::Array {
+                    return Err(Reason::Unsupported {
+                        what: "the address of a value of a map that is no array",
+                    });
+                }
                 let object = DIRECT | u32::from(map.0);
                 Value::Pointer(Pointer {
                     fixed: offset,
