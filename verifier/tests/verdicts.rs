@@ -115,13 +115,28 @@ fn verdict(case: &Case) -> Result<(), String> {
 #[test]
 fn unsafe_programs_are_refused() {
     let mut accepted = Vec::new();
+    let mut reasons = String::new();
     for case in cases(include_str!("programs/unsafe.bpf")) {
         match verdict(&case) {
             Ok(()) => accepted.push(case.title),
-            Err(why) => println!("{}: {why}", case.title),
+            Err(why) => reasons += &format!("{}: {why}\n", case.title),
         }
     }
     assert!(accepted.is_empty(), "accepted: {accepted:#?}");
+    compare("unsafe.expected", &reasons);
+}
+
+/// Refused for the right reason: the messages are part of the test.
+fn compare(name: &str, found: &str) {
+    let path = format!("{}/tests/programs/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, found).expect("writable");
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    for (found, expected) in found.lines().zip(expected.lines()) {
+        assert_eq!(found, expected, "see {path}; BLESS=1 accepts new reasons");
+    }
+    assert_eq!(found.lines().count(), expected.lines().count(), "{path}");
 }
 
 #[test]

@@ -16,8 +16,10 @@ impl<const W: u32, const H: u32> fmt::Display for Number<W, H> {
         let mut parts = Parts { f, separator: "" };
         if self.is_known_by_low() {
             write!(parts.next()?, "low {H} bits ")?;
-            self.low().write_range(parts.f)?;
-            return Ok(());
+            if let Some(low) = self.low().is_const() {
+                return write!(parts.f, "= {low}");
+            }
+            return self.low().write_range(parts.f);
         }
         if self.full().has_range() {
             self.full().write_range(parts.next()?)?;

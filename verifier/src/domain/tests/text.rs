@@ -29,6 +29,7 @@ fn texts() {
         (op(AluOp::And, &unknown, 0xffff_ffff), "[0, 4294967295]"),
         (op(AluOp::Lsh, &unknown, 3), "multiple of 8"),
         (small_low.expect("possible").0, "low 32 bits [0, 9]"),
+        (op(AluOp::Lsh, &unknown, 32), "low 32 bits = 0"),
         (Scalar::from_bits(Tnum::new(5, !0xf)), "& 0xf = 0x5"),
         (
             Scalar::from_bits(Tnum::new(8, 0x40)),
