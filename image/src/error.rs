@@ -17,6 +17,8 @@ pub enum RelocationProblem {
     AbsoluteInCode,
     /// The 8-byte field crosses a page; Windows 10 before 1703 cannot apply it under HVCI.
     StraddlesPage,
+    /// The field overlaps the one before it, or they are not in ascending order.
+    Overlaps,
     /// The target symbol or import does not exist, or its section is empty.
     UnknownTarget,
     /// The distance does not fit 32 bits, or the address 64.
@@ -29,6 +31,7 @@ impl fmt::Display for RelocationProblem {
             Self::OutsideSection => "the field does not lie in the section",
             Self::AbsoluteInCode => "an absolute address in an executable section",
             Self::StraddlesPage => "the field crosses a page boundary",
+            Self::Overlaps => "the field overlaps the one before it",
             Self::UnknownTarget => "its target does not exist",
             Self::Overflow => "the value does not fit the field",
         })

@@ -131,6 +131,7 @@ mutations! {
     "reloc-kinds" Fail "driver" |p| { let at = p.data(".reloc", 8); p.bytes[at + 1] = 0x30 };
     "reloc-kinds" Fail "driver" |p| { let at = p.data(".reloc", 0); p.put(at, 0x0F00_0000) };
     "reloc-kinds" Fail "driver" |p| { let at = p.data(".reloc", 4); p.put(at, 7) };
+    "reloc-kinds" Fail "driver" |p| { let at = p.data(".reloc", 8); p.bytes[at + 2] = 4 };
     "reloc-not-code" Warn "driver" |p| { let rva = p.section_rva(".text"); let at = p.data(".reloc", 0); p.put(at, rva) };
     "reloc-straddle" Warn "driver" |p| { let at = p.data(".reloc", 8); p.bytes[at] = 0xFC; p.bytes[at + 1] = 0xAF };
     "pdata-order" Fail "driver" |p| { let at = p.data(".pdata", 0); p.put(at, 0x6000) };

@@ -187,3 +187,63 @@ fn at(path: &Path, error: io::Error) -> Error {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small keys: the size of a real one only costs time.
+    #[test]
+    fn racing_processes_agree_on_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("deep").join("er");
+        let create = || create(&folder, 1024);
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
+            all.into_iter().for_each(|one| one.join().unwrap().unwrap());
+        });
+        let first = load_or_create(&folder).unwrap().1;
+        assert_eq!(first, load_or_create(&folder).unwrap().1);
+        let mut names: Vec<_> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [CERTIFICATE_FILE, KEY_FILE],
+            "no temporary file is left"
+        );
+        assert_modes(&folder);
+    }
+
+    #[cfg(unix)]
+    fn assert_modes(folder: &Path) {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(folder), 0o700);
+        assert_eq!(mode(&folder.join(KEY_FILE)), 0o600);
+    }
+
+    #[cfg(not(unix))]
+    fn assert_modes(_folder: &Path) {}
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = load_or_create(Path::new("/dev/null/keys")).unwrap_err();
+        assert_eq!(error.code().0, 502);
+        assert!(error.to_string().contains("/dev/null/keys"), "{error}");
+    }
+
+    #[test]
+    fn a_lost_certificate_file_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        create(folder.path(), 1024).unwrap();
+        let (_, certificate) = load_or_create(folder.path()).unwrap();
+        let file = folder.path().join(CERTIFICATE_FILE);
+        fs::write(&file, b"something else").unwrap();
+        load_or_create(folder.path()).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), certificate.to_der().unwrap());
+    }
+}

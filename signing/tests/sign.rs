@@ -53,8 +53,18 @@ fn certificate_pem(folder: &Path) -> PathBuf {
     path
 }
 
+/// The fixtures were made in 2026; no clock may lie before that.
+const IN_2030: &str = "1900000000";
+
 fn osslsigncode(file: &Path, certificate: &Path) -> Option<Output> {
-    let options = ["verify", "-CAfile", certificate.to_str().unwrap(), "-in"];
+    let options = [
+        "verify",
+        "-time",
+        IN_2030,
+        "-CAfile",
+        certificate.to_str().unwrap(),
+        "-in",
+    ];
     tool("osslsigncode", &options, file)
 }
 
@@ -242,4 +252,85 @@ fn a_pfx_signs_with_its_password_only() {
             506
         );
     }
+}
+
+/// Random damage, most of it in the signature: an answer or an error, never a panic, and never a
+/// good signature over other bytes.
+#[test]
+fn damaged_signatures_never_panic() {
+    let file = signed(&key_folder("damage"));
+    let table = image::read::Pe::parse(&file)
+        .unwrap()
+        .certificates()
+        .unwrap();
+    let start = table[0].contents.start;
+    let mut state = 7u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    for round in 0..3000 {
+        let mut broken = file.clone();
+        let from = if round % 4 == 0 { 0 } else { start };
+        for _ in 0..1 + next() % 3 {
+            let at = from + next() % (broken.len() - from);
+            broken[at] = next() as u8;
+        }
+        broken.truncate(broken.len() - if round % 5 == 0 { next() % 600 } else { 0 });
+        let _ = inspect(&broken);
+    }
+}
+
+#[test]
+fn the_digest_does_not_depend_on_the_signature() {
+    let image = image::link(&common::module()).unwrap();
+    let file = signed(&key_folder("digest"));
+    let digest = signing::authenticode(image.bytes()).unwrap();
+    assert_eq!(signing::authenticode(&file).unwrap(), digest);
+    assert_eq!(inspect(&file).unwrap().unwrap().digest, digest);
+}
+
+#[test]
+fn certificates_that_must_not_sign_are_refused() {
+    for (pfx, word) in [
+        (
+            &include_bytes!("fixtures/test-only-no-eku.pfx")[..],
+            "codeSigning",
+        ),
+        (include_bytes!("fixtures/test-only-short.pfx"), "2048"),
+    ] {
+        let error = Signer::from_pfx(pfx, "test-only").unwrap_err();
+        assert_eq!(error.code().0, 508);
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let error =
+        Signer::from_pfx(include_bytes!("fixtures/test-only-ec.pfx"), "test-only").unwrap_err();
+    assert_eq!(error.code().0, 507);
+}
+
+/// A leaf under an intermediate under a root: leaf and intermediate are embedded.
+#[test]
+fn a_chain_is_embedded_and_verifies() {
+    let signer =
+        Signer::from_pfx(include_bytes!("fixtures/test-only-chain.pfx"), "test-only").unwrap();
+    let image = image::link(&common::module()).unwrap();
+    let file = sign(&image, &signer).unwrap();
+    let signature = inspect(&file).unwrap().unwrap();
+    assert!(signature.is_good());
+    assert_eq!(signature.certificates.len(), 2, "no root");
+    assert_eq!(signature.signer.unwrap().subject, "CN=TEST-ONLY leaf");
+    let folder = key_folder("chain");
+    let path = folder.join("sample.sys");
+    fs::write(&path, &file).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/test-only-root.pem");
+    let Some(output) = osslsigncode(&path, &root) else {
+        return;
+    };
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }

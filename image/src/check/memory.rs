@@ -164,7 +164,21 @@ pub(super) fn reloc_kinds(pe: &Pe<'_>) -> Finding {
             RelocationKind::Dir64 => None,
         }
     };
-    each_relocation(pe, Verdict::Fail, complaint)
+    let finding = each_relocation(pe, Verdict::Fail, complaint);
+    match overlapping_relocation(pe) {
+        Some(rva) if finding.verdict == Verdict::Pass => {
+            Finding::fail(format!("two relocations touch {rva:#x}"))
+        }
+        _ => finding,
+    }
+}
+
+/// An address that two relocations touch would be moved twice.
+fn overlapping_relocation(pe: &Pe<'_>) -> Option<u32> {
+    let mut fields: Vec<u32> = pe.relocations().ok()?.iter().map(|r| r.rva).collect();
+    fields.sort_unstable();
+    let pair = fields.windows(2).find(|pair| pair[1] - pair[0] < 8)?;
+    Some(pair[1])
 }
 
 pub(super) fn reloc_not_code(pe: &Pe<'_>) -> Finding {

@@ -19,12 +19,16 @@ pub(super) fn apply(
     let mut absolute = Vec::new();
     for (index, section) in module.sections.iter().enumerate() {
         let id = SectionId(index as u16);
+        let mut free_from = 0;
         for reloc in &section.relocs {
             let target = match reloc.target {
                 Target::Symbol(symbol) => symbol_rva(module, layout, symbol.0 as usize),
                 Target::ImportSlot(slot) => imports.slot_rva(layout, imports_at, slot),
             };
             let place = Place { section, id, reloc };
+            place
+                .check_order(&mut free_from)
+                .map_err(|problem| place.error(module, problem))?;
             let field = target
                 .ok_or(RelocationProblem::UnknownTarget)
                 .and_then(|target| place.apply(layout, target))
@@ -67,6 +71,20 @@ impl Place<'_> {
                 Ok(Some(field))
             }
         }
+    }
+
+    /// An address that two base relocations touch would be moved twice.
+    fn check_order(&self, free_from: &mut u64) -> Result<(), RelocationProblem> {
+        let offset = u64::from(self.reloc.offset);
+        if offset < *free_from {
+            return Err(RelocationProblem::Overlaps);
+        }
+        *free_from = offset
+            + match self.reloc.kind {
+                RelocKind::Abs64 => 8,
+                RelocKind::Rel32 => 4,
+            };
+        Ok(())
     }
 
     fn is_code(&self) -> bool {
