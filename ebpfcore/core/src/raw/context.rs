@@ -18,6 +18,7 @@ use crate::{
 };
 use abi::{Context, Platform};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use isa::Size;
 
 /// Bytes in front of a context: eight words of `EBPF_CONTEXT_HEADER`.
@@ -27,20 +28,20 @@ pub const CONTEXT_HEADER_BYTES: usize = 64;
 /// programs end by themselves.
 const BUDGET: u64 = 1 << 32;
 
-/// What helpers know about the run they are called in.
-#[repr(C)]
+/// What helpers know about the run they are called in. They reach it by an address derived from a
+/// shared reference, hence the cells.
 pub(crate) struct State {
     pub(crate) core: *const Core,
     /// CPU that the run is on.
-    pub(crate) cpu: u32,
+    pub(crate) cpu: Cell<u32>,
     /// Tail calls made so far.
-    pub(crate) tail_calls: u32,
+    pub(crate) tail_calls: Cell<u32>,
     /// Address of the program that a tail call put in place of the current one, or 0.
-    pub(crate) next: u64,
+    pub(crate) next: Cell<u64>,
     /// Size, data, end, meta: offsets in the context.
-    pub(crate) descriptor: [i32; 4],
+    pub(crate) descriptor: Cell<[i32; 4]>,
     /// Whether the packet pointers in the context are 32 bits wide.
-    pub(crate) narrow_pointers: bool,
+    pub(crate) narrow_pointers: Cell<bool>,
 }
 
 /// An epoch in which programs run, on one CPU.
@@ -85,11 +86,11 @@ impl Core {
             guard: self.epoch().pin(cpu),
             state: State {
                 core: self,
-                cpu,
-                tail_calls: 0,
-                next: 0,
-                descriptor: [-1; 4],
-                narrow_pointers: false,
+                cpu: Cell::new(cpu),
+                tail_calls: Cell::new(0),
+                next: Cell::new(0),
+                descriptor: Cell::new([-1; 4]),
+                narrow_pointers: Cell::new(false),
             },
         }
     }
@@ -100,7 +101,7 @@ impl Run<'_> {
     pub fn renew(&mut self) {
         let cpu = self.core.platform().current_cpu();
         self.guard = self.core.epoch().pin(cpu);
-        self.state.cpu = cpu;
+        self.state.cpu.set(cpu);
     }
 
     /// Runs a program on a context, and what it tail-calls, and gives r0 of the last one.
@@ -137,13 +138,13 @@ impl Run<'_> {
         context: u64,
         extra: Extra<'_>,
     ) -> Result<u64, Trap> {
-        self.state.tail_calls = 0;
-        self.state.next = 0;
+        self.state.tail_calls.set(0);
+        self.state.next.set(0);
         // SAFETY: the obligations of the caller, passed on.
         unsafe {
             self.describe(program, context);
             let result = self.execute(program, context, extra);
-            if self.state.next == 0 {
+            if self.state.next.get() == 0 {
                 return result;
             }
             self.chain(result, context, extra)
@@ -154,7 +155,7 @@ impl Run<'_> {
     ///
     /// Safety: as for [`Run::invoke`].
     #[inline]
-    unsafe fn describe(&mut self, program: &Program, context: u64) {
+    unsafe fn describe(&self, program: &Program, context: u64) {
         let program_type = program.program_type();
         let Context {
             size,
@@ -163,10 +164,12 @@ impl Run<'_> {
             meta,
             ..
         } = *program_type.context;
-        self.state.descriptor = [i32::from(size), data, end, meta];
-        self.state.narrow_pointers = program_type.platform == Platform::Linux;
-        let state = (&raw mut self.state).expose_provenance() as u64;
-        let descriptor = (&raw const self.state.descriptor).expose_provenance() as u64;
+        let descriptor = [i32::from(size), data, end, meta];
+        self.state.descriptor.set(descriptor);
+        let narrow = program_type.platform == Platform::Linux;
+        self.state.narrow_pointers.set(narrow);
+        let state = (&raw const self.state).expose_provenance() as u64;
+        let descriptor = self.state.descriptor.as_ptr().expose_provenance() as u64;
         let header = context - CONTEXT_HEADER_BYTES as u64;
         // SAFETY: obligation 1 of the caller.
         unsafe {
@@ -177,7 +180,7 @@ impl Run<'_> {
 
     #[inline]
     unsafe fn execute(
-        &mut self,
+        &self,
         program: &Program,
         context: u64,
         extra: Extra<'_>,
@@ -207,7 +210,7 @@ impl Run<'_> {
 
     #[cold]
     unsafe fn execute_checked(
-        &mut self,
+        &self,
         machine: &Machine,
         context: u64,
         extra: Extra<'_>,
@@ -223,7 +226,7 @@ impl Run<'_> {
         regions.extend_from_slice(extra.regions);
         regions.push(Region {
             start: context,
-            size: u64::from(self.state.descriptor[0].unsigned_abs()),
+            size: u64::from(self.state.descriptor.get()[0].unsigned_abs()),
             kind: RegionKind::ReadWrite,
         });
         // SAFETY: obligation 2 of the caller.
@@ -243,14 +246,14 @@ impl Run<'_> {
     /// Runs the programs that tail calls put in place.
     #[cold]
     unsafe fn chain(
-        &mut self,
+        &self,
         first: Result<u64, Trap>,
         context: u64,
         extra: Extra<'_>,
     ) -> Result<u64, Trap> {
         let mut result = first;
-        while self.state.next != 0 && result.is_ok() {
-            let next = core::mem::take(&mut self.state.next);
+        while self.state.next.get() != 0 && result.is_ok() {
+            let next = self.state.next.take();
             // SAFETY: program arrays hold references, given up only after this epoch.
             let program = unsafe { Shared::<Program>::borrow_address(next) };
             // SAFETY: program arrays hold programs of one type; obligations of the caller.
@@ -272,8 +275,8 @@ fn start(context: u64, extra: Extra<'_>) -> Start {
 ///
 /// Safety: the context is readable as its descriptor says.
 pub(crate) unsafe fn packet(state: &State, context: u64) -> Option<(u64, u64)> {
-    let [_, data, end, meta] = state.descriptor;
-    let size = if state.narrow_pointers {
+    let [_, data, end, meta] = state.descriptor.get();
+    let size = if state.narrow_pointers.get() {
         Size::W
     } else {
         Size::Dw
@@ -295,10 +298,10 @@ pub(crate) unsafe fn packet(state: &State, context: u64) -> Option<(u64, u64)> {
 ///
 /// Safety: `context` is a context of a running program.
 #[inline(always)]
-pub(crate) unsafe fn state<'a>(context: u64) -> &'a mut State {
-    // SAFETY: `Run::invoke` put the address there and does not touch the state during the run.
+pub(crate) unsafe fn state<'a>(context: u64) -> &'a State {
+    // SAFETY: `Run::invoke` put the address there; the state outlives the invocation.
     unsafe {
         let address = access::load(context - CONTEXT_HEADER_BYTES as u64, Size::Dw);
-        &mut *pointer(address).cast::<State>()
+        &*pointer(address).cast::<State>()
     }
 }

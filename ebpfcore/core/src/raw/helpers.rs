@@ -140,14 +140,14 @@ program_abi! {
     #[inline(never)]
     fn lookup_slow(map, key, context) {
         // SAFETY: as in `map_lookup_elem`.
-        unsafe { map_at(map).find(pointer(key), state(context).cpu) }
+        unsafe { map_at(map).find(pointer(key), state(context).cpu.get()) }
     }
 
     pub(crate) fn map_update_elem(map, key, value, flags, _e, context) {
         // SAFETY: a proved map, key and value; the run pins the epoch.
         unsafe {
             let map = map_at(map);
-            let scope = Scope::Cpu(state(context).cpu);
+            let scope = Scope::Cpu(state(context).cpu.get());
             let result = Flags::from_number(flags)
                 .and_then(|flags| map.put(pointer(key), pointer(value), flags, scope));
             wide(map, result)
@@ -164,7 +164,7 @@ program_abi! {
 
     pub(crate) fn map_lookup_and_delete_elem(map, key, _c, _d, _e, context) {
         // SAFETY: a proved map and key; the run pins the epoch.
-        unsafe { map_at(map).take(pointer(key), state(context).cpu).unwrap_or(0) }
+        unsafe { map_at(map).take(pointer(key), state(context).cpu.get()).unwrap_or(0) }
     }
 
     pub(crate) fn map_lookup_percpu_elem(map, key, cpu, _d, _e, _context) {
@@ -191,10 +191,10 @@ program_abi! {
             };
             let result = match program {
                 None | Some(0) => Err(Status::InvalidArgument),
-                Some(_) if state.tail_calls >= TAIL_CALLS => Err(Status::NoMoreTailCalls),
+                Some(_) if state.tail_calls.get() >= TAIL_CALLS => Err(Status::NoMoreTailCalls),
                 Some(program) => {
-                    state.tail_calls += 1;
-                    state.next = program;
+                    state.tail_calls.set(state.tail_calls.get() + 1);
+                    state.next.set(program);
                     Ok(())
                 }
             };
@@ -229,7 +229,7 @@ program_abi! {
 
     pub(crate) fn get_smp_processor_id(_a, _b, _c, _d, _e, context) {
         // SAFETY: a running program.
-        u64::from(unsafe { state(context) }.cpu)
+        u64::from(unsafe { state(context) }.cpu.get())
     }
 
     pub(crate) fn get_current_pid_tgid(_a, _b, _c, _d, _e, context) {
@@ -495,7 +495,7 @@ unsafe fn output_event(map: &Map, flags: u64, data: &[u8], context: u64) -> Resu
     let state = unsafe { state(context) };
     let cpu = flags as u32;
     let stray = flags & !(CAPTURE | u64::from(u32::MAX)) != 0;
-    if stray || (cpu != CURRENT_CPU && cpu != state.cpu) {
+    if stray || (cpu != CURRENT_CPU && cpu != state.cpu.get()) {
         return Err(Status::InvalidArgument);
     }
     let capture = (flags & CAPTURE) >> 32;
@@ -510,7 +510,7 @@ unsafe fn output_event(map: &Map, flags: u64, data: &[u8], context: u64) -> Resu
             bytes(start, capture)
         };
     }
-    let ring = perf.rings.get(state.cpu as usize);
+    let ring = perf.rings.get(state.cpu.get() as usize);
     let ring = ring.ok_or(Status::InvalidArgument)?;
     ring.output(map.core.platform(), [data, captured])
 }
