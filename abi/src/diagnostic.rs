@@ -180,6 +180,12 @@ diagnostics! {
     RUN_CONTEXT = 613, Environment, "the input does not fit the program type", "Give packets to packet programs and --ctx bytes of the documented size to others.";
     RUN_FAULT = 614, Bug, "native code faulted", "Verified code does not fault: this is a bug in bpf2native; please report it with the input file.";
     RUN_TAIL_CALL = 615, Environment, "a program array could not be filled", "Programs in one array must be of one type.";
+    RUN_HOST = 616, Environment, "this host cannot do that", "Native code runs on x64 hosts with Linux or another Unix; use `--engine interpreter` elsewhere.";
+    RUN_ATTACH = 617, Environment, "the driver does not attach to the runtime", "Only native eBPF modules can be run here; `inspect` shows what the driver is.";
+    RUN_UNLOAD = 618, Environment, "the driver cannot be unloaded", "A module must set DriverUnload and deregister there.";
+    RUN_MAP_ACCESS = 619, Environment, "a map cannot be read or set like that", "Check name, key and value sizes; `inspect` lists the maps.";
+    RUN_SERVICE = 620, Environment, "not a name for a service", "Use letters, digits and `_`, at most 200 characters.";
+    RUN_ENGINE = 621, Environment, "the program is not loaded for this engine", "A driver has no bytecode: give the object file for `--engine interpreter`.";
     MAP_UNSUITABLE = 651, Environment, "the driver image cannot be mapped", "Look at `bpf2native inspect`; images with writable code or a damaged layout are not run.";
     MAP_MACHINE = 652, Environment, "native code for another machine", "Run x64 drivers on an x64 host, or use `--engine interpreter` on the object file.";
     MAP_IMPORTS = 653, Environment, "the driver imports functions that this host does not simulate", "Only native eBPF modules can be run here.";

@@ -1,5 +1,28 @@
-//! Everything of the host runner that needs `unsafe`: memory mappings and calls of emitted code.
-#![expect(unsafe_code, reason = "maps executable images and calls into them")]
+//! Everything of the host runner that needs `unsafe`: memory mappings, calls of emitted code, the
+//! functions that drivers import and the helpers that programs call.
 
+#[cfg(all(unix, target_arch = "x86_64"))]
+pub(crate) mod driver;
+pub(crate) mod extensions;
+#[cfg(unix)]
+pub(crate) mod fault;
+#[cfg(not(unix))]
+pub(crate) mod fault {
+    //! Without signals there is nothing to report faults with.
+
+    /// Nothing.
+    pub(crate) struct Watch;
+
+    impl Watch {
+        /// Nothing.
+        pub(crate) fn new(_: &str, _: (u64, u64)) -> Watch {
+            Watch
+        }
+    }
+}
+#[cfg(all(unix, target_arch = "x86_64"))]
+mod imports;
+pub(crate) mod invoke;
 #[cfg(unix)]
 pub mod mapping;
+pub(crate) mod memory;
