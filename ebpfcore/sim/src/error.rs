@@ -1,5 +1,6 @@
 //! What can go wrong when images and programs run on a host.
 
+#[cfg(unix)]
 use crate::raw::mapping::MapError;
 use abi::{Code, diagnostic as d};
 use ebpfcore::{Status, interpreter::Trap, object::LoadError};
@@ -13,6 +14,7 @@ pub enum Error {
     /// The file is not a driver image.
     Image(image::Error),
     /// The image cannot be mapped.
+    #[cfg(unix)]
     Map(MapError),
     /// The host has no way to do this.
     UnsupportedHost {
@@ -119,6 +121,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Error::Image(error) => error.code(),
+            #[cfg(unix)]
             Error::Map(error) => error.code(),
             Error::UnsupportedHost { .. } => d::RUN_HOST,
             Error::Memory(_) => d::RUN_MEMORY,
@@ -145,6 +148,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Image(error) => error.fmt(f),
+            #[cfg(unix)]
             Error::Map(error) => error.fmt(f),
             Error::UnsupportedHost { what } => write!(f, "this host does not have {what}"),
             Error::Memory(error) => write!(f, "no memory for contexts and packets: {error}"),

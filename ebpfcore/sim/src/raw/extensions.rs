@@ -24,10 +24,12 @@ pub(crate) struct State {
 
 /// The calling convention between programs and the runtime.
 macro_rules! helpers {
-    ($(fn $name:ident($($arg:ident),*) $body:block)*) => {
+    ($($(#[$meta:meta])* fn $name:ident($($arg:ident),*) $body:block)*) => {
         $(
+            $(#[$meta])*
             #[cfg(target_arch = "x86_64")]
             unsafe extern "win64" fn $name($($arg: u64),*) -> u64 $body
+            $(#[$meta])*
             #[cfg(not(target_arch = "x86_64"))]
             unsafe extern "C" fn $name($($arg: u64),*) -> u64 $body
         )*

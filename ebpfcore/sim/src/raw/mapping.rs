@@ -6,6 +6,7 @@
 //! executable; every write goes through [`Region::write`], which checks its bounds; all memory is
 //! given back on drop. The image is judged first by the rules of `image::check` that
 //! mapping relies on. Left out: calling the code, and unwinding through it.
+#![expect(unsafe_code, reason = "maps executable images")]
 
 use abi::Code;
 use abi::diagnostic as d;

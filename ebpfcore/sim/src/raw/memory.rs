@@ -63,11 +63,6 @@ impl Memory {
         }
     }
 
-    /// Bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// Address of an offset.
     pub(crate) fn address(&self, offset: usize) -> u64 {
         debug_assert!(offset <= self.len);

@@ -1,0 +1,85 @@
+//! Objects of the examples through the whole pipeline, and inputs from files.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+
+use abi::Platform;
+use ebpfcore_sim::{Host, Input, Options};
+use program::{LoadOptions, Object, ProgramId};
+use std::path::{Path, PathBuf};
+use verifier::Verified;
+
+pub(crate) fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+pub(crate) fn load(file: &str) -> Object {
+    let name = file.strip_suffix(".o").unwrap().to_owned();
+    let options = LoadOptions {
+        platform: Platform::Windows,
+        name,
+        ..LoadOptions::default()
+    };
+    program::load(&std::fs::read(examples().join(file)).unwrap(), &options).unwrap()
+}
+
+pub(crate) fn verify(object: &Object) -> Vec<Verified<'_>> {
+    let program = |index: usize| {
+        let id = ProgramId(u16::try_from(index).unwrap());
+        verifier::verify(object, id, &verifier::Options::default())
+            .unwrap_or_else(|rejected| panic!("{}", verifier::render::text(object, &rejected)))
+    };
+    (0..object.programs.len()).map(program).collect()
+}
+
+/// The driver that the tools would write.
+pub(crate) fn driver(programs: &[Verified<'_>], options: &codegen::Options) -> Vec<u8> {
+    let module = codegen::compile(programs, options).unwrap();
+    image::link(&module).unwrap().into_bytes()
+}
+
+/// A host with both engines.
+pub(crate) fn host(object: &Object, options: &codegen::Options) -> Host {
+    let programs = verify(object);
+    let mut host = Host::from_image(&driver(&programs, options), &Options::default()).unwrap();
+    host.add_bytecode(object, &programs).unwrap();
+    host
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(digit).collect()
+}
+
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Inputs of a `.pcap` or `.ctx` file below `examples/`.
+pub(crate) fn inputs(file: &str) -> Vec<Input> {
+    let path = examples().join(file);
+    if file.ends_with(".pcap") {
+        return packets(&std::fs::read(path).unwrap());
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let mut words = line.split_whitespace().map(hex);
+            let context = words.next().unwrap();
+            Input::context_with_data(&context, &words.next().unwrap_or_default())
+        })
+        .collect()
+}
+
+/// Packets of a little-endian capture (draft-ietf-opsawg-pcap).
+fn packets(file: &[u8]) -> Vec<Input> {
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!(number(0), 0xa1b2_c3d4);
+    let (mut at, mut packets) = (24, Vec::new());
+    while at < file.len() {
+        let length = number(at + 8);
+        packets.push(Input::packet(&file[at + 16..at + 16 + length]));
+        at += 16 + length;
+    }
+    packets
+}
