@@ -172,11 +172,7 @@ impl Host {
         Ok(())
     }
 
-    fn start(
-        bytes: &[u8],
-        typing: native::Typing<'_>,
-        options: &Options,
-    ) -> Result<Host, Error> {
+    fn start(bytes: &[u8], typing: native::Typing<'_>, options: &Options) -> Result<Host, Error> {
         let driver = Driver::start(bytes, &options.service, &options.module_id)?;
         let module = driver.module(typing)?;
         let mut host = Host::empty(options, Some(driver))?;
@@ -331,9 +327,8 @@ impl Host {
         let mut arena = self.arena(&program, &slots, invocations)?;
         let mut rest = invocations;
         while rest != 0 {
-            let now = usize::try_from(rest).map_or(arena.offsets.len(), |rest| {
-                rest.min(arena.offsets.len())
-            });
+            let now = usize::try_from(rest)
+                .map_or(arena.offsets.len(), |rest| rest.min(arena.offsets.len()));
             arena.reset();
             elapsed += arena
                 .time(self, &program, (now, &mut tally))
@@ -444,7 +439,9 @@ impl Drop for Host {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |list: &[Shared<Program>]| -> Vec<String> {
-            list.iter().map(|program| program.name().to_owned()).collect()
+            list.iter()
+                .map(|program| program.name().to_owned())
+                .collect()
         };
         let maps: Vec<_> = self.maps.iter().map(|map| map.name()).collect();
         f.debug_struct("Host")
@@ -509,7 +506,9 @@ fn trapped(program: &Program, number: usize, trap: ebpfcore::interpreter::Trap) 
 }
 
 fn take(list: &std::sync::Mutex<Vec<Vec<u8>>>) -> Vec<Vec<u8>> {
-    list.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default()
+    list.lock()
+        .map(|mut list| std::mem::take(&mut *list))
+        .unwrap_or_default()
 }
 
 fn no_memory() -> Error {

@@ -80,7 +80,9 @@ impl Pointers {
     /// Offsets and values for a packet.
     fn values(self, start: u64, end: u64) -> impl Iterator<Item = (usize, u64)> {
         let meta = self.meta.map(|at| (at, start));
-        [(self.data, start), (self.end, end)].into_iter().chain(meta)
+        [(self.data, start), (self.end, end)]
+            .into_iter()
+            .chain(meta)
     }
 }
 

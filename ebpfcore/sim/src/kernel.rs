@@ -129,7 +129,11 @@ impl Kernel {
 
     /// Keys that were opened and not closed.
     pub(crate) fn leaked_keys(&self) -> Vec<&str> {
-        self.open_keys.iter().flatten().map(String::as_str).collect()
+        self.open_keys
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
     }
 
     /// Notes a client. Exactly one can be registered.

@@ -1,7 +1,7 @@
 //! In place of drivers on hosts that cannot run them.
 
-use crate::registry::ModuleIdValue;
 use crate::Error;
+use crate::registry::ModuleIdValue;
 use ebpfcore::native::{Module, Typing};
 
 /// A driver that cannot be.

@@ -85,7 +85,11 @@ fn check(mut host: Host, engine: Engine, run: &Json, place: &str) -> Vec<Invocat
     check_records(&host, run, place);
     for (number, expected) in list(&run["contexts_after"]).iter().enumerate() {
         let context = &done[number].context;
-        assert!(fits(text(expected), context), "{place}: {}", to_hex(context));
+        assert!(
+            fits(text(expected), context),
+            "{place}: {}",
+            to_hex(context)
+        );
     }
     host.unload().unwrap();
     done
@@ -98,8 +102,7 @@ fn examples_give_what_they_say() {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().collect();
     files.sort_by_key(std::fs::DirEntry::path);
     for file in files {
-        let json: Json =
-            serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+        let json: Json = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
         if list(&json["runs"]).is_empty() {
             assert!(json["rejected"].is_object());
             continue;
@@ -112,8 +115,12 @@ fn examples_give_what_they_say() {
             let host = |options| support::host(&object, options);
             let native = check(host(&plain), Engine::Native, run, &place("native"));
             let inlined = check(host(&newer), Engine::Native, run, &place("newer ABI"));
-            let interpreted =
-                check(host(&plain), Engine::Interpreter, run, &place("interpreted"));
+            let interpreted = check(
+                host(&plain),
+                Engine::Interpreter,
+                run,
+                &place("interpreted"),
+            );
             assert_eq!(native, interpreted, "{}", place("differs"));
             assert_eq!(native, inlined, "{}", place("differs"));
             runs += 1;

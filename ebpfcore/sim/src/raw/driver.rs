@@ -12,9 +12,7 @@ use super::memory::{Memory, Reach};
 use crate::Error;
 use crate::kernel::{Client, Kernel, is_error};
 use crate::registry::{ModuleIdValue, Registry, service_key};
-use abi::native::nmr::{
-    MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance,
-};
+use abi::native::nmr::{MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance};
 use ebpfcore::native::{Module, ModuleMemory, Typing, validate};
 use image::read::{ImportName, Pe};
 use std::mem::offset_of;
@@ -96,7 +94,9 @@ impl Driver {
     fn table(&self) -> Result<u64, Error> {
         let client = self.kernel.client.as_ref();
         let binding = client.and_then(|client| client.binding);
-        binding.map(|binding| binding.dispatch).ok_or(Error::NotAttached)
+        binding
+            .map(|binding| binding.dispatch)
+            .ok_or(Error::NotAttached)
     }
 
     /// The module id that the client registered under.
@@ -110,7 +110,9 @@ impl Driver {
         let path = self.objects.address(place::PATH);
         // SAFETY: the entry point of the image that was just mapped, with a driver object and a
         // path as Windows passes them.
-        let status = imports::enter(&mut self.kernel, || unsafe { call_entry(entry, object, path) });
+        let status = imports::enter(&mut self.kernel, || unsafe {
+            call_entry(entry, object, path)
+        });
         if is_error(status) {
             return Err(Error::Entry { status });
         }
@@ -216,11 +218,23 @@ fn objects(service: &str, mapping: &Mapping) -> Result<Memory, Error> {
     memory.write(place::PROVIDER_ID, &id.length.to_le_bytes());
     memory.write(place::PROVIDER_ID + 4, &id.kind.to_le_bytes());
     memory.write(place::PROVIDER_ID + 8, &id.guid.to_bytes());
-    let (npi, id) = (memory.address(place::NPI), memory.address(place::PROVIDER_ID));
+    let (npi, id) = (
+        memory.address(place::NPI),
+        memory.address(place::PROVIDER_ID),
+    );
     let at = |field: usize| place::PROVIDER + field;
     let bytes = size_of::<RegistrationInstance>() as u16;
-    memory.write(at(offset_of!(RegistrationInstance, size)), &bytes.to_le_bytes());
-    memory.write(at(offset_of!(RegistrationInstance, npi_id)), &npi.to_le_bytes());
-    memory.write(at(offset_of!(RegistrationInstance, module_id)), &id.to_le_bytes());
+    memory.write(
+        at(offset_of!(RegistrationInstance, size)),
+        &bytes.to_le_bytes(),
+    );
+    memory.write(
+        at(offset_of!(RegistrationInstance, npi_id)),
+        &npi.to_le_bytes(),
+    );
+    memory.write(
+        at(offset_of!(RegistrationInstance, module_id)),
+        &id.to_le_bytes(),
+    );
     Ok(memory)
 }

@@ -149,7 +149,11 @@ pub(crate) unsafe fn call_attach(attach: u64, context: u64, provider: u64) -> u3
         return status;
     }
     let status = function(BINDING_HANDLE, context, provider);
-    answer(set(false).and(if is_error(status) { Err(status) } else { Ok(()) }))
+    answer(set(false).and(if is_error(status) {
+        Err(status)
+    } else {
+        Ok(())
+    }))
 }
 
 /// Calls `DriverEntry`.
@@ -198,10 +202,12 @@ extern "win64" fn nmr_client_attach_provider(
     provider_context: u64,
     provider_dispatch: u64,
 ) -> u32 {
-    let attached = with(|kernel| match kernel.attach(binding, Binding { context, dispatch }) {
-        status::SUCCESS => Ok(()),
-        status => Err(status),
-    });
+    let attached = with(
+        |kernel| match kernel.attach(binding, Binding { context, dispatch }) {
+            status::SUCCESS => Ok(()),
+            status => Err(status),
+        },
+    );
     // SAFETY: the driver's variables for what the provider gives.
     answer(attached.and_then(|()| unsafe {
         put(provider_context, BINDING_HANDLE)?;
@@ -238,7 +244,8 @@ extern "win64" fn zw_open_key(handle: u64, _access: u32, attributes: u64) -> u32
             return Err(status::INVALID_PARAMETER);
         }
         // SAFETY: as above.
-        let (root, name) = unsafe { (get(attributes + 8)?, unicode_string(get(attributes + 16)?)?) };
+        let (root, name) =
+            unsafe { (get(attributes + 8)?, unicode_string(get(attributes + 16)?)?) };
         with(|kernel| kernel.open_key(root, &name))
     });
     // SAFETY: the driver's variable for the handle.
@@ -270,7 +277,10 @@ extern "win64" fn zw_query_value_key(
             if length < FIXED {
                 return Err(status::BUFFER_TOO_SMALL);
             }
-            for (at, field) in [0, value.kind, value.data.len() as u32].into_iter().enumerate() {
+            for (at, field) in [0, value.kind, value.data.len() as u32]
+                .into_iter()
+                .enumerate()
+            {
                 put(buffer + at as u64 * 4, field)?;
             }
             for (at, byte) in (FIXED..length).zip(&value.data) {
@@ -292,7 +302,11 @@ extern "win64" fn rtl_init_unicode_string(target: u64, source: u64) {
     // SAFETY: the driver passes the address of its structure and a terminated string, or null.
     let _ = unsafe {
         let bytes = wide_string(source).map_or(0, |units| units.len() as u16 * 2);
-        let capacity = if source == 0 { 0 } else { bytes.saturating_add(2) };
+        let capacity = if source == 0 {
+            0
+        } else {
+            bytes.saturating_add(2)
+        };
         put(target, bytes)
             .and_then(|()| put(target + 2, capacity))
             .and_then(|()| put(target + 8, source))
@@ -402,11 +416,20 @@ unsafe fn call_routine(row: &QueryRow, value: &Value, context: u64) -> Result<()
     type Routine = extern "win64" fn(u64, u32, u64, u32, u64, u64) -> u32;
     // SAFETY: the type of the routine by the interface of the function.
     let routine: Routine = unsafe {
-        std::mem::transmute(std::ptr::with_exposed_provenance::<()>(row.routine as usize))
+        std::mem::transmute(std::ptr::with_exposed_provenance::<()>(
+            row.routine as usize,
+        ))
     };
     let data = value.data.as_ptr().expose_provenance() as u64;
     let length = value.data.len() as u32;
-    match routine(row.name, value.kind, data, length, context, row.entry_context) {
+    match routine(
+        row.name,
+        value.kind,
+        data,
+        length,
+        context,
+        row.entry_context,
+    ) {
         status if is_error(status) => Err(status),
         _ => Ok(()),
     }
