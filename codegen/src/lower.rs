@@ -112,6 +112,8 @@ struct Lowering<'a> {
     plan: &'a FunctionPlan,
     builder: FunctionBuilder<'a>,
     registers: [Variable; Reg::COUNT],
+    /// Block of the arguments.
+    entry: Block,
     /// The original context, when the function has it.
     context: Option<Value>,
     /// The runtime context, when the function has it.
@@ -135,6 +137,7 @@ impl<'a> Lowering<'a> {
         mut builder: FunctionBuilder<'a>,
     ) -> Lowering<'a> {
         let registers = Reg::ALL.map(|_| builder.declare_var(I64));
+        let entry = builder.create_block();
         let blocks = plan
             .leaders
             .iter()
@@ -153,6 +156,7 @@ impl<'a> Lowering<'a> {
             plan,
             builder,
             registers,
+            entry,
             context: None,
             runtime: None,
             blocks,
@@ -165,10 +169,9 @@ impl<'a> Lowering<'a> {
 
     /// The entry block: arguments into registers, the frame into r10.
     fn prologue(&mut self) {
-        let entry = self.builder.create_block();
+        let entry = self.entry;
         self.builder.append_block_params_for_function_params(entry);
-        self.builder.switch_to_block(entry);
-        self.builder.seal_block(entry);
+        self.enter(entry);
         let arguments = self.builder.block_params(entry).to_vec();
         if self.index == 0 {
             self.entry_arguments(&arguments);
@@ -217,6 +220,12 @@ impl<'a> Lowering<'a> {
         self.builder
             .ins()
             .stack_addr(I64, slot, i32::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Goes on in a block whose predecessors are all known.
+    fn enter(&mut self, block: Block) {
+        self.builder.switch_to_block(block);
+        self.builder.seal_block(block);
     }
 
     /// Value of a register here.

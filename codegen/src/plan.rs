@@ -60,7 +60,7 @@ impl Plan {
         let is_known = |at: InsnIdx| {
             !is_access(&program.insns[at.index()]) || verified.facts().at(at).memory.is_some()
         };
-        let stack_is_separate = verified.is_proved() && live().all(is_known);
+        let stack_is_separate = live().all(is_known);
         let mut plan = Plan {
             functions: flows
                 .iter()

@@ -60,6 +60,17 @@ impl<'a> Verified<'a> {
         })
     }
 
+    /// The same program with facts that nobody proved, to test what facts do to code. The result
+    /// counts as not proved.
+    #[must_use]
+    pub fn with_facts(self, facts: Facts) -> Verified<'a> {
+        Verified {
+            facts,
+            proved: false,
+            ..self
+        }
+    }
+
     /// The object that the program belongs to.
     #[must_use]
     pub fn object(&self) -> &'a Object {

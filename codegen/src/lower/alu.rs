@@ -1,8 +1,8 @@
 //! Arithmetic, byte swaps and sign-extending moves (RFC 9669 §4.1, §4.2).
 //!
 //! 32-bit operations work on the low halves and zero-extend their result. Cranelift's shifts mask
-//! their amount as eBPF's do. Its divisions trap on zero (and on MIN / -1), so the divisor is
-//! replaced by 1 in those cases and the result chosen afterwards; both are conditional moves.
+//! their amount as eBPF's do. Its divisions trap on zero (and on MIN / -1), so these cases branch
+//! around them; that is cheaper than replacing the divisor, since the branch predicts well.
 
 use super::Lowering;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -59,52 +59,62 @@ impl Lowering<'_> {
     }
 
     fn unsigned_division(&mut self, op: AluOp, (x, y): (Value, Value), src: Operand) -> Value {
-        let divide = |this: &mut Self, divisor| match op {
-            AluOp::Div => this.builder.ins().udiv(x, divisor),
-            _ => this.builder.ins().urem(x, divisor),
-        };
         if matches!(src, Operand::Imm(imm) if imm != 0) {
-            return divide(self, y);
+            return self.divide(op, x, y);
         }
         let ty = self.builder.func.dfg.value_type(x);
-        let zero = self.builder.ins().iconst(ty, 0);
-        let one = self.builder.ins().iconst(ty, 1);
-        let by_zero = self.builder.ins().icmp(IntCC::Equal, y, zero);
-        let divisor = self.builder.ins().select(by_zero, one, y);
-        let value = divide(self, divisor);
-        let otherwise = if op == AluOp::Div { zero } else { x };
-        self.builder.ins().select(by_zero, otherwise, value)
+        let [divide, done] = [(); 2].map(|()| self.builder.create_block());
+        let result = self.builder.append_block_param(done, ty);
+        let by_zero = match op {
+            AluOp::Div => self.builder.ins().iconst(ty, 0),
+            _ => x,
+        };
+        let ins = self.builder.ins();
+        ins.brif(y, divide, &[], done, &[by_zero.into()]);
+        self.enter(divide);
+        let value = self.divide(op, x, y);
+        self.builder.ins().jump(done, &[value.into()]);
+        self.enter(done);
+        result
     }
 
     fn signed_division(&mut self, op: AluOp, (x, y): (Value, Value), src: Operand) -> Value {
-        let divide = |this: &mut Self, divisor| match op {
-            AluOp::SDiv => this.builder.ins().sdiv(x, divisor),
-            _ => this.builder.ins().srem(x, divisor),
-        };
         if matches!(src, Operand::Imm(imm) if imm != 0 && imm != -1) {
-            return divide(self, y);
+            return self.divide(op, x, y);
         }
         let ty = self.builder.func.dfg.value_type(x);
-        let zero = self.builder.ins().iconst(ty, 0);
+        let [divide, special, done] = [(); 3].map(|()| self.builder.create_block());
+        let result = self.builder.append_block_param(done, ty);
+        // 0 and -1 are the divisors whose successor is below 2.
         let one = self.builder.ins().iconst(ty, 1);
         let two = self.builder.ins().iconst(ty, 2);
-        // 0 and -1 are the divisors whose successor is below 2.
         let successor = self.builder.ins().iadd(y, one);
-        let is_special = self
-            .builder
-            .ins()
-            .icmp(IntCC::UnsignedLessThan, successor, two);
-        let divisor = self.builder.ins().select(is_special, one, y);
-        let value = divide(self, divisor);
-        let by_zero = self.builder.ins().icmp(IntCC::Equal, y, zero);
-        if op == AluOp::SMod {
-            // By -1 the remainder is 0, as by 1.
-            return self.builder.ins().select(by_zero, x, value);
+        let ins = self.builder.ins();
+        let is_special = ins.icmp(IntCC::UnsignedLessThan, successor, two);
+        let ins = self.builder.ins();
+        ins.brif(is_special, special, &[], divide, &[]);
+        self.enter(divide);
+        let value = self.divide(op, x, y);
+        self.builder.ins().jump(done, &[value.into()]);
+        self.builder.set_cold_block(special);
+        self.enter(special);
+        // Quotient: 0 for 0, -x for -1. Remainder: x for 0, 0 for -1.
+        let factor = if op == AluOp::SDiv { y } else { successor };
+        let value = self.builder.ins().imul(x, factor);
+        self.builder.ins().jump(done, &[value.into()]);
+        self.enter(done);
+        result
+    }
+
+    /// Divides by something that is not 0, and for signed operations not -1.
+    fn divide(&mut self, op: AluOp, x: Value, y: Value) -> Value {
+        let ins = self.builder.ins();
+        match op {
+            AluOp::Div => ins.udiv(x, y),
+            AluOp::SDiv => ins.sdiv(x, y),
+            AluOp::SMod => ins.srem(x, y),
+            _ => ins.urem(x, y),
         }
-        // By -1 the quotient is -x, MIN for MIN.
-        let negated = self.builder.ins().ineg(x);
-        let special = self.builder.ins().select(by_zero, zero, negated);
-        self.builder.ins().select(is_special, special, value)
     }
 
     pub(super) fn neg(&mut self, width: Width, dst: Reg) {

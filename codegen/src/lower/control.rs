@@ -162,12 +162,10 @@ impl Lowering<'_> {
         let end = self.builder.create_block();
         let go_on = self.builder.create_block();
         self.builder.ins().brif(condition, end, &[], go_on, &[]);
-        self.builder.switch_to_block(end);
-        self.builder.seal_block(end);
+        self.enter(end);
         let zero = self.number(0);
         self.leave(zero, Leave::Program);
-        self.builder.switch_to_block(go_on);
-        self.builder.seal_block(go_on);
+        self.enter(go_on);
     }
 }
 
