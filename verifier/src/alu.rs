@@ -59,16 +59,28 @@ impl Step<'_, '_> {
         if !whole {
             return self.set(dst, Value::number(scalar.truncate32()));
         }
-        // Both registers hold the same number from here on.
-        let mut link = value.link();
-        if let Operand::Reg(reg) = src
-            && link == 0
-            && scalar.is_const().is_none()
-        {
-            link = self.fresh();
-            self.set(reg, Value::Number { scalar, link })?;
+        match src {
+            Operand::Reg(reg) => {
+                let shared = self.link(reg, value)?;
+                self.set(dst, shared)
+            }
+            Operand::Imm(_) => self.set(dst, value),
         }
-        self.set(dst, Value::Number { scalar, link })
+    }
+
+    /// Gives the number in a register a link, so that a second place can share it. Constants need
+    /// none. `reg` is left alone when it does not hold `value` (immediates).
+    pub(crate) fn link(&mut self, reg: Reg, value: Value) -> Result<Value, Reason> {
+        let Value::Number { scalar, link: 0 } = value else {
+            return Ok(value);
+        };
+        if scalar.is_const().is_some() || *self.state.top().register(reg) != value {
+            return Ok(value);
+        }
+        let link = self.fresh();
+        let shared = Value::Number { scalar, link };
+        self.set(reg, shared)?;
+        Ok(shared)
     }
 
     /// Operations that would make a number of part of an address.

@@ -125,7 +125,7 @@ impl Step<'_, '_> {
                 self.memory(argument, (i64::from(size), i64::from(size)), arguments)
             }
             ArgKind::ConstAllocSize => {
-                let size = found.scalar().and_then(|scalar| scalar.is_const());
+                let size = found.scalar().and_then(crate::domain::Scalar::is_const);
                 let size = size.and_then(|size| u32::try_from(size).ok());
                 arguments.alloc_size = size
                     .filter(|size| *size < 1 << 30)

@@ -33,6 +33,8 @@ pub(crate) struct Span {
     pub(crate) low: i64,
     /// Largest offset of the byte after the last.
     pub(crate) high: i64,
+    /// Bytes of the access.
+    pub(crate) size: i64,
     /// The first byte has one possible offset.
     pub(crate) exact: bool,
 }
@@ -44,6 +46,7 @@ impl Base {
         Span {
             low: least.saturating_add(i64::from(offset)),
             high: most.saturating_add(i64::from(offset)).saturating_add(size),
+            size,
             exact: least == most,
         }
     }
@@ -61,6 +64,7 @@ impl Base {
             found: self.found(),
             low: span.low,
             high: span.high,
+            size: span.size,
             first,
             end,
         })
@@ -396,6 +400,7 @@ impl Step<'_, '_> {
                 });
             }
         }
+        let value = self.link(from, value)?;
         let Some(frame) = self.state.frame_mut(frame) else {
             return Err(base.refuse("writing"));
         };

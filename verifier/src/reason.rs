@@ -281,6 +281,8 @@ pub struct Bounds {
     pub low: i64,
     /// Largest offset of the byte after the last.
     pub high: i64,
+    /// Bytes of the access; the largest possible number where the size varies.
+    pub size: i64,
     /// First byte that may be accessed.
     pub first: i64,
     /// The byte after the last that may be accessed.

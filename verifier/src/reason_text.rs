@@ -183,13 +183,7 @@ impl Reason {
                 "compare first: `if (data + {} > data_end) return ...;` and use the same pointer for the access",
                 bounds.high
             ),
-            Reason::MapValueBounds(bounds) | Reason::MemoryBounds(bounds) => format!(
-                "keep the offset between {} and {}; bound the index before using it",
-                bounds.first,
-                bounds
-                    .end
-                    .saturating_sub(bounds.high.saturating_sub(bounds.low))
-            ),
+            Reason::MapValueBounds(bounds) | Reason::MemoryBounds(bounds) => bounds_hint(bounds),
             Reason::Unreadable {
                 why: Unreadable::PacketMoved(_),
                 ..
@@ -241,6 +235,7 @@ fn write_bounds(f: &mut fmt::Formatter<'_>, what: &str, bounds: &Bounds) -> fmt:
         high,
         first,
         end,
+        ..
     } = bounds;
     write!(
         f,
@@ -252,6 +247,22 @@ fn write_bounds(f: &mut fmt::Formatter<'_>, what: &str, bounds: &Bounds) -> fmt:
         return f.write_str(" known to exist");
     }
     write!(f, "outside {what} ({first} to {})", end.saturating_sub(1))
+}
+
+/// Where an access of this size may begin.
+fn bounds_hint(bounds: &Bounds) -> String {
+    let size = bounds.size;
+    let last = bounds.end.saturating_sub(size);
+    if last < bounds.first {
+        return format!(
+            "{size} bytes are accessed, but there are only {}",
+            bounds.end.saturating_sub(bounds.first)
+        );
+    }
+    format!(
+        "{size} bytes fit at offsets {} to {last}; bound the index before using it",
+        bounds.first
+    )
 }
 
 /// What an argument must be, in words.

@@ -163,7 +163,7 @@ impl State {
         let left = self.frames.pop()?;
         let depth = self.frames.len();
         self.update(&|value| is_stack_of(value, depth), &|value| {
-            *value = Value::Unreadable(Unreadable::FrameLeft)
+            *value = Value::Unreadable(Unreadable::FrameLeft);
         });
         Some(left.call)
     }

@@ -1,5 +1,7 @@
 //! Every example program is proved safe, and the unsafe one is refused at the right place.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use abi::{Platform, diagnostic};
 use program::{LoadOptions, Object, ProgramId};
 use std::path::{Path, PathBuf};
