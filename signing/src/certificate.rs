@@ -1,11 +1,10 @@
 //! What users want to know about a certificate, and whether it may sign drivers.
 
+use crate::digest::Hash;
 use crate::{Error, oid};
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use rsa::RsaPublicKey;
-use rsa::pkcs1v15::{Signature as RsaSignature, VerifyingKey};
-use rsa::signature::Verifier;
 use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
@@ -89,13 +88,13 @@ pub(crate) fn public_key(certificate: &Certificate) -> Option<RsaPublicKey> {
 
 /// Whether a certificate bears its issuer's signature; `None` for algorithms not checked here.
 pub(crate) fn is_signed_by(certificate: &Certificate, issuer: &Certificate) -> Option<bool> {
-    if certificate.signature_algorithm.oid != oid::SHA256_WITH_RSA {
-        return None;
-    }
-    let key = VerifyingKey::<Sha256>::new(public_key(issuer)?);
-    let signature = RsaSignature::try_from(certificate.signature.raw_bytes()).ok()?;
+    let hash = Hash::of(certificate.signature_algorithm.oid)?;
     let signed = certificate.tbs_certificate.to_der().ok()?;
-    Some(key.verify(&signed, &signature).is_ok())
+    Some(hash.verify(
+        &public_key(issuer)?,
+        &signed,
+        certificate.signature.raw_bytes(),
+    ))
 }
 
 /// Refuses certificates with which Windows would not load a driver.

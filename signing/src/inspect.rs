@@ -1,21 +1,19 @@
 //! Reading and checking the signature of any driver.
 //!
-//! The signature itself is checked for RSA with SHA-256, which is what Windows drivers use; others
-//! are named and reported as not checked. Certificates in the file must bear the signatures of their
+//! The signature itself is checked for RSA with SHA-1 and SHA-2, which is what Windows drivers use;
+//! others are named and reported as not checked. Certificates in the file must bear the signatures of their
 //! issuers in the file. Not checked: trust in the root, revocation, times.
 
 use crate::certificate::{CertificateInfo, is_signed_by, public_key};
+use crate::digest::Hash;
 use crate::spc::IndirectData;
-use crate::{Error, authenticode, oid};
+use crate::{Error, oid};
 use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use der::asn1::{ObjectIdentifier, OctetString};
 use der::{Any, Decode, Encode, Reader, SliceReader};
 use image::read::{PKCS_SIGNED_DATA, Pe};
-use rsa::pkcs1v15::{Signature as RsaSignature, VerifyingKey};
-use rsa::signature::Verifier;
-use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 
 /// Links of a chain followed at most.
@@ -41,9 +39,11 @@ pub struct Signature {
     pub signer: Option<CertificateInfo>,
     /// All certificates in the file.
     pub certificates: Vec<CertificateInfo>,
-    /// The digest in the signature, hexadecimal.
+    /// Algorithm of the digest, as a dotted number.
+    pub digest_algorithm: String,
+    /// The digest in the signature.
     pub digest: Vec<u8>,
-    /// The file has that digest.
+    /// The file has that digest; false for algorithms other than SHA-1 and SHA-2.
     pub digest_matches: bool,
     /// Whether the signature is right.
     pub status: SignatureStatus,
@@ -87,11 +87,15 @@ pub fn inspect(file: &[u8]) -> Result<Option<Signature>, Error> {
         .iter()
         .find(|certificate| is_signer(certificate, info));
     let digest = indirect.message_digest;
+    let expected = match Hash::of(digest.algorithm.oid) {
+        Some(hash) => hash.file(file)?,
+        None => Vec::new(),
+    };
     Ok(Some(Signature {
         signer: signer.map(CertificateInfo::of),
         certificates: certificates.iter().map(CertificateInfo::of).collect(),
-        digest_matches: digest.algorithm.oid == oid::SHA256
-            && digest.digest.as_bytes() == authenticode(file)?,
+        digest_matches: !expected.is_empty() && digest.digest.as_bytes() == expected,
+        digest_algorithm: digest.algorithm.oid.to_string(),
         digest: digest.digest.into_bytes(),
         status: match signer {
             None => SignatureStatus::NoCertificate,
@@ -179,28 +183,21 @@ fn status(
     info: &SignerInfo,
     signer: &Certificate,
 ) -> SignatureStatus {
-    if info.digest_alg.oid != oid::SHA256 {
+    let Some(hash) = Hash::of(info.digest_alg.oid) else {
         return SignatureStatus::Unchecked(info.digest_alg.oid.to_string());
-    }
-    let is_rsa =
-        [oid::RSA_ENCRYPTION, oid::SHA256_WITH_RSA].contains(&info.signature_algorithm.oid);
-    let key = public_key(signer).filter(|_| is_rsa);
-    let Some(key) = key else {
-        return SignatureStatus::Unchecked(info.signature_algorithm.oid.to_string());
     };
+    let algorithm = info.signature_algorithm.oid;
+    let is_rsa = algorithm == oid::RSA_ENCRYPTION || Hash::of(algorithm) == Some(hash);
+    let Some(key) = public_key(signer).filter(|_| is_rsa) else {
+        return SignatureStatus::Unchecked(algorithm.to_string());
+    };
+    let digest = attribute::<OctetString>(info, oid::MESSAGE_DIGEST);
     let is_content = data.encap_content_info.econtent_type == oid::INDIRECT_DATA
         && attribute(info, oid::CONTENT_TYPE) == Some(oid::INDIRECT_DATA)
-        && attribute::<OctetString>(info, oid::MESSAGE_DIGEST)
-            .is_some_and(|digest| digest.as_bytes() == Sha256::digest(content.value()).as_slice());
+        && digest.is_some_and(|digest| digest.as_bytes() == hash.bytes(content.value()));
     let attributes = info.signed_attrs.as_ref().and_then(|set| set.to_der().ok());
-    let signature = RsaSignature::try_from(info.signature.as_bytes());
     let verified = attributes
-        .zip(signature.ok())
-        .is_some_and(|(attributes, signature)| {
-            VerifyingKey::<Sha256>::new(key)
-                .verify(&attributes, &signature)
-                .is_ok()
-        });
+        .is_some_and(|attributes| hash.verify(&key, &attributes, info.signature.as_bytes()));
     if is_content && verified {
         SignatureStatus::Good
     } else {

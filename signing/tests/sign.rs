@@ -334,3 +334,50 @@ fn a_chain_is_embedded_and_verifies() {
         String::from_utf8_lossy(&output.stdout)
     );
 }
+
+/// Signatures that another tool makes, with the algorithms of older and newer drivers.
+#[test]
+fn signatures_of_another_tool_are_read() {
+    let folder = key_folder("other");
+    let image = image::link(&common::module()).unwrap();
+    let unsigned = folder.join("unsigned.sys");
+    fs::write(&unsigned, image.bytes()).unwrap();
+    let key = folder.join(signing::KEY_FILE);
+    for (hash, number) in [
+        ("sha1", "1.3.14.3.2.26"),
+        ("sha256", "2.16.840.1.101.3.4.2.1"),
+        ("sha384", "2.16.840.1.101.3.4.2.2"),
+    ] {
+        let signed = folder.join(format!("{hash}.sys"));
+        let certificate = certificate_pem(&folder);
+        let options = [
+            "sign",
+            "-certs",
+            certificate.to_str().unwrap(),
+            "-key",
+            key.to_str().unwrap(),
+            "-h",
+            hash,
+            "-ph",
+            "-in",
+            unsigned.to_str().unwrap(),
+            "-out",
+        ];
+        let Some(output) = tool("osslsigncode", &options, &signed) else {
+            return;
+        };
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut file = fs::read(&signed).unwrap();
+        let signature = inspect(&file).unwrap().unwrap();
+        assert!(signature.is_good(), "{hash}: {signature:?}");
+        assert_eq!(signature.digest_algorithm, number);
+        assert!(image::check(&file).unwrap().passes());
+        file[0x400] ^= 1;
+        let signature = inspect(&file).unwrap().unwrap();
+        assert!(!signature.digest_matches && signature.status == SignatureStatus::Good);
+    }
+}

@@ -3,7 +3,7 @@
 //! [`Mapping::new`] takes a parsed image, reserves its address range between two guard pages, copies
 //! headers and sections, applies base relocations, binds imports to the addresses that a callback
 //! gives, and only then sets each section's protection. Invariants: no page is ever writable and
-//! executable; every write goes through [`Region::write`], which checks its bounds; all memory is
+//! executable; every write goes through `Region::write`, which checks its bounds; all memory is
 //! given back on drop. The image is judged first by the rules of `image::check` that
 //! mapping relies on. Left out: calling the code, and unwinding through it.
 #![expect(unsafe_code, reason = "maps executable images")]
