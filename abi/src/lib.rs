@@ -12,6 +12,7 @@ pub mod context;
 pub mod diagnostic;
 pub mod guid;
 pub mod helper;
+pub mod info_hash;
 pub mod limits;
 pub mod map;
 pub mod native;

@@ -356,17 +356,18 @@ fn facts_of_the_platform() {
 fn printed_lines() {
     let bench = Bench::new(Platform::Windows);
     let negative = -5i64 as u64;
+    type Case = (&'static str, &'static [u8], Vec<u64>, Option<&'static str>);
     #[rustfmt::skip]
-    let cases: [(&str, &[u8], &[u64], Option<&str>); 9] = [
-        ("bpf_trace_printk2", b"plain 100%%\0", &[], Some("plain 100%")),
-        ("bpf_trace_printk3", b"%d\0", &[negative], Some("-5")),
-        ("bpf_trace_printk3", b"%u\0", &[negative], Some("4294967291")),
-        ("bpf_trace_printk3", b"%lu\0", &[negative], Some("18446744073709551611")),
-        ("bpf_trace_printk5", b"%llx %i %x\0", &[0xabcd_ef01_2345, 1, 0xff], Some("abcdef012345 1 ff")),
-        ("bpf_trace_printk3", b"none\0", &[1], None),
-        ("bpf_trace_printk2", b"%d\0", &[], None),
-        ("bpf_trace_printk3", b"%s\0", &[1], None),
-        ("bpf_trace_printk2", b"\0", &[], None),
+    let cases: [Case; 9] = [
+        ("bpf_trace_printk2", b"plain 100%%\0", vec![], Some("plain 100%")),
+        ("bpf_trace_printk3", b"%d\0", vec![negative], Some("-5")),
+        ("bpf_trace_printk3", b"%u\0", vec![negative], Some("4294967291")),
+        ("bpf_trace_printk3", b"%lu\0", vec![negative], Some("18446744073709551611")),
+        ("bpf_trace_printk5", b"%llx %i %x\0", vec![0xabcd_ef01_2345, 1, 0xff], Some("abcdef012345 1 ff")),
+        ("bpf_trace_printk3", b"none\0", vec![1], None),
+        ("bpf_trace_printk2", b"%d\0", vec![], None),
+        ("bpf_trace_printk3", b"%s\0", vec![1], None),
+        ("bpf_trace_printk2", b"\0", vec![], None),
     ];
     for (name, text, args, expected) in cases {
         let mut all = vec![at(text), text.len() as u64];

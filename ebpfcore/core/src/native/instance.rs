@@ -4,7 +4,7 @@
 //! instance is made, so their addresses are stable. Invariant: the layout of the map data follows
 //! the module's version.
 
-use super::{Error, Item, Module, Problem, ProgramInfo};
+use super::{Error, Item, Module, Problem, ProgramInfo, sha256::Sha256};
 use crate::{
     Code, Core, Flags, Map, Program, Shared, Status,
     helper::{Extensions, resolve},
@@ -102,6 +102,7 @@ impl Instance {
             contexts: list(module.programs.len())?,
         };
         for (index, info) in module.programs.iter().enumerate() {
+            check_info_hash(info)?;
             instance.programs.push(ProgramData {
                 helpers: helpers(index, info, extensions)?,
                 btf_functions: btf_functions(index, info, extensions)?,
@@ -121,6 +122,31 @@ impl Instance {
         }
         Ok(instance)
     }
+}
+
+/// Compares the hash that the compiler stored with that of this runtime's tables. A module may
+/// leave it out; with platform functions it covers prototypes that are not known here.
+fn check_info_hash(info: &ProgramInfo) -> Result<(), Error> {
+    if info.info_hash.is_empty() || !info.btf_functions.is_empty() {
+        return Ok(());
+    }
+    let error = |problem| Error::new(Item::ProgramNamed(info.name.clone()), problem);
+    if info.info_hash_type != abi::native::HASH_SHA256 {
+        return Err(error(Problem::Unknown {
+            field: "hash algorithm",
+            name: info.info_hash_type.clone(),
+        }));
+    }
+    let mut ids = list(info.helpers.len())?;
+    ids.extend(info.helpers.iter().copied().filter(|id| *id != 0));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut hash = Sha256::new();
+    let done = abi::info_hash::stream(info.program_type, &ids, &mut |part| hash.update(part));
+    if done.is_none() || hash.finish() != *info.info_hash {
+        return Err(error(Problem::InfoHash));
+    }
+    Ok(())
 }
 
 fn make_maps(core: &Shared<Core>, module: &Module) -> Result<Vec<Shared<Map>>, Error> {

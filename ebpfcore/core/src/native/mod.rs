@@ -12,6 +12,7 @@ mod error;
 mod instance;
 mod parse;
 mod reader;
+mod sha256;
 
 pub use crate::raw::native::validate;
 pub use error::{Error, Item, Problem};

@@ -169,7 +169,8 @@ impl<'a> Reader<'a> {
     ) -> Result<Vec<u8>, Error> {
         let mut data = self.list(size)?;
         data.resize(size as usize, 0);
-        let inside = address.checked_add(size).is_some() && self.memory.read(address, &mut data);
+        let inside = size == 0
+            || (address.checked_add(size).is_some() && self.memory.read(address, &mut data));
         if !inside {
             return self.fail(Problem::Outside { field, address });
         }
