@@ -106,13 +106,10 @@ pub enum Error {
         /// Why not.
         status: Status,
     },
-    /// Code generation or linking refuses a program of a test suite.
-    Compile {
-        /// The id of the refusal.
-        code: Code,
-        /// Its text.
-        text: String,
-    },
+    /// The bytes are not a program.
+    Bytecode(program::LoadError),
+    /// A program of a test suite cannot be compiled.
+    Codegen(codegen::Error),
 }
 
 impl Error {
@@ -139,7 +136,8 @@ impl Error {
             Error::Input { .. } => d::RUN_CONTEXT,
             Error::Trap { trap, .. } => trap.kind.code(),
             Error::NoMap { .. } | Error::MapAccess { .. } => d::RUN_MAP_ACCESS,
-            Error::Compile { code, .. } => *code,
+            Error::Bytecode(error) => error.code(),
+            Error::Codegen(error) => error.code(),
         }
     }
 }
@@ -190,7 +188,8 @@ impl fmt::Display for Error {
                 write!(f, "no map `{name}`; there are: {}", list(known))
             }
             Error::MapAccess { map, what, status } => write!(f, "map `{map}`: {what}: {status}"),
-            Error::Compile { text, .. } => f.write_str(text),
+            Error::Bytecode(error) => error.fmt(f),
+            Error::Codegen(error) => error.fmt(f),
         }
     }
 }

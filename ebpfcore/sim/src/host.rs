@@ -358,7 +358,7 @@ impl Host {
     fn prepare(&mut self, name: &str, engine: Engine) -> Result<Shared<Program>, Error> {
         let find = |list: &[Shared<Program>]| {
             let found = list.iter().find(|program| program.name() == name);
-            found.map(Shared::clone)
+            found.cloned()
         };
         let Some(program) = find(self.programs(engine)) else {
             let all = self.native.iter().chain(&self.interpreted);

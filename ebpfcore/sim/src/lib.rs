@@ -12,6 +12,7 @@
 //! by another way. What is left out: a network stack, several processors at once, hooks.
 
 mod bytecode;
+pub mod conformance;
 mod error;
 mod host;
 mod input;

@@ -434,3 +434,6 @@ unsafe fn call_routine(row: &QueryRow, value: &Value, context: u64) -> Result<()
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

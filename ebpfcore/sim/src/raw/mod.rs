@@ -1,6 +1,7 @@
 //! Everything of the host runner that needs `unsafe`: memory mappings, calls of emitted code, the
 //! functions that drivers import and the helpers that programs call.
 
+pub(crate) mod conformance;
 #[cfg(all(unix, target_arch = "x86_64"))]
 pub(crate) mod driver;
 pub(crate) mod extensions;

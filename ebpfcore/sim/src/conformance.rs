@@ -1,0 +1,126 @@
+//! Programs of the public conformance suite (`bpf_conformance`): bytecode without a proof, over one
+//! piece of memory.
+//!
+//! r1 is the address of the memory, r2 its length; the result is all 64 bits of r0. Helpers have
+//! numbers of their own: 0 gathers the low bytes of five numbers, 1 changes memory by XOR with 42,
+//! 2 returns 0, 3 is the integer square root, 4 compares strings, 5 returns its argument and ends
+//! the program when that is 0. The interpreter checks every access of the program; native code is
+//! not checked, so a wrong program may end the process (see the crate's documentation).
+
+use crate::platform::{Environment, HostPlatform};
+use crate::raw::conformance::{self as raw, SuiteExtensions};
+use crate::raw::fault::Watch;
+use crate::raw::memory::{Memory, Reach};
+use crate::registry::ModuleIdValue;
+use crate::{Driver, Engine, Error};
+use abi::{Context, Guid, Platform, ProgramType};
+use ebpfcore::{CONTEXT_HEADER_BYTES, Core, Program, Shared, native, object::Checking};
+use program::{Object, ProgramId, RawProgram};
+use verifier::Verified;
+
+/// Name of the program in messages.
+const NAME: &str = "conformance";
+
+/// Type of the suite's programs: no context but the memory, no general helpers.
+pub static PROGRAM_TYPE: ProgramType = ProgramType {
+    platform: Platform::Windows,
+    name: NAME,
+    number: 0,
+    guid: Guid::from_u128(0),
+    privileged: true,
+    context: &MEMORY,
+    helpers: &[],
+    return_range: None,
+    legacy_packet: false,
+};
+
+static MEMORY: Context = Context {
+    name: "memory",
+    size: 0,
+    data: -1,
+    end: -1,
+    meta: -1,
+    fields: &[],
+};
+
+/// What a program left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// r0.
+    pub r0: u64,
+    /// The memory afterwards.
+    pub memory: Vec<u8>,
+}
+
+/// Runs a program, given as little-endian instruction slots.
+///
+/// # Errors
+/// The bytes are not a program, it cannot be compiled, or the interpreter stopped it.
+pub fn run(bytecode: &[u8], memory: &[u8], engine: Engine) -> Result<Outcome, Error> {
+    let object = program::from_bytecode(RawProgram {
+        name: NAME,
+        platform: Platform::Windows,
+        program_type: &PROGRAM_TYPE,
+        bytes: bytecode,
+        maps: Vec::new(),
+    })
+    .map_err(Error::Bytecode)?;
+    let Some(assumed) = Verified::assume(&object, ProgramId(0)) else {
+        return Err(Error::NoProgram {
+            name: NAME.to_owned(),
+            known: Vec::new(),
+        });
+    };
+    let core = Core::new(HostPlatform::leaked(Environment::default()));
+    let core = core.map_err(|_| Error::Memory(std::io::ErrorKind::OutOfMemory.into()))?;
+    match engine {
+        Engine::Native => native(&core, &assumed, memory),
+        Engine::Interpreter => interpreted(&core, &object, assumed, memory),
+    }
+}
+
+fn native(core: &Shared<Core>, assumed: &Verified<'_>, bytes: &[u8]) -> Result<Outcome, Error> {
+    let programs = std::slice::from_ref(assumed);
+    let module =
+        codegen::compile(programs, &codegen::Options::default()).map_err(Error::Codegen)?;
+    let image = image::link_for_host(&module).map_err(Error::Image)?;
+    // Declared before what refers to it, and so dropped last.
+    let driver = Driver::start(image.bytes(), NAME, &ModuleIdValue::NoKey)?;
+    let program_type = |_: &str| Some(&PROGRAM_TYPE);
+    let typing = native::Typing::Name(Platform::Windows, &program_type);
+    let module = driver.module(typing)?;
+    let loaded = native::instantiate(core, &module, &SuiteExtensions).map_err(Error::Module)?;
+    let program = loaded.programs.first().ok_or(Error::NotAttached)?;
+    let _watch = Watch::new(NAME, driver.image_range());
+    invoke(core, program, bytes)
+}
+
+fn interpreted(
+    core: &Shared<Core>,
+    object: &Object,
+    assumed: Verified<'_>,
+    bytes: &[u8],
+) -> Result<Outcome, Error> {
+    let (programs, all) = ([assumed], Checking::All);
+    let loaded = ebpfcore::object::load(core, object, &programs, &SuiteExtensions, all);
+    let loaded = loaded.map_err(Error::Object)?;
+    let program = loaded.programs.first().ok_or(Error::NotAttached)?;
+    // Helper 4 follows addresses without a length.
+    let _watch = Watch::new(NAME, (0, 0));
+    invoke(core, program, bytes)
+}
+
+fn invoke(core: &Core, program: &Program, bytes: &[u8]) -> Result<Outcome, Error> {
+    let mut memory = Memory::new(CONTEXT_HEADER_BYTES + bytes.len(), Reach::Any)?;
+    memory.write(CONTEXT_HEADER_BYTES, bytes);
+    let r0 = raw::invoke(core, program, &mut memory, bytes.len());
+    let r0 = r0.map_err(|trap| Error::Trap {
+        program: NAME.to_owned(),
+        number: 0,
+        trap,
+    })?;
+    Ok(Outcome {
+        r0,
+        memory: memory.read(CONTEXT_HEADER_BYTES, bytes.len()),
+    })
+}
