@@ -168,6 +168,9 @@ impl<'a> Reader<'a> {
         field: &'static str,
     ) -> Result<Vec<u8>, Error> {
         let mut data = self.list(size)?;
+        if size == 0 {
+            return Ok(data);
+        }
         data.resize(size as usize, 0);
         let inside = size == 0
             || (address.checked_add(size).is_some() && self.memory.read(address, &mut data));
