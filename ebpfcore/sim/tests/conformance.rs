@@ -73,11 +73,7 @@ fn what_is_no_program_is_refused() {
 #[test]
 fn faults_are_reported() {
     if std::env::var_os("FAULT").is_some() {
-        let _ = run(
-            "r0 = *(u64 *)(r1 + 4096)\nexit",
-            &[1, 2, 3],
-            Engine::Native,
-        );
+        let _ = run("r0 = *(u64 *)(r1 + 4096)\nexit", &[1, 2, 3], Engine::Native);
         return;
     }
     let done = std::process::Command::new(std::env::current_exe().unwrap())
