@@ -112,16 +112,14 @@ fn parse(block: &[u8]) -> Option<Version> {
         version.product = quad(word(16), word(20));
     }
     // The nesting is fixed: StringFileInfo, one table per language, strings.
-    for info in Children(root.children).filter(|info| info.key == "StringFileInfo") {
-        for table in Children(info.children) {
-            for string in Children(table.children) {
-                if version.strings.len() == STRINGS {
-                    return Some(version);
-                }
-                version.strings.push((string.key, text(string.value)));
-            }
-        }
-    }
+    let strings = Children(root.children)
+        .filter(|info| info.key == "StringFileInfo")
+        .flat_map(|info| Children(info.children))
+        .flat_map(|table| Children(table.children))
+        .take(STRINGS);
+    version
+        .strings
+        .extend(strings.map(|string| (string.key, text(string.value))));
     Some(version)
 }
 

@@ -11,6 +11,9 @@ use crate::{
 use abi::{Guid, Platform, diagnostic, helper};
 use std::collections::BTreeMap;
 
+/// BTF data section of the kernel's configuration.
+const KCONFIG: &str = ".kconfig";
+
 /// What an undefined name is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Extern {
@@ -41,25 +44,25 @@ impl<'d> Externs<'d> {
         let Some(btf) = btf else {
             return Ok(externs);
         };
-        for (section, kconfig) in [(".ksyms", false), (".kconfig", true)] {
+        for section in [".ksyms", KCONFIG] {
             let Some((_, variables)) = btf.data_section(section)? else {
                 continue;
             };
             for variable in variables {
-                externs.declare(btf, variable, kconfig)?;
+                externs.declare(btf, variable, section)?;
             }
         }
         Ok(externs)
     }
 
-    fn declare(&mut self, btf: &Btf<'d>, id: TypeId, kconfig: bool) -> Result<(), LoadError> {
+    fn declare(&mut self, btf: &Btf<'d>, id: TypeId, section: &str) -> Result<(), LoadError> {
         let ty = btf.ty(id)?;
         let name = btf.name(&ty)?;
         if self.names.contains_key(name) {
             return Ok(());
         }
         let what = match ty.kind {
-            _ if kconfig => Extern::Kconfig,
+            _ if section == KCONFIG => Extern::Kconfig,
             Kind::Function => {
                 let tags = btf.tags(id)?;
                 self.functions
