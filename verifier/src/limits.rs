@@ -18,3 +18,6 @@ pub const PACKET_BYTES: i64 = 0xffff;
 pub const MEMORY_BYTES: i64 = 1 << 29;
 /// Branches kept of the path to a problem, the last ones.
 pub const PATH_BRANCHES: usize = 64;
+/// Passes over a function to find what is live. Each loop level needs one more; what needs more
+/// than this jumps against the order of its instructions on purpose.
+pub const LIVENESS_PASSES: usize = 32;

@@ -7,6 +7,7 @@
 //! mistake here can refuse a safe program but never accept an unsafe one.
 
 use crate::cfg::{self, Cfg};
+use crate::limits;
 use alloc::vec::Vec;
 use isa::{AluOp, AtomicOp, CallTarget, Insn, InsnIdx, Operand, Reg, Size, Width};
 use program::{Function, Program};
@@ -41,6 +42,14 @@ type Owns = [Own; Reg::COUNT];
 const ARGUMENTS: u16 = 0b11_1110;
 const ALL_STACK: u128 = u128::MAX;
 
+impl Live {
+    /// Nothing is forgotten.
+    const EVERYTHING: Live = Live {
+        registers: u16::MAX,
+        stack: ALL_STACK,
+    };
+}
+
 impl Liveness {
     /// Computes it for the functions that calls reach.
     pub(crate) fn of(program: &Program, cfg: &Cfg) -> Liveness {
@@ -48,17 +57,29 @@ impl Liveness {
         for index in cfg.callees_first() {
             let function = &program.functions[*index];
             let owns = own_addresses(program, function);
-            while live.backward(program, function, &owns) {}
+            let mut passes = 0;
+            while live.backward(program, function, &owns) {
+                passes += 1;
+                if passes >= limits::LIVENESS_PASSES {
+                    live.keep_all(function);
+                    break;
+                }
+            }
         }
         live
     }
 
+    /// Gives up on a function: everything is live everywhere.
+    fn keep_all(&mut self, function: &Function) {
+        let slots = function.start.index()..function.end.index();
+        for live in self.0.get_mut(slots).into_iter().flatten() {
+            *live = Live::EVERYTHING;
+        }
+    }
+
     /// What is live before an instruction; everything outside the program.
     pub(crate) fn at(&self, at: InsnIdx) -> Live {
-        self.0.get(at.index()).copied().unwrap_or(Live {
-            registers: u16::MAX,
-            stack: ALL_STACK,
-        })
+        self.0.get(at.index()).copied().unwrap_or(Live::EVERYTHING)
     }
 
     /// One pass against the flow; true when something changed.

@@ -1,0 +1,112 @@
+//! Programs made to be expensive to analyse get an answer all the same, and soon.
+
+use isa::{AluOp, CallTarget, Cond, Insn, Operand, Reg, Width};
+use program::{ProgramId, RawProgram};
+use std::time::{Duration, Instant};
+use verifier::{Options, verify};
+
+/// Far more than any of these takes, far less than what is quadratic in their size would.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn mov(dst: Reg, value: i32) -> Insn {
+    Insn::Alu {
+        op: AluOp::Mov,
+        width: Width::W64,
+        dst,
+        src: Operand::Imm(value),
+    }
+}
+
+fn jump(offset: i32) -> Insn {
+    Insn::Jump { offset, long: true }
+}
+
+/// Whether the program is accepted, after at most the time that patience allows.
+fn verdict(insns: &[Insn]) -> bool {
+    let bytes = isa::encode::program(insns).expect("encodable");
+    let program_type = abi::program_type::by_name(abi::Platform::Windows, "xdp");
+    let raw = RawProgram {
+        name: "large",
+        platform: abi::Platform::Windows,
+        program_type: program_type.expect("xdp"),
+        bytes: &bytes,
+        maps: Vec::new(),
+    };
+    let object = program::from_bytecode(raw).expect("well-formed");
+    let start = Instant::now();
+    let verdict = verify(&object, ProgramId(0), &Options::default());
+    assert!(start.elapsed() < PATIENCE, "took {:?}", start.elapsed());
+    verdict.is_ok()
+}
+
+#[test]
+fn many_functions() {
+    let functions = 100_000;
+    let mut insns: Vec<Insn> = (0..functions)
+        .map(|index| Insn::Call(CallTarget::Local(functions - index + 1 + 2 * index)))
+        .collect();
+    insns.extend([mov(Reg::R0, 1), Insn::Exit]);
+    for _ in 0..functions {
+        insns.extend([mov(Reg::R0, 1), Insn::Exit]);
+    }
+    assert!(verdict(&insns));
+}
+
+#[test]
+fn jumps_against_the_order_of_instructions() {
+    let blocks = 200_000;
+    let mut insns = vec![mov(Reg::R6, 1), jump(2 * blocks + 1)];
+    insns.extend([
+        Insn::Alu {
+            op: AluOp::Mov,
+            width: Width::W64,
+            dst: Reg::R0,
+            src: Operand::Reg(Reg::R6),
+        },
+        Insn::Exit,
+    ]);
+    for _ in 0..blocks {
+        insns.extend([mov(Reg::R7, 1), jump(-4)]);
+    }
+    insns[1] = jump(2 * blocks);
+    assert!(verdict(&insns));
+}
+
+/// Two to the number of branches paths, none of which can be cut short.
+#[test]
+fn many_paths() {
+    let mut insns = vec![mov(Reg::R6, 0)];
+    for bit in 0..31 {
+        let set = Insn::Alu {
+            op: AluOp::Or,
+            width: Width::W64,
+            dst: Reg::R6,
+            src: Operand::Imm(1 << bit),
+        };
+        let random = Insn::Call(CallTarget::Helper(6));
+        let branch = Insn::JumpIf {
+            cond: Cond::Eq,
+            width: Width::W64,
+            dst: Reg::R0,
+            src: Operand::Imm(bit),
+            offset: 1,
+        };
+        insns.extend([random, branch, set]);
+    }
+    // The number decides how often the loop runs, so that paths do not join again.
+    let count = Insn::Alu {
+        op: AluOp::Sub,
+        width: Width::W64,
+        dst: Reg::R6,
+        src: Operand::Imm(1),
+    };
+    let again = Insn::JumpIf {
+        cond: Cond::Sgt,
+        width: Width::W64,
+        dst: Reg::R6,
+        src: Operand::Imm(0),
+        offset: -2,
+    };
+    insns.extend([count, again, mov(Reg::R0, 1), Insn::Exit]);
+    assert!(!verdict(&insns));
+}
