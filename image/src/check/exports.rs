@@ -91,7 +91,7 @@ exports! {
         Windows10Version2004: ExAllocatePool2;
     }
     "hal.dll" {
-        Windows2000: KeQueryPerformanceCounter KeGetCurrentIrql KeStallExecutionProcessor;
+        Windows2000: KeQueryPerformanceCounter KeStallExecutionProcessor;
     }
 }
 
