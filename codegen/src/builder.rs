@@ -69,13 +69,13 @@ impl Builder {
         self.places.get(id.0 as usize)?.map(|_| id)
     }
 
-    /// A name that no symbol has yet: `wanted`, or `wanted.2`, `wanted.3`, ...
-    pub(crate) fn unused_name(&self, wanted: &str) -> String {
+    /// A name that no symbol has yet: `wanted`, or `wanted` with a number from `first` on.
+    pub(crate) fn unused_name(&self, wanted: &str, first: usize) -> String {
         let taken = |name: &str| self.by_name.contains_key(name);
         if !taken(wanted) {
             return wanted.to_owned();
         }
-        let mut number = 2u32;
+        let mut number = first;
         loop {
             let name = format!("{wanted}.{number}");
             if !taken(&name) {

@@ -184,7 +184,7 @@ fn place_program(
                 0 => format!("bpf.{}", program.name),
                 _ => format!("bpf.{}.{}", program.name, function.name),
             };
-            let name = builder.unused_name(&wanted);
+            let name = builder.unused_name(&wanted, index);
             builder.symbol(&name)
         });
         symbols.push(symbol);

@@ -29,6 +29,8 @@ pub(crate) struct Tables {
     pub(crate) maps: BTreeSet<MapId>,
     /// The code reads the address of an array map's values.
     pub(crate) uses_array_data: bool,
+    /// Slot of each helper.
+    helper_slots: BTreeMap<u32, usize>,
     /// Lookups done without a helper call, and their map.
     inlined: BTreeMap<InsnIdx, MapId>,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Tables {
 impl Tables {
     /// Slot of a helper.
     pub(crate) fn helper(&self, id: u32) -> Option<usize> {
-        self.helpers.iter().position(|&known| known == id)
+        self.helper_slots.get(&id).copied()
     }
 
     /// Slot of a resolved function.
@@ -88,6 +90,7 @@ impl Tables {
             return;
         }
         if self.helper(id).is_none() {
+            self.helper_slots.insert(id, self.helpers.len());
             self.helpers.push(id);
         }
     }
