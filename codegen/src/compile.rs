@@ -24,7 +24,9 @@ use verifier::Verified;
 /// Compiles programs of one object to a module.
 ///
 /// The module holds all maps and globals of the object. Programs without a proof compile too, for
-/// running on this host; the module says so ([`Module::proved`]).
+/// running on this host; the module says so ([`Module::proved`]). A program is a function
+/// `u64 (context, program_runtime_context_t *)` in the Windows x64 convention; without a proof it has
+/// a third argument, the initial value of r2. Its symbol is `bpf.NAME`.
 ///
 /// # Errors
 /// Programs of several objects, names the metadata cannot hold, instructions without native form,

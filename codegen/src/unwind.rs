@@ -181,3 +181,63 @@ pub(crate) fn listing(info: Option<&[u8]>) -> String {
 fn bug(what: &str) -> Error {
     Error::Internal(format!("unwind data: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Machine;
+    use crate::skeleton;
+    use core::fmt::Write;
+
+    /// A function that keeps this many floating-point numbers over a call.
+    fn keeping(numbers: usize) -> String {
+        let mut body = String::new();
+        for number in 0..numbers {
+            writeln!(body, "v{} = load.f64 v0+{}", 10 + number, number * 8).unwrap();
+        }
+        body.push_str("v1 = load.i64 v0+800\ncall_indirect sig0, v1(v0)\n");
+        for number in 0..numbers {
+            writeln!(body, "store v{}, v0+{}", 10 + number, number * 8 + 400).unwrap();
+        }
+        format!(
+            "function %f(i64) windows_fastcall {{\nsig0 = (i64) windows_fastcall\n\
+             block0(v0: i64):\n{body}return\n}}"
+        )
+    }
+
+    fn listing_of(text: &str) -> String {
+        let function = skeleton::parse("test", text).unwrap().remove(0);
+        let compiled = Machine::new().unwrap().compile(function).unwrap().unwrap();
+        let info = compiled.unwind().unwrap().unwrap();
+        assert!(info.len().is_multiple_of(4));
+        listing(Some(&info))
+    }
+
+    /// eBPF has no floating point, but the format and its encoder do.
+    #[test]
+    fn vector_registers_are_saved_in_units_of_sixteen() {
+        let expected = "  version 1, prolog 30 bytes, frame rbp offset 48\n  \
+                        0x1e SAVE_XMM128 xmm7 at 32\n  \
+                        0x18 SAVE_XMM128 xmm6 at 16\n  \
+                        0x12 SAVE_NONVOL rdi at 8\n  \
+                        0x0d SAVE_NONVOL rsi at 0\n  \
+                        0x04 SET_FPREG\n  \
+                        0x04 ALLOC_SMALL 48\n  \
+                        0x01 PUSH_NONVOL rbp";
+        assert_eq!(listing_of(&keeping(2)), expected);
+    }
+
+    #[test]
+    fn all_vector_registers_need_the_large_form() {
+        let listing = listing_of(&keeping(10));
+        assert!(listing.contains("frame rbp offset 176"), "{listing}");
+        assert!(listing.contains("ALLOC_LARGE 176"), "{listing}");
+        assert!(listing.contains("SAVE_XMM128 xmm15 at 160"), "{listing}");
+    }
+
+    #[test]
+    fn no_prolog_needs_no_information() {
+        assert_eq!(encode(&[]).unwrap(), None);
+        assert_eq!(listing(None), "  no unwind information");
+    }
+}
