@@ -5,6 +5,7 @@
 //! `windows xdp`) and `map KIND KEY VALUE ENTRIES [inner INDEX | frozen]` lines, then instructions. A frozen map is
 //! a constant section of zeros. Lines that start with
 //! `#` before the first case are remarks.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use abi::{Platform, ProgramType, map};
 use program::{GlobalSection, MapDef, MapId, Object, ProgramId, RawProgram};
