@@ -153,8 +153,7 @@ impl Step<'_, '_> {
             right
         };
         if width == Width::W32 {
-            let what = "32-bit arithmetic";
-            return Err(Reason::PointerArithmetic { reg, found, what });
+            return self.pointer_alu32(op, (left.1, right.1), (reg, found));
         }
         match (op, &left.1, &right.1) {
             (AluOp::Add, Value::Pointer(pointer), Value::Number { scalar, .. })
@@ -171,6 +170,22 @@ impl Step<'_, '_> {
                 what: op_name(op),
             }),
         }
+    }
+
+    /// Half of an address means nothing, but the distance of two pointers fits in 32 bits.
+    fn pointer_alu32(
+        &self,
+        op: AluOp,
+        operands: (Value, Value),
+        (reg, found): From,
+    ) -> Result<Value, Reason> {
+        if let (AluOp::Sub, Value::Pointer(a), Value::Pointer(b)) = (op, operands.0, operands.1)
+            && let Value::Number { scalar, .. } = self.distance(reg, &a, &b)?
+        {
+            return Ok(Value::number(scalar.truncate32()));
+        }
+        let what = "32-bit arithmetic";
+        Err(Reason::PointerArithmetic { reg, found, what })
     }
 
     /// The distance of two pointers into the same object is a harmless number.

@@ -1,0 +1,220 @@
+//! Random changes to programs.
+
+use crate::random::Random;
+use isa::{AluOp, Cond, Endian, Imm64, Insn, Operand, Reg, Size, Width};
+use program::Object;
+
+const OPS: &[AluOp] = &[
+    AluOp::Add,
+    AluOp::Sub,
+    AluOp::Mul,
+    AluOp::Div,
+    AluOp::SDiv,
+    AluOp::Or,
+    AluOp::And,
+    AluOp::Lsh,
+    AluOp::Rsh,
+    AluOp::Mod,
+    AluOp::SMod,
+    AluOp::Xor,
+    AluOp::Mov,
+    AluOp::Arsh,
+];
+const CONDS: &[Cond] = &[
+    Cond::Eq,
+    Cond::Gt,
+    Cond::Ge,
+    Cond::Set,
+    Cond::Ne,
+    Cond::Sgt,
+    Cond::Sge,
+    Cond::Lt,
+    Cond::Le,
+    Cond::Slt,
+    Cond::Sle,
+];
+const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::Dw];
+const WIDTHS: &[Width] = &[Width::W32, Width::W64];
+
+/// Changes one place of the program; `donor` gives instructions.
+pub(crate) fn mutate(object: &mut Object, donor: &Object, random: &mut Random) {
+    let insns = &mut object.programs[0].insns;
+    let at = random.below(insns.len() as u64) as usize;
+    if matches!(insns[at], Insn::Imm64High) {
+        return;
+    }
+    if let Insn::LoadImm64 { imm, .. } = &mut insns[at] {
+        match imm {
+            Imm64::Const(value) => *value = random.number(),
+            Imm64::MapValue { offset, .. } => *offset = random.below(20) as i32,
+            _ => {}
+        }
+        return;
+    }
+    match random.below(8) {
+        0 => insns[at] = any(random),
+        1 => insns[at] = borrowed(donor, random),
+        2 => {
+            let other = random.below(insns.len() as u64) as usize;
+            if insns[at].slots() == 1
+                && insns[other].slots() == 1
+                && insns[other] != Insn::Imm64High
+            {
+                insns.swap(at, other);
+            }
+        }
+        _ => tweak(&mut insns[at], random),
+    }
+}
+
+fn borrowed(donor: &Object, random: &mut Random) -> Insn {
+    let insn = *random.pick(&donor.programs[0].insns);
+    match insn {
+        Insn::LoadImm64 { .. } | Insn::Imm64High => any(random),
+        insn => insn,
+    }
+}
+
+fn register(random: &mut Random) -> Reg {
+    Reg::new(random.below(11) as u8).unwrap()
+}
+
+fn operand(random: &mut Random) -> Operand {
+    match random.below(2) {
+        0 => Operand::Reg(register(random)),
+        _ => Operand::Imm(random.number() as i32),
+    }
+}
+
+fn offset(random: &mut Random) -> i16 {
+    match random.below(3) {
+        0 => -(random.below(33) as i16),
+        1 => random.below(33) as i16,
+        _ => (random.below(9) as i16 - 4) * 8,
+    }
+}
+
+fn any(random: &mut Random) -> Insn {
+    let (width, size) = (*random.pick(WIDTHS), *random.pick(SIZES));
+    let (dst, src) = (register(random), register(random));
+    match random.below(10) {
+        0..=3 => Insn::Alu {
+            op: *random.pick(OPS),
+            width,
+            dst,
+            src: operand(random),
+        },
+        4 => Insn::Load {
+            size,
+            signed: size != Size::Dw && random.below(3) == 0,
+            dst,
+            base: src,
+            offset: offset(random),
+        },
+        5 => Insn::Store {
+            size,
+            base: dst,
+            offset: offset(random),
+            src: operand(random),
+        },
+        6 => Insn::JumpIf {
+            cond: *random.pick(CONDS),
+            width,
+            dst,
+            src: operand(random),
+            offset: random.below(6) as i16,
+        },
+        7 => Insn::Neg { width, dst },
+        8 => Insn::MovSx {
+            width,
+            dst,
+            src,
+            size: *random.pick(&[Size::B, Size::H]),
+        },
+        _ => Insn::Endian {
+            kind: *random.pick(&[Endian::ToLittle, Endian::ToBig, Endian::Swap]),
+            dst,
+            size: *random.pick(&[Size::H, Size::W, Size::Dw]),
+        },
+    }
+}
+
+/// Changes one field of an instruction.
+fn tweak(insn: &mut Insn, random: &mut Random) {
+    let choice = random.below(4);
+    match insn {
+        Insn::Alu {
+            op,
+            width,
+            dst,
+            src,
+        } => match choice {
+            0 => *op = *random.pick(OPS),
+            1 => *width = *random.pick(WIDTHS),
+            2 => *dst = register(random),
+            _ => *src = near(*src, random),
+        },
+        Insn::Load {
+            size,
+            signed,
+            dst,
+            base,
+            offset: at,
+        } => match choice {
+            0 => {
+                *size = *random.pick(SIZES);
+                *signed = *size != Size::Dw && random.below(3) == 0;
+            }
+            1 => *dst = register(random),
+            2 => *base = register(random),
+            _ => *at = offset(random),
+        },
+        Insn::Store {
+            size,
+            base,
+            offset: at,
+            src,
+        } => match choice {
+            0 => *size = *random.pick(SIZES),
+            1 => *base = register(random),
+            2 => *at = offset(random),
+            _ => *src = near(*src, random),
+        },
+        Insn::Atomic {
+            base,
+            offset: at,
+            src,
+            ..
+        } => match choice {
+            0 => *base = register(random),
+            1 => *at = offset(random),
+            _ => *src = register(random),
+        },
+        Insn::JumpIf {
+            cond,
+            width,
+            dst,
+            src,
+            offset,
+        } => match choice {
+            0 => *cond = *random.pick(CONDS),
+            1 => *width = *random.pick(WIDTHS),
+            2 => *offset = offset.wrapping_add(random.below(5) as i16 - 2),
+            _ => match random.below(2) {
+                0 => *dst = register(random),
+                _ => *src = near(*src, random),
+            },
+        },
+        Insn::Jump { offset, .. } => *offset = offset.wrapping_add(random.below(5) as i32 - 2),
+        other => *other = any(random),
+    }
+}
+
+fn near(operand_before: Operand, random: &mut Random) -> Operand {
+    match operand_before {
+        Operand::Imm(value) if random.below(2) == 0 => {
+            Operand::Imm(value.wrapping_add(random.below(9) as i32 - 4))
+        }
+        _ => operand(random),
+    }
+}

@@ -1,0 +1,169 @@
+//! Cases: small programs in files, shared by the tests that judge and that mutate them.
+
+use abi::{Platform, map, program_type};
+use program::{MapDef, MapId, Object, RawProgram};
+use std::path::Path;
+
+/// One case.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) platform: Platform,
+    pub(crate) program_type: &'static abi::ProgramType,
+    pub(crate) hook: Option<&'static abi::AttachType>,
+    pub(crate) maps: Vec<MapDef>,
+    pub(crate) options: verifier::Options,
+    pub(crate) text: String,
+    pub(crate) expected: Option<(u32, String)>,
+}
+
+impl Case {
+    fn parse(source: &str) -> Case {
+        let (name, body) = source.split_once('\n').unwrap();
+        let mut case = Case {
+            name: name.trim().into(),
+            platform: Platform::Windows,
+            program_type: any_verdict(program_type::by_name(Platform::Windows, "xdp").unwrap()),
+            hook: None,
+            maps: Vec::new(),
+            options: verifier::Options::default(),
+            text: String::new(),
+            expected: None,
+        };
+        let mut slot = 0;
+        for line in body.lines() {
+            if let Some(directive) = line.strip_prefix('@') {
+                case.directive(directive);
+                continue;
+            }
+            case.text.push_str(line);
+            case.text.push('\n');
+            let code = line.split_once(';').map(|(_, comment)| comment.trim());
+            if let Some(code) = code.filter(|comment| comment.starts_with("BN")) {
+                case.expected = Some((slot, code.split_whitespace().next().unwrap().into()));
+            }
+            slot += slots(line);
+        }
+        case
+    }
+
+    fn directive(&mut self, text: &str) {
+        let (word, rest) = text.split_once(' ').unwrap();
+        match word {
+            "type" => {
+                let (platform, name) = rest.trim().split_once('/').unwrap();
+                self.platform = match platform {
+                    "linux" => Platform::Linux,
+                    "windows" => Platform::Windows,
+                    other => panic!("{}: platform {other}", self.name),
+                };
+                self.program_type = program_type::by_name(self.platform, name)
+                    .unwrap_or_else(|| panic!("{}: no program type {name}", self.name));
+            }
+            "hook" => {
+                let hook = program_type::by_section(self.platform, rest.trim()).unwrap();
+                self.hook = Some(hook);
+                self.program_type = hook.program_type;
+            }
+            "map" => {
+                let map = self.map(rest);
+                self.maps.push(map);
+            }
+            "steps" => self.options.steps = rest.trim().parse().unwrap(),
+            other => panic!("{}: directive {other}", self.name),
+        }
+    }
+
+    fn map(&self, text: &str) -> MapDef {
+        let mut words = text.split_whitespace();
+        let name = words.next().unwrap();
+        let row = map::by_name(self.platform, name)
+            .unwrap_or_else(|| panic!("{}: no map type {name}", self.name));
+        let mut map = MapDef {
+            name: name.into(),
+            type_number: row.number(self.platform).unwrap(),
+            kind: row.kind,
+            key_size: 4,
+            value_size: 8,
+            max_entries: 16,
+            flags: 0,
+            pin_by_name: false,
+            id: 0,
+            inner: None,
+            initial: Vec::new(),
+            frozen: false,
+            spin_lock: None,
+            timer: None,
+        };
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap_or((word, "1"));
+            let value: u32 = value.parse().unwrap();
+            match key {
+                "key" => map.key_size = value,
+                "value" => map.value_size = value,
+                "max" => map.max_entries = value,
+                "frozen" => map.frozen = true,
+                "lock" => map.spin_lock = Some(value),
+                "timer" => map.timer = Some(value),
+                "inner" => map.inner = Some(MapId(u16::try_from(value).unwrap())),
+                other => panic!("{}: map property {other}", self.name),
+            }
+        }
+        map
+    }
+
+    /// The program with its maps.
+    pub(crate) fn object(&self) -> Object {
+        let insns =
+            isa::asm::assemble(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let bytes = isa::encode::program(&insns).unwrap();
+        let mut object = program::from_bytecode(RawProgram {
+            name: "case",
+            platform: self.platform,
+            program_type: self.program_type,
+            bytes: &bytes,
+            maps: self.maps.clone(),
+        })
+        .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        object.programs[0].attach_type = self.hook;
+        object
+    }
+}
+
+/// The same program type without a range of verdicts.
+fn any_verdict(program_type: &'static abi::ProgramType) -> &'static abi::ProgramType {
+    Box::leak(Box::new(abi::ProgramType {
+        return_range: None,
+        ..*program_type
+    }))
+}
+
+/// Slots that a line of assembler text takes.
+fn slots(line: &str) -> u32 {
+    let code = line.split([';', '#']).next().unwrap().trim();
+    let code = code.rsplit(": ").next().unwrap().trim();
+    match code {
+        "" => 0,
+        label if label.ends_with(':') => 0,
+        wide if wide.ends_with(" ll") => 2,
+        _ => 1,
+    }
+}
+
+/// All cases in `tests/cases`, with the name of their file.
+pub(crate) fn all() -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    let mut cases = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().display().to_string();
+        for source in text.split("\n=== ").skip(1) {
+            cases.push((name.clone(), Case::parse(source)));
+        }
+    }
+    cases
+}
