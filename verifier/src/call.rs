@@ -116,12 +116,14 @@ impl Step<'_, '_> {
                 let size = arguments.alloc_size;
                 or_null(Region::Memory { size, reference }, reference)
             }
-            ReturnKind::SocketOrNull if helper.acquires => {
+            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull if helper.acquires => {
                 let reference = self.acquire();
                 or_null(Region::Socket { reference }, reference)
             }
             ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
-                or_null(Region::Socket { reference: 0 }, self.fresh())
+                // Another view of the socket that was passed: it lives as long as that.
+                let reference = arguments.first.pointer().map_or(0, Pointer::reference);
+                or_null(Region::Socket { reference }, self.fresh())
             }
             ReturnKind::BtfIdOrNull => or_null(Region::Kernel, self.fresh()),
             ReturnKind::BtfId => Value::Pointer(Pointer::to(Region::Kernel)),

@@ -119,13 +119,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
                     }
                 }
             }
-            if self.steps >= self.options.steps {
-                self.stop(
-                    &path,
-                    Reason::Budget {
-                        steps: self.options.steps,
-                    },
-                );
+            let budget = self.options.steps.min(limits::STEPS_MOST);
+            if self.steps >= budget {
+                self.stop(&path, Reason::Budget { steps: budget });
                 return path.node;
             }
             self.steps += 1;

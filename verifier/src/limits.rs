@@ -2,6 +2,8 @@
 
 /// Abstract instruction steps (Linux: `BPF_COMPLEXITY_LIMIT_INSNS`, one million).
 pub const STEPS: u64 = 1_000_000;
+/// The most steps that an option can allow: numbers that tell objects apart stay below 2^31.
+pub const STEPS_MOST: u64 = 1 << 28;
 /// Different problems reported for one program: enough to be useful, few enough to read.
 pub const REJECTIONS: usize = 8;
 /// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).

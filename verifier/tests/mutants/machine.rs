@@ -634,9 +634,10 @@ impl<'a, 'r> Machine<'a, 'r> {
             Word::Pointer { .. } if !self.may_leak() => return Err("returned a pointer"),
             Word::Pointer { .. } => {}
             Word::Number(value) => {
-                let range = program
-                    .attach_type
-                    .map_or(program.program_type.return_range, |a| a.return_range());
+                let range = program.attach_type.map_or(
+                    program.program_type.return_range,
+                    abi::AttachType::return_range,
+                );
                 if range.is_some_and(|(low, high)| (value as i32) < low || (value as i32) > high) {
                     return Err("returned a wrong verdict");
                 }
