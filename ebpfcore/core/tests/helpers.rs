@@ -176,6 +176,8 @@ fn maps_through_helpers_return_64_bit_errors() {
         bench.call("bpf_map_update_elem", &[m, at(&key), at(&value), 3]),
         -6i64 as u64
     );
+    // Another run, which goes on meanwhile, keeps everything that this one sees.
+    let _pinned = bench.core.enter();
     let mut run = bench.core.enter();
     let found = bench.call_in(&mut run, "bpf_map_lookup_elem", &[m, at(&key)]);
     assert_ne!(found, 0);
@@ -201,6 +203,26 @@ fn maps_through_helpers_return_64_bit_errors() {
         value,
         "memory was reused within the epoch"
     );
+}
+
+#[test]
+fn a_long_batch_does_not_hold_back_memory() {
+    let bench = Bench::new(Platform::Windows);
+    let map = bench.map(MapKind::LruHash, [4, 24, 16]);
+    let program = caller(
+        &bench.core,
+        Platform::Windows,
+        bench.id("bpf_map_update_elem"),
+    );
+    let mut run = bench.core.enter();
+    let value = [7u8; 24];
+    let mut nodes = BTreeSet::new();
+    for key in 0..20_000u32 {
+        let args = [map.address(), at(&key), at(&value), 0];
+        assert_eq!(bench.invoke(&mut run, &program, &args), 0);
+        nodes.insert(bench.call("bpf_map_lookup_elem", &args[..2]));
+    }
+    assert!(nodes.len() < 1000, "{} nodes for 16 entries", nodes.len());
 }
 
 #[test]

@@ -381,13 +381,13 @@ fn each_rule_is_enforced() {
             f.patch(f.answers.programs.0 + 16, &[120]);
         }),
         ("header.total_size", |f| {
-            f.patch(f.answers.programs.0 + 24, &[0xff; 8])
+            f.patch(f.answers.programs.0 + 24, &[0xff; 8]);
         }),
         ("function = 0x1", |f| {
             f.patch(f.answers.programs.0 + 32, &1u64.to_le_bytes());
         }),
         ("program_name is NULL", |f| {
-            f.patch(f.answers.programs.0 + 56, &[0; 8])
+            f.patch(f.answers.programs.0 + 56, &[0; 8]);
         }),
         ("pinning is 2", |f| {
             f.patch(f.answers.maps.0 + 40 + 20, &[2]);

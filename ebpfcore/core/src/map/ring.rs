@@ -182,6 +182,10 @@ impl Ring {
                 return Err(Status::NoMoreKeys);
             }
             let length = u64::from(header & !DISCARD);
+            // Only a program without a proof could have written over a header.
+            if length > self.size - RECORD_HEADER {
+                return Err(Status::Failed);
+            }
             let mut data = Vec::new();
             if header & DISCARD == 0 {
                 data.try_reserve_exact(length as usize)

@@ -11,6 +11,7 @@ use super::{execute::access, shared::Shared};
 use crate::{
     Map, Status,
     interpreter::{Atomic, Callee, Memory, TrapKind},
+    map::ring::RECORD_HEADER,
 };
 use abi::ArgKind;
 use alloc::vec::Vec;
@@ -136,6 +137,14 @@ impl<'a> CheckedMemory<'a> {
             .any(|map| map.holds(address, size) || map.inner_holds(address, size))
     }
 
+    /// Whether an address is that of the header of a record in one of the maps' rings.
+    fn in_ring(&self, header: u64) -> bool {
+        self.maps.iter().any(|map| {
+            let ring = map.definition().kind == abi::MapKind::RingBuf;
+            ring && map.holds(header, RECORD_HEADER)
+        })
+    }
+
     fn check_stack(&mut self, address: u64, size: u64, usage: Use) -> Result<(), TrapKind> {
         let from = (address - self.stack.start) as usize;
         let Some(bytes) = self.written.get_mut(from..from + size as usize) else {
@@ -179,6 +188,15 @@ impl<'a> CheckedMemory<'a> {
                     };
                     self.check(value, size, usage)?;
                 }
+                // The record's header lies in front of it.
+                ArgKind::AllocMem => {
+                    let header = value.wrapping_sub(RECORD_HEADER);
+                    let aligned = value.is_multiple_of(RECORD_HEADER);
+                    if !aligned || !self.in_ring(header) {
+                        return Err(wrong);
+                    }
+                }
+                ArgKind::FixedMemOut(size) => self.check(value, u64::from(*size), Use::Write)?,
                 ArgKind::Context if value != context => return Err(wrong),
                 ArgKind::ContextOrNull if value != context && value != 0 => return Err(wrong),
                 kind if kind.is_sized_memory() => {

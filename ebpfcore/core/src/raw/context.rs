@@ -28,6 +28,10 @@ pub const CONTEXT_HEADER_BYTES: usize = 64;
 /// programs end by themselves.
 const BUDGET: u64 = 1 << 32;
 
+/// Invocations after which a batch pins the epoch anew. Without that, memory that a long batch
+/// retires could never be used again.
+const RENEWAL: u32 = 64;
+
 /// What helpers know about the run they are called in. They reach it by an address derived from a
 /// shared reference, hence the cells.
 pub(crate) struct State {
@@ -52,6 +56,8 @@ pub struct Run<'a> {
     core: &'a Core,
     guard: Guard<'a>,
     state: State,
+    /// Invocations since the epoch was pinned.
+    invocations: u32,
 }
 
 /// What an invocation has beyond a context.
@@ -76,14 +82,15 @@ impl Default for Extra<'_> {
 }
 
 impl Core {
-    /// Pins the epoch and notes the CPU: what programs see stays valid until the result is
-    /// dropped. A batch of invocations shares one.
+    /// Pins the epoch and notes the CPU. What a program sees stays valid until its invocation ends;
+    /// a batch of invocations shares one run, which pins the epoch anew from time to time.
     #[must_use]
     pub fn enter(&self) -> Run<'_> {
         let cpu = self.platform().current_cpu();
         Run {
             core: self,
             guard: self.epoch().pin(cpu),
+            invocations: 0,
             state: State {
                 core: self,
                 cpu: Cell::new(cpu),
@@ -101,6 +108,7 @@ impl Run<'_> {
     pub fn renew(&mut self) {
         let cpu = self.core.platform().current_cpu();
         self.guard = self.core.epoch().pin(cpu);
+        self.invocations = 0;
         self.state.cpu.set(cpu);
     }
 
@@ -138,6 +146,10 @@ impl Run<'_> {
         context: u64,
         extra: Extra<'_>,
     ) -> Result<u64, Trap> {
+        self.invocations += 1;
+        if self.invocations > RENEWAL {
+            self.renew();
+        }
         self.state.tail_calls.set(0);
         self.state.next.set(0);
         // SAFETY: the obligations of the caller, passed on.

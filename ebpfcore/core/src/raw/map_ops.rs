@@ -75,6 +75,14 @@ impl Map {
                 }
                 Body::Hash(hash) | Body::LruHash(hash) => {
                     let fill = |to| copy_shared(to, value, hash.value_size);
+                    // One atomic store replaces a small value as completely as a new entry does.
+                    if matches!(hash.value_size, 1 | 2 | 4 | 8) && flags != Flags::NoExist {
+                        let found = hash.table.find(key);
+                        if found != 0 {
+                            fill(pointer(found));
+                            return Ok(());
+                        }
+                    }
                     hash.table.update(self.env(), key, mode(flags), fill)?;
                     Ok(())
                 }
