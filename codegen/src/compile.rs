@@ -13,6 +13,7 @@ use crate::skeleton;
 use abi::Guid;
 use abi::native::{
     MapData, MapDataV1, ModuleVersion, VERSION_ARRAY_DATA, VERSION_BASE, VERSION_BTF_FUNCTIONS,
+    VERSION_MIN,
 };
 use core::mem::size_of;
 use cranelift_frontend::FunctionBuilderContext;
@@ -78,6 +79,9 @@ pub(crate) fn plans<'a>(
     programs: &'a [Verified<'a>],
     options: &Options,
 ) -> Result<Vec<Planned<'a>>, Error> {
+    if let Some(cap) = options.abi.filter(|cap| *cap < VERSION_MIN) {
+        return Err(Error::AbiUnknown { cap });
+    }
     let plan = |verified| {
         Ok(Planned {
             verified,

@@ -1,6 +1,6 @@
 //! Why a verified program cannot become a module.
 
-use abi::native::ModuleVersion;
+use abi::native::{ModuleVersion, VERSION_MIN};
 use abi::{Code, diagnostic};
 use core::fmt;
 use isa::InsnIdx;
@@ -46,6 +46,11 @@ pub enum Error {
         cap: ModuleVersion,
         /// What needs it.
         what: &'static str,
+    },
+    /// No runtime accepts modules as old as the options ask for.
+    AbiUnknown {
+        /// Version that was asked for.
+        cap: ModuleVersion,
     },
     /// A program without a proof that is not well formed.
     Malformed {
@@ -126,7 +131,7 @@ impl Error {
             Error::DuplicateProgram { .. } => diagnostic::CODEGEN_DUPLICATE_PROGRAM,
             Error::Name { .. } => diagnostic::CODEGEN_NAME,
             Error::Unsupported { .. } => diagnostic::CODEGEN_UNSUPPORTED,
-            Error::AbiTooOld { .. } => diagnostic::CODEGEN_ABI,
+            Error::AbiTooOld { .. } | Error::AbiUnknown { .. } => diagnostic::CODEGEN_ABI,
             Error::Malformed { .. } => diagnostic::CODEGEN_MALFORMED,
             Error::TooLarge { .. } => diagnostic::CODEGEN_TOO_LARGE,
             Error::TooMany { .. } => diagnostic::CODEGEN_TOO_MANY,
@@ -166,6 +171,10 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{at}: {what} needs native module ABI {needed}, allowed is {cap}"
+            ),
+            Error::AbiUnknown { cap } => write!(
+                f,
+                "native module ABI {cap}, the oldest that runtimes accept is {VERSION_MIN}"
             ),
             Error::TooLarge { at } => write!(f, "{at}: the function is too large to compile"),
             Error::TooMany { what, found, limit } => {

@@ -439,3 +439,24 @@ fn programs_must_fit_together() {
     let object = object(vec![make(&"x".repeat(63))]);
     compile(&assume(&object), &Options::default()).unwrap();
 }
+
+#[test]
+fn the_abi_can_be_older_but_not_older_than_runtimes_accept() {
+    let insns = slots(&[set(Reg::R0, 0), Insn::Exit]);
+    let object = object(vec![program("p", insns, &[0])]);
+    let version = |major, minor| abi::native::ModuleVersion::new(major, minor, 0);
+    let compile = |cap| compile(&assume(&object), &Options::default().with_abi(cap));
+    for (cap, expected) in [
+        (version(0, 21), [0, 21, 0]),
+        (version(1, 0), [1, 0, 0]),
+        (version(9, 9), [1, 0, 0]),
+    ] {
+        let host = Host::new(compile(cap).unwrap(), &|_| 0);
+        let mut found = [0u32; 3];
+        host.call("version", [found.as_mut_ptr() as u64, 0, 0]);
+        assert_eq!(found, expected);
+    }
+    let error = compile(version(0, 20)).unwrap_err();
+    assert_eq!(error.code(), abi::diagnostic::CODEGEN_ABI);
+    assert!(error.to_string().contains("0.20.0"), "{error}");
+}
