@@ -47,7 +47,9 @@ fn text_of(path: &Path, text: &str) -> Result<File, syn::Error> {
         in_trait_impl: false,
     };
     visitor.visit_file(&parsed);
-    let is_test = path.iter().any(|part| part == "tests" || part == "benches");
+    let is_test = path
+        .iter()
+        .any(|part| part == "tests" || part == "tests.rs" || part == "benches");
     Ok(File {
         is_test,
         has_header: text.starts_with("//!"),
