@@ -172,8 +172,7 @@ impl<'a> Reader<'a> {
             return Ok(data);
         }
         data.resize(size as usize, 0);
-        let inside = size == 0
-            || (address.checked_add(size).is_some() && self.memory.read(address, &mut data));
+        let inside = address.checked_add(size).is_some() && self.memory.read(address, &mut data);
         if !inside {
             return self.fail(Problem::Outside { field, address });
         }
