@@ -17,7 +17,7 @@ pub enum Fault {
     Bug,
 }
 
-/// A stable diagnostic id; prints as `BN102`.
+/// A stable diagnostic id; prints as `BN0102`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub u16);
 
@@ -191,6 +191,19 @@ diagnostics! {
     MAP_IMPORTS = 653, Environment, "the driver imports functions that this host does not simulate", "Only native eBPF modules can be run here.";
     MAP_MEMORY = 654, Environment, "no memory for the driver image", "Check the limits of this process on memory and executable mappings.";
     // 07xx: usage and environment (crate bpf2native)
+    USAGE = 701, Environment, "the command line does not make sense", "See `bpf2native --help`.";
+    INPUT_UNREADABLE = 702, Environment, "an input file cannot be read", "Check the path and the permissions.";
+    OUTPUT_UNWRITABLE = 703, Environment, "the output cannot be written", "Check that the folder exists and may be written to; nothing was changed.";
+    NO_SUCH_PROGRAM = 704, Environment, "no such program in the file", "`bpf2native disassemble FILE.o` and `bpf2native inspect FILE.sys` list the programs.";
+    CAPTURE_UNREADABLE = 705, Environment, "the packet capture cannot be read", "Give a pcap or pcapng file with Ethernet frames, for example from `tcpdump -w FILE.pcap`.";
+    BAD_HEX = 706, Environment, "not a string of hexadecimal bytes", "Write two digits a byte, with or without spaces, for example `0a 1b 2c`.";
+    NOT_A_DRIVER_PLATFORM = 707, Environment, "programs of this platform make no driver", "Only programs for eBPF for Windows become drivers; `bpf2native run` and `verify` take Linux objects.";
+    PASSWORD_MISSING = 708, Environment, "the password variable is not set", "Set the environment variable that --password-env names.";
+    NO_CACHE_FOLDER = 709, Environment, "no folder for the test certificate", "Set HOME or XDG_CACHE_HOME, or sign with --pfx, or write an unsigned driver with --unsigned.";
+    OUTPUT_CLASH = 710, Environment, "two inputs have the same output, or an output is an input", "Give each input its own output name.";
+    NOTHING_TO_RUN = 711, Environment, "nothing to run the program on", "Give --packet FILE.pcap for packet programs or --ctx HEX for others.";
+    HOST_UNSUPPORTED = 712, Environment, "this machine cannot run driver images", "Native runs need x86-64 Linux; use --engine interpreter.";
+    LOADER_NOTE = 713, Environment, "a remark about the input", "Nothing has to be done when this is intended.";
     // 09xx: internal
     INTERNAL = 901, Bug, "internal error", "This is a bug in bpf2native; please report it with the input file.";
 }

@@ -18,6 +18,7 @@ pub mod map;
 pub mod native;
 pub mod program_type;
 pub mod result;
+pub mod verdict;
 
 pub use context::{Context, Field, FieldKind};
 pub use diagnostic::{Code, Fault};

@@ -9,6 +9,8 @@
 mod decode;
 mod domain;
 mod harness;
+mod pipeline;
+mod run;
 
 use harness::Bench;
 use std::process::ExitCode;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     };
     decode::register(&mut bench);
     domain::register(&mut bench);
+    pipeline::register(&mut bench);
+    run::register(&mut bench);
     if bench.is_empty() {
         eprintln!("no benchmark has such a name; see --list");
         return ExitCode::from(2);

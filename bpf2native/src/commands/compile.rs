@@ -1,0 +1,198 @@
+//! The main job: `bpf2native FILE.o -o FILE.sys`, and several inputs with `--out-dir`.
+//!
+//! Every input is built to the end before its output is written, so a rejected program leaves no
+//! file. Outputs are compared with each other and with the inputs first.
+
+use crate::commands::{emit, input};
+use crate::report::{Diagnostic, Outcome, Severity, Talk, style};
+use crate::timing::Stopwatch;
+use crate::{Response, args, files, keys, pipeline};
+use abi::diagnostic as id;
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use signing::Signer;
+use std::path::{Path, PathBuf};
+
+/// One input and its output.
+#[derive(Debug)]
+struct Pair {
+    input: PathBuf,
+    output: PathBuf,
+}
+
+/// What became of one input.
+#[derive(Debug)]
+struct Built {
+    pair: Pair,
+    bytes: usize,
+    programs: usize,
+    notes: Vec<String>,
+    watch: Stopwatch,
+}
+
+/// Compiles every input, or prints stages of it.
+pub(crate) fn run(args: &args::CompileArgs, talk: Talk) -> Response {
+    if args.inputs.is_empty() {
+        let what = "no input file; give an eBPF object, for example `bpf2native droppacket.o`";
+        return Response::failed(vec![Diagnostic::error(id::USAGE, what)]);
+    }
+    if !args.emit.is_empty() && args.output.is_none() && args.out_dir.is_none() {
+        return emit::run(args);
+    }
+    match prepare(args, talk) {
+        Ok((pairs, signer)) => finish(args, build_all(args, pairs, signer.as_ref(), talk)),
+        Err(diagnostics) => Response::failed(diagnostics),
+    }
+}
+
+fn prepare(args: &args::CompileArgs, talk: Talk) -> Outcome<(Vec<Pair>, Option<Signer>)> {
+    let pairs = pairs(args)?;
+    Ok((pairs, keys::signer(&args.signing, talk)?))
+}
+
+/// Which output belongs to which input; clashes are refused before anything is built.
+fn pairs(args: &args::CompileArgs) -> Outcome<Vec<Pair>> {
+    if args.inputs.len() > 1 && args.output.is_some() {
+        let what = "-o names one driver but there are several inputs; use --out-dir";
+        return Err(vec![Diagnostic::error(id::USAGE, what)]);
+    }
+    let output = |input: &PathBuf| match (&args.output, &args.out_dir) {
+        (Some(output), _) => output.clone(),
+        (None, Some(folder)) => folder.join(input.with_extension("sys").file_name().unwrap_or_default()),
+        (None, None) => input.with_extension("sys"),
+    };
+    let pairs: Vec<Pair> =
+        args.inputs.iter().map(|input| Pair { input: input.clone(), output: output(input) }).collect();
+    for (at, pair) in pairs.iter().enumerate() {
+        let earlier = pairs[..at].iter().any(|other| other.output == pair.output);
+        if earlier || pairs.iter().any(|other| same_file(&other.input, &pair.output)) {
+            let what = format!("{} would be overwritten", pair.output.display());
+            return Err(vec![Diagnostic::error(id::OUTPUT_CLASH, what).in_file(&pair.input)]);
+        }
+    }
+    Ok(pairs)
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn build_all(
+    args: &args::CompileArgs,
+    pairs: Vec<Pair>,
+    signer: Option<&Signer>,
+    talk: Talk,
+) -> Vec<Outcome<Built>> {
+    if pairs.len() == 1 {
+        // One input needs no threads, and starting them costs more than building.
+        return pairs.into_iter().map(|pair| build(args, pair, signer)).collect();
+    }
+    let bar = progress(pairs.len(), talk);
+    let build_one = |pair: Pair| {
+        let name = pair.input.display().to_string();
+        let built = build(args, pair, signer);
+        bar.set_message(name);
+        bar.inc(1);
+        built
+    };
+    let built = pairs.into_par_iter().map(build_one).collect();
+    bar.finish_and_clear();
+    built
+}
+
+/// A bar on terminals; indicatif draws nothing elsewhere.
+fn progress(total: usize, talk: Talk) -> ProgressBar {
+    if !talk.enabled || total < 2 {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn build(args: &args::CompileArgs, pair: Pair, signer: Option<&Signer>) -> Outcome<Built> {
+    let file = |list| input::in_file(list, &pair.input);
+    let mut watch = Stopwatch::default();
+    let bytes = watch.time("read", || files::read(&pair.input, abi::limits::ELF_BYTES))?;
+    let mut job = input::job(&pair.input, &args.object)?;
+    job.codegen = codegen_options(args);
+    let driver = pipeline::build(&bytes, &job, signer, &mut watch).map_err(file)?;
+    watch.time("write", || files::write(&pair.output, &driver.bytes))?;
+    let pipeline::Driver { bytes, programs, notes } = driver;
+    Ok(Built { bytes: bytes.len(), programs, notes, watch, pair })
+}
+
+/// The code generator's options from the command line.
+pub(crate) fn codegen_options(args: &args::CompileArgs) -> codegen::Options {
+    let hash = if args.no_elf_hash { codegen::ElfHash::Omit } else { codegen::ElfHash::Sha256 };
+    let options = codegen::Options::default().with_elf_hash(hash);
+    match args.abi {
+        Some(version) => options.with_abi(version),
+        None => options,
+    }
+}
+
+fn finish(args: &args::CompileArgs, results: Vec<Outcome<Built>>) -> Response {
+    let mut response = Response::default();
+    let mut outputs = Vec::new();
+    for result in results {
+        match result {
+            Ok(built) => {
+                response.text += &text(args, &built);
+                response.diagnostics.extend(warnings(&built));
+                outputs.push(json(&built));
+            }
+            Err(diagnostics) => response.diagnostics.extend(diagnostics),
+        }
+    }
+    if !args.emit.is_empty() {
+        let stages = emit::run(args);
+        response.text += &stages.text;
+        response.json.extend(stages.json);
+    }
+    response.set("outputs", outputs);
+    response
+}
+
+fn text(args: &args::CompileArgs, built: &Built) -> String {
+    let (on, off) = (style::GOOD.render(), style::GOOD.render_reset());
+    let plural = if built.programs == 1 { "program" } else { "programs" };
+    let signed = if args.signing.unsigned { "unsigned" } else { "signed" };
+    let output = built.pair.output.display();
+    let mut out =
+        format!("{on}wrote{off} {output}: {} {plural}, {} bytes, {signed}\n", built.programs, built.bytes);
+    if args.timings {
+        out += &format!("  {}\n", built.watch.line());
+    }
+    out
+}
+
+fn warnings(built: &Built) -> impl Iterator<Item = Diagnostic> {
+    built.notes.iter().map(|note| Diagnostic {
+        severity: Severity::Warning,
+        help: None,
+        ..Diagnostic::warning(id::LOADER_NOTE, note.as_str()).in_file(&built.pair.input)
+    })
+}
+
+fn json(built: &Built) -> Value {
+    let times: serde_json::Map<String, Value> = built
+        .watch
+        .stages()
+        .iter()
+        .map(|(stage, time)| ((*stage).to_owned(), json!(time.as_secs_f64() * 1e6)))
+        .collect();
+    json!({
+        "input": built.pair.input.display().to_string(),
+        "output": built.pair.output.display().to_string(),
+        "programs": built.programs,
+        "bytes": built.bytes,
+        "timings_us": times,
+    })
+}

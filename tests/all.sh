@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Runs every check and test of the project; installs what it needs on Debian and Ubuntu.
+#
+# The only thing it cannot install is Rust itself (https://rustup.rs). Judges that are missing on
+# other systems are named at the start, and the tests that need them say that they were skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool)
+tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify)
+
+missing() {
+    for tool in "${tools[@]}"; do
+        command -v "$tool" >/dev/null || echo "$tool"
+    done
+}
+
+install_judges() {
+    local sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+}
+
+if [ -n "$(missing)" ] && command -v apt-get >/dev/null; then
+    echo "installing: ${packages[*]}"
+    install_judges || echo "the installation failed; going on without"
+fi
+for tool in $(missing); do
+    echo "NOT INSTALLED: $tool; the tests that need it are skipped and say so"
+done
+command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 2; }
+
+# The kernel-side crates are checked for a target without std; without rustup that step says so.
+rustup target add x86_64-unknown-none >/dev/null 2>&1 || true
+
+exec cargo xtask ci
