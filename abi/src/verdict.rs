@@ -60,7 +60,10 @@ mod tests {
             let program_type = by_name(row.platform, row.program_type).expect(row.program_type);
             if let Some((low, high)) = program_type.return_range {
                 let value = i32::try_from(row.value).unwrap();
-                assert!((low..=high).contains(&value), "{row:?} is outside {low}..={high}");
+                assert!(
+                    (low..=high).contains(&value),
+                    "{row:?} is outside {low}..={high}"
+                );
             }
         }
     }

@@ -12,8 +12,13 @@ const OBJECT: &[u8] = include_bytes!("../../examples/droppacket.o");
 const PACKETS: u64 = 100_000;
 
 pub(crate) fn register(bench: &mut Bench) {
-    let options = LoadOptions { name: "droppacket".to_owned(), ..LoadOptions::default() };
-    let Ok(object) = program::load(OBJECT, &options) else { return };
+    let options = LoadOptions {
+        name: "droppacket".to_owned(),
+        ..LoadOptions::default()
+    };
+    let Ok(object) = program::load(OBJECT, &options) else {
+        return;
+    };
     let verified = verifier::verify(&object, ProgramId(0), &verifier::Options::default());
     let Ok(verified) = verified else { return };
     let programs = [verified];
@@ -22,21 +27,31 @@ pub(crate) fn register(bench: &mut Bench) {
     let inputs = inputs();
     let native = image.and_then(|image| Host::from_image(image.bytes(), &Options::default()).ok());
     let interpreted = Host::from_object(&object, &programs, &Options::default()).ok();
-    let hosts = [("run/native (per packet)", Engine::Native, native), ("run/interpreter (per packet)", Engine::Interpreter, interpreted)];
+    let hosts = [
+        ("run/native (per packet)", Engine::Native, native),
+        (
+            "run/interpreter (per packet)",
+            Engine::Interpreter,
+            interpreted,
+        ),
+    ];
     for (name, engine, host) in hosts {
         let Some(mut host) = host else {
             eprintln!("{name}: not possible on this machine");
             continue;
         };
         bench.measure(name, PACKETS as usize, || {
-            host.measure("DropPacket", engine, (&inputs, PACKETS)).map(|measurement| measurement.invocations)
+            host.measure("DropPacket", engine, (&inputs, PACKETS))
+                .map(|measurement| measurement.invocations)
         });
     }
 }
 
 /// IPv4 UDP frames to port 53, one without and one with data, and a TCP frame.
 fn inputs() -> Vec<Input> {
-    [(17, 8), (17, 40), (6, 40)].map(|(protocol, udp_len)| Input::packet(&frame(protocol, udp_len))).to_vec()
+    [(17, 8), (17, 40), (6, 40)]
+        .map(|(protocol, udp_len)| Input::packet(&frame(protocol, udp_len)))
+        .to_vec()
 }
 
 fn frame(protocol: u8, udp_len: u16) -> Vec<u8> {

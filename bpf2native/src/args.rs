@@ -295,9 +295,11 @@ pub(crate) struct CompletionArgs {
 fn abi_version(text: &str) -> Result<ModuleVersion, String> {
     let parts: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
     match parts.as_deref() {
-        Ok([major, minor, revision]) => {
-            Ok(ModuleVersion { major: *major, minor: *minor, revision: *revision })
-        }
+        Ok([major, minor, revision]) => Ok(ModuleVersion {
+            major: *major,
+            minor: *minor,
+            revision: *revision,
+        }),
         _ => Err("expected three numbers, for example 1.4.0".to_owned()),
     }
 }

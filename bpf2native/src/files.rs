@@ -27,12 +27,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
 /// Writes a file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     write_in(folder_of(path), path, bytes).map_err(|error| {
-        vec![Diagnostic::error(id::OUTPUT_UNWRITABLE, format!("cannot write: {error}")).in_file(path)]
+        vec![
+            Diagnostic::error(id::OUTPUT_UNWRITABLE, format!("cannot write: {error}"))
+                .in_file(path),
+        ]
     })
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn write_in(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -27,7 +27,9 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 fn bad(what: &str, text: String) -> Vec<Diagnostic> {
@@ -40,7 +42,13 @@ mod tests {
 
     #[test]
     fn accepts_the_usual_spellings() {
-        for text in ["0a1b2c", "0a 1b 2c", "0x0a,0x1b 2C", "0a:1b:2c", " 0a1b\n2c "] {
+        for text in [
+            "0a1b2c",
+            "0a 1b 2c",
+            "0x0a,0x1b 2C",
+            "0a:1b:2c",
+            " 0a1b\n2c ",
+        ] {
             assert_eq!(parse("x", text).unwrap(), [0x0a, 0x1b, 0x2c], "{text:?}");
         }
         assert!(parse("x", "").unwrap().is_empty());
@@ -49,7 +57,11 @@ mod tests {
     #[test]
     fn refuses_the_rest() {
         for text in ["0", "0g", "abc", "é1"] {
-            assert_eq!(parse("x", text).unwrap_err()[0].code, id::BAD_HEX, "{text:?}");
+            assert_eq!(
+                parse("x", text).unwrap_err()[0].code,
+                id::BAD_HEX,
+                "{text:?}"
+            );
         }
     }
 }

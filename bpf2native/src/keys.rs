@@ -20,7 +20,9 @@ pub(crate) fn signer(args: &SigningArgs, talk: Talk) -> Outcome<Option<Signer>> 
         Some(path) => {
             let bytes = files::read(path, PFX_BYTES)?;
             let signer = Signer::from_pfx(&bytes, &password(args)?);
-            signer.map(Some).map_err(|error| vec![from_stage::signing(&error).in_file(path)])
+            signer
+                .map(Some)
+                .map_err(|error| vec![from_stage::signing(&error).in_file(path)])
         }
         None => test_signer(talk).map(Some),
     }
@@ -48,8 +50,13 @@ pub(crate) fn test_folder() -> Outcome<PathBuf> {
 }
 
 fn password(args: &SigningArgs) -> Outcome<String> {
-    let Some(variable) = &args.password_env else { return Ok(String::new()) };
+    let Some(variable) = &args.password_env else {
+        return Ok(String::new());
+    };
     std::env::var(variable).map_err(|_| {
-        vec![Diagnostic::error(id::PASSWORD_MISSING, format!("{variable} is not set or not UTF-8"))]
+        vec![Diagnostic::error(
+            id::PASSWORD_MISSING,
+            format!("{variable} is not set or not UTF-8"),
+        )]
     })
 }

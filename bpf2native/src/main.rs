@@ -34,7 +34,10 @@ pub(crate) struct Response {
 impl Response {
     /// A response that is only failure.
     pub(crate) fn failed(diagnostics: Vec<Diagnostic>) -> Response {
-        Response { diagnostics, ..Response::default() }
+        Response {
+            diagnostics,
+            ..Response::default()
+        }
     }
 
     /// Adds a field to the JSON result.
@@ -81,7 +84,10 @@ fn finish(format: Format, mut response: Response) -> ExitCode {
             response.diagnostics.iter().for_each(report::print);
         }
         Format::Json => {
-            response.set("diagnostics", report::json::diagnostics(&response.diagnostics));
+            response.set(
+                "diagnostics",
+                report::json::diagnostics(&response.diagnostics),
+            );
             report::json::print(&serde_json::Value::Object(response.json));
         }
     }
@@ -97,11 +103,19 @@ fn print_text(text: &str) {
 
 /// The panic hook: an internal bug reads like any other diagnostic.
 fn report_bug(info: &std::panic::PanicHookInfo<'_>) {
-    let what = match (info.payload().downcast_ref::<&str>(), info.payload().downcast_ref::<String>()) {
+    let what = match (
+        info.payload().downcast_ref::<&str>(),
+        info.payload().downcast_ref::<String>(),
+    ) {
         (Some(text), _) => (*text).to_owned(),
         (None, Some(text)) => text.clone(),
         (None, None) => "a panic without a message".to_owned(),
     };
-    let place = info.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-    report::print(&Diagnostic::error(abi::diagnostic::INTERNAL, format!("{what}{place}")));
+    let place = info
+        .location()
+        .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+    report::print(&Diagnostic::error(
+        abi::diagnostic::INTERNAL,
+        format!("{what}{place}"),
+    ));
 }

@@ -50,7 +50,11 @@ pub(crate) fn build(
         Some(signer) => watch.time("sign", || sign(&image, signer))?,
         None => image.bytes().to_vec(),
     };
-    Ok(Driver { bytes, programs: object.programs.len(), notes: object.notes })
+    Ok(Driver {
+        bytes,
+        programs: object.programs.len(),
+        notes: object.notes,
+    })
 }
 
 /// ELF to programs.
@@ -68,7 +72,11 @@ pub(crate) fn verify<'a>(object: &'a Object, job: &Job) -> Outcome<Vec<Verified<
             Err(rejected) => diagnostics.extend(from_stage::rejected(object, id, &rejected)),
         }
     }
-    if diagnostics.is_empty() { Ok(verified) } else { Err(diagnostics) }
+    if diagnostics.is_empty() {
+        Ok(verified)
+    } else {
+        Err(diagnostics)
+    }
 }
 
 /// Proofs to a relocatable module.
@@ -88,12 +96,17 @@ pub(crate) fn sign(image: &Image, signer: &Signer) -> Outcome<Vec<u8>> {
 
 /// The ids of all programs of an object.
 pub(crate) fn program_ids(object: &Object) -> impl Iterator<Item = ProgramId> {
-    (0..object.programs.len()).filter_map(|at| u16::try_from(at).ok()).map(ProgramId)
+    (0..object.programs.len())
+        .filter_map(|at| u16::try_from(at).ok())
+        .map(ProgramId)
 }
 
 fn driver_platform(object: &Object) -> Outcome<()> {
     if object.platform == Platform::Windows {
         return Ok(());
     }
-    Err(vec![Diagnostic::error(id::NOT_A_DRIVER_PLATFORM, "Linux programs make no Windows driver")])
+    Err(vec![Diagnostic::error(
+        id::NOT_A_DRIVER_PLATFORM,
+        "Linux programs make no Windows driver",
+    )])
 }

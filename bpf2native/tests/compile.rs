@@ -26,16 +26,24 @@ const ACCEPTED: &[&str] = &[
 fn every_example_becomes_a_driver_that_judges_accept() {
     let folder = folder();
     let certificate = folder.path().join("test.cer");
-    assert_eq!(run(bpf2native().arg("certificate").arg("-o").arg(&certificate)).code, 0);
+    assert_eq!(
+        run(bpf2native().arg("certificate").arg("-o").arg(&certificate)).code,
+        0
+    );
     let pem = to_pem(&certificate);
     for name in ACCEPTED {
         let output = folder.path().join(name).with_extension("sys");
         let ran = compile(&example(&format!("{name}.o")), &output);
         assert_eq!(ran.code, 0, "{name}: {ran:?}");
         assert!(ran.stdout.contains("wrote"), "{ran:?}");
-        assert!(osslsigncode_accepts(&output, &pem).unwrap_or(true), "{name}: osslsigncode refuses");
+        assert!(
+            osslsigncode_accepts(&output, &pem).unwrap_or(true),
+            "{name}: osslsigncode refuses"
+        );
         if let Some(mut readobj) = judge("llvm-readobj-19") {
-            let ran = run(readobj.args(["--file-headers", "--sections", "--unwind", "--coff-imports"]).arg(&output));
+            let ran = run(readobj
+                .args(["--file-headers", "--sections", "--unwind", "--coff-imports"])
+                .arg(&output));
             assert_eq!(ran.code, 0, "{name}: {}", ran.stderr);
             assert!(ran.stdout.contains("NmrRegisterClient"), "{name}");
         }
@@ -49,9 +57,16 @@ fn to_pem(der: &Path) -> std::path::PathBuf {
     let table = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     for (at, chunk) in bytes.chunks(3).enumerate() {
-        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let word = chunk
+            .iter()
+            .fold(0u32, |word, byte| word << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         for digit in 0..4 {
-            let letter = if digit <= chunk.len() { table[(word >> (18 - 6 * digit) & 63) as usize] } else { b'=' };
+            let letter = if digit <= chunk.len() {
+                table[(word >> (18 - 6 * digit) & 63) as usize]
+            } else {
+                b'='
+            };
             text.push(char::from(letter));
         }
         if at % 16 == 15 {
@@ -66,7 +81,11 @@ fn to_pem(der: &Path) -> std::path::PathBuf {
 
 fn osslsigncode_accepts(driver: &Path, root: &Path) -> Option<bool> {
     let mut command = judge("osslsigncode")?;
-    let ran = run(command.args(["verify", "-CAfile"]).arg(root).arg("-in").arg(driver));
+    let ran = run(command
+        .args(["verify", "-CAfile"])
+        .arg(root)
+        .arg("-in")
+        .arg(driver));
     Some(ran.code == 0)
 }
 
@@ -74,7 +93,10 @@ fn osslsigncode_accepts(driver: &Path, root: &Path) -> Option<bool> {
 fn a_changed_byte_breaks_the_signature() {
     let folder = folder();
     let certificate = folder.path().join("test.cer");
-    assert_eq!(run(bpf2native().arg("certificate").arg("-o").arg(&certificate)).code, 0);
+    assert_eq!(
+        run(bpf2native().arg("certificate").arg("-o").arg(&certificate)).code,
+        0
+    );
     let pem = to_pem(&certificate);
     let driver = folder.path().join("x.sys");
     assert_eq!(compile(&example("droppacket.o"), &driver).code, 0);
@@ -83,7 +105,10 @@ fn a_changed_byte_breaks_the_signature() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&driver, &bad).unwrap();
-        assert!(!osslsigncode_accepts(&driver, &pem).unwrap_or(false), "byte {at:#x}");
+        assert!(
+            !osslsigncode_accepts(&driver, &pem).unwrap_or(false),
+            "byte {at:#x}"
+        );
         let (_, json) = run_json(bpf2native().arg("inspect").arg(&driver));
         assert_ne!(json["signature"]["good"], true, "byte {at:#x}");
     }
@@ -96,7 +121,10 @@ fn two_builds_are_identical() {
         let (a, b) = (folder.path().join("a.sys"), folder.path().join("b.sys"));
         let input = example(&format!("{name}.o"));
         assert_eq!((compile(&input, &a).code, compile(&input, &b).code), (0, 0));
-        assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(), "{name} differs");
+        assert!(
+            std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(),
+            "{name} differs"
+        );
     }
 }
 
@@ -124,7 +152,10 @@ fn several_inputs_go_into_a_folder() {
     let folder = folder();
     let mut command = bpf2native();
     command.args(ACCEPTED.iter().map(|name| example(&format!("{name}.o"))));
-    let ran = run(command.arg("--out-dir").arg(folder.path()).arg("--unsigned"));
+    let ran = run(command
+        .arg("--out-dir")
+        .arg(folder.path())
+        .arg("--unsigned"));
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(files_in(folder.path()).len(), ACCEPTED.len());
     assert!(ran.stdout.contains("unsigned"));
@@ -137,12 +168,24 @@ fn an_unsafe_program_is_rejected_with_its_source_line() {
     std::fs::write(&output, "old").unwrap();
     let ran = compile(&example("droppacket_unsafe.o"), &output);
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("droppacket_unsafe.c:29"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("droppacket_unsafe.c:29"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("udp->destPort"), "{}", ran.stderr);
     assert!(ran.stderr.contains("error[BN02"), "{}", ran.stderr);
     assert!(ran.stderr.contains("help"), "{}", ran.stderr);
-    assert_eq!(std::fs::read(&output).unwrap(), b"old", "the old output was touched");
-    assert_eq!(files_in(folder.path()), ["x.sys"], "something was left behind");
+    assert_eq!(
+        std::fs::read(&output).unwrap(),
+        b"old",
+        "the old output was touched"
+    );
+    assert_eq!(
+        files_in(folder.path()),
+        ["x.sys"],
+        "something was left behind"
+    );
 }
 
 /// One failing command line: exit code, id, and nothing new in the folder.
@@ -151,8 +194,16 @@ fn refuses(args: &[&str], folder: &Path, code: i32, id: &str) {
     let before = files_in(folder);
     let ran = run(bpf2native().args(args).current_dir(folder));
     assert_eq!(ran.code, code, "{args:?}: {ran:?}");
-    assert!(ran.stderr.contains(id), "{args:?}: expected {id} in {}", ran.stderr);
-    assert!(ran.stderr.contains("help"), "{args:?}: no hint in {}", ran.stderr);
+    assert!(
+        ran.stderr.contains(id),
+        "{args:?}: expected {id} in {}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("help"),
+        "{args:?}: no hint in {}",
+        ran.stderr
+    );
     assert_eq!(files_in(folder), before, "{args:?} left something behind");
 }
 
@@ -174,14 +225,42 @@ fn bad_input_gets_one_clear_error_and_leaves_nothing() {
     refuses(&["good.o", "-o", "good.o/x.sys"], path, 2, "BN0703");
     refuses(&["good.o", "-o", "good.o"], path, 2, "BN0710");
     refuses(&["good.o", "short.o", "-o", "x.sys"], path, 2, "BN0701");
-    refuses(&["good.o", "-o", "x.sys", "--pfx", "bad.pfx"], path, 2, "BN05");
-    refuses(&["good.o", "-o", "x.sys", "--pfx", "bad.pfx", "--password-env", "NOT_SET_ANYWHERE"], path, 2, "BN0708");
-    refuses(&["good.o", "-o", "x.sys", "--type", "nonsense"], path, 2, "BN0701");
+    refuses(
+        &["good.o", "-o", "x.sys", "--pfx", "bad.pfx"],
+        path,
+        2,
+        "BN05",
+    );
+    refuses(
+        &[
+            "good.o",
+            "-o",
+            "x.sys",
+            "--pfx",
+            "bad.pfx",
+            "--password-env",
+            "NOT_SET_ANYWHERE",
+        ],
+        path,
+        2,
+        "BN0708",
+    );
+    refuses(
+        &["good.o", "-o", "x.sys", "--type", "nonsense"],
+        path,
+        2,
+        "BN0701",
+    );
     refuses(&["inspect", "text.o"], path, 2, "BN04");
     refuses(&["run", "good.o"], path, 2, "BN0711");
     refuses(&["run", "good.o", "--ctx", "0"], path, 2, "BN0706");
     refuses(&["run", "good.o", "--packet", "text.o"], path, 2, "BN0705");
-    refuses(&["run", "good.o", "--program", "nobody", "--ctx", "00"], path, 2, "BN0704");
+    refuses(
+        &["run", "good.o", "--program", "nobody", "--ctx", "00"],
+        path,
+        2,
+        "BN0704",
+    );
 }
 
 #[test]
@@ -210,26 +289,37 @@ fn colours_appear_only_when_asked_for() {
     let unsafe_object = example("droppacket_unsafe.o");
     let plain = run(bpf2native().arg("verify").arg(&unsafe_object));
     assert!(!plain.stderr.contains('\u{1b}'), "{}", plain.stderr);
-    let forced = run(bpf2native().args(["verify", "--color", "always"]).arg(&unsafe_object));
+    let forced = run(bpf2native()
+        .args(["verify", "--color", "always"])
+        .arg(&unsafe_object));
     assert!(forced.stderr.contains('\u{1b}'), "{}", forced.stderr);
 }
 
 #[test]
 fn json_answers_carry_verdicts_and_diagnostics() {
-    let (code, json) = run_json(bpf2native().arg("verify").arg(example("droppacket_unsafe.o")));
+    let (code, json) = run_json(
+        bpf2native()
+            .arg("verify")
+            .arg(example("droppacket_unsafe.o")),
+    );
     assert_eq!(code, 1);
     let program = &json["files"][0]["programs"][0];
     assert_eq!(program["verdict"], "rejected");
     assert_eq!(program["function"], "DropPacket");
     assert_eq!(json["diagnostics"][0]["source"]["line"], 29);
     let (code, json) = run_json(bpf2native().arg("verify").arg(example("droppacket.o")));
-    assert_eq!((code, &json["files"][0]["programs"][0]["verdict"]), (0, &"accepted".into()));
+    assert_eq!(
+        (code, &json["files"][0]["programs"][0]["verdict"]),
+        (0, &"accepted".into())
+    );
 }
 
 #[test]
 fn every_stage_can_be_printed() {
     for stage in ["listing", "cfg", "state", "clif", "asm", "unwind", "pe"] {
-        let ran = run(bpf2native().arg(example("droppacket.o")).args(["--emit", stage]));
+        let ran = run(bpf2native()
+            .arg(example("droppacket.o"))
+            .args(["--emit", stage]));
         assert_eq!(ran.code, 0, "{stage}: {ran:?}");
         assert!(ran.stdout.lines().count() > 5, "{stage}: {}", ran.stdout);
     }
@@ -239,6 +329,9 @@ fn every_stage_can_be_printed() {
 fn completions_exist_for_the_usual_shells() {
     for shell in ["bash", "zsh", "fish", "powershell"] {
         let ran = run(bpf2native().args(["completions", shell]));
-        assert!(ran.code == 0 && ran.stdout.contains("disassemble"), "{shell}");
+        assert!(
+            ran.code == 0 && ran.stdout.contains("disassemble"),
+            "{shell}"
+        );
     }
 }

@@ -12,10 +12,16 @@ use std::process::Stdio;
 fn check(name: &str, number: usize, expected: &Value, engine: &str) {
     let what = format!("{name}, run {number}, {engine}");
     let mut command = bpf2native();
-    command.arg("run").arg(example(&format!("{name}.o"))).args(["--engine", engine]);
+    command
+        .arg("run")
+        .arg(example(&format!("{name}.o")))
+        .args(["--engine", engine]);
     command.args(["--program", expected["program"].as_str().unwrap()]);
     let input = example(expected["input"].as_str().unwrap());
-    match input.extension().is_some_and(|extension| extension == "pcap") {
+    match input
+        .extension()
+        .is_some_and(|extension| extension == "pcap")
+    {
         true => command.arg("--packet").arg(&input),
         false => command.arg("--ctx").arg(format!("@{}", input.display())),
     };
@@ -34,7 +40,12 @@ fn check(name: &str, number: usize, expected: &Value, engine: &str) {
             .as_array()
             .unwrap_or_else(|| panic!("{what}: no map {map} in {json}"))
             .iter()
-            .map(|entry| (entry["key"].as_str().unwrap(), entry["value"].as_str().unwrap()))
+            .map(|entry| {
+                (
+                    entry["key"].as_str().unwrap(),
+                    entry["value"].as_str().unwrap(),
+                )
+            })
             .collect();
         let wanted: Vec<(&str, &str)> = entries
             .as_array()
@@ -44,7 +55,10 @@ fn check(name: &str, number: usize, expected: &Value, engine: &str) {
             .collect();
         assert_eq!(found.len(), wanted.len(), "{what}, map {map}: {found:?}");
         for ((key, value), (wanted_key, wanted_value)) in found.iter().zip(&wanted) {
-            assert!(matches(key, wanted_key) && matches(value, wanted_value), "{what}, map {map}: {key} = {value}, expected {wanted_key} = {wanted_value}");
+            assert!(
+                matches(key, wanted_key) && matches(value, wanted_value),
+                "{what}, map {map}: {key} = {value}, expected {wanted_key} = {wanted_value}"
+            );
         }
     }
     for (map, records) in expected["records"].as_object().into_iter().flatten() {
@@ -52,7 +66,10 @@ fn check(name: &str, number: usize, expected: &Value, engine: &str) {
         let wanted = records.as_array().unwrap();
         assert_eq!(found.len(), wanted.len(), "{what}, map {map}");
         for (found, wanted) in found.iter().zip(wanted) {
-            assert!(matches(found.as_str().unwrap(), wanted.as_str().unwrap()), "{what}, map {map}: {found}, expected {wanted}");
+            assert!(
+                matches(found.as_str().unwrap(), wanted.as_str().unwrap()),
+                "{what}, map {map}: {found}, expected {wanted}"
+            );
         }
     }
 }
@@ -60,7 +77,10 @@ fn check(name: &str, number: usize, expected: &Value, engine: &str) {
 /// Hexadecimal bytes against a pattern in which `??` stands for any byte.
 fn matches(found: &str, pattern: &str) -> bool {
     found.len() == pattern.len()
-        && found.bytes().zip(pattern.bytes()).all(|(byte, wanted)| wanted == b'?' || byte == wanted)
+        && found
+            .bytes()
+            .zip(pattern.bytes())
+            .all(|(byte, wanted)| wanted == b'?' || byte == wanted)
 }
 
 #[test]
@@ -84,10 +104,23 @@ fn examples_give_their_expected_results_on_both_engines() {
 fn a_written_driver_runs_like_its_object() {
     let folder = folder();
     let driver = folder.path().join("droppacket.sys");
-    assert_eq!(run(bpf2native().arg(example("droppacket.o")).arg("-o").arg(&driver)).code, 0);
+    assert_eq!(
+        run(bpf2native()
+            .arg(example("droppacket.o"))
+            .arg("-o")
+            .arg(&driver))
+        .code,
+        0
+    );
     let packets = example("inputs/droppacket.pcap");
     let answer = |input: &std::path::Path| {
-        let (code, json) = run_json(bpf2native().arg("run").arg(input).arg("--packet").arg(&packets));
+        let (code, json) = run_json(
+            bpf2native()
+                .arg("run")
+                .arg(input)
+                .arg("--packet")
+                .arg(&packets),
+        );
         assert_eq!(code, 0, "{json}");
         (json["results"].clone(), json["maps"].clone())
     };
@@ -105,7 +138,10 @@ fn repeats_count_every_run() {
             .args(["--repeat", "1000"]),
     );
     assert_eq!((code, &json["invocations"]), (0, &14_000.into()));
-    assert_eq!(json["maps"]["dropcnt_map"]["entries"][0]["value"], "8813000000000000");
+    assert_eq!(
+        json["maps"]["dropcnt_map"]["entries"][0]["value"],
+        "8813000000000000"
+    );
 }
 
 /// Runs the plugin on a program in hexadecimal.
@@ -117,7 +153,12 @@ fn plugin(engine: &str, program: &str, memory: &str) -> common::Ran {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(program.as_bytes())
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     common::Ran {
         code: output.status.code().unwrap(),
@@ -140,9 +181,17 @@ fn the_conformance_plugin_answers_with_r0() {
         ("r0 = -1\nexit", "", "ffffffffffffffff"),
         ("r0 = *(u8 *)(r1 + 2)\nexit", "aa bb cc", "cc"),
         ("r0 = r2\nexit", "aa bb cc dd", "4"),
-        ("r1 = 1\nr2 = 2\nr3 = 3\nr4 = 4\nr5 = 5\ncall 0\nexit", "", "102030405"),
+        (
+            "r1 = 1\nr2 = 2\nr3 = 3\nr4 = 4\nr5 = 5\ncall 0\nexit",
+            "",
+            "102030405",
+        ),
         ("r1 = 17\ncall 3\nexit", "", "4"),
-        ("r6 = r1\nr2 = 4\ncall 1\nr0 = *(u32 *)(r6 + 0)\nexit", "00 01 02 03", "29282b2a"),
+        (
+            "r6 = r1\nr2 = 4\ncall 1\nr0 = *(u32 *)(r6 + 0)\nexit",
+            "00 01 02 03",
+            "29282b2a",
+        ),
         ("r1 = -1\ncall 5\nr0 = 2\nexit", "", "2"),
         ("r1 = 0\ncall 5\nr0 = 2\nexit", "", "0"),
         ("w0 = 7\nw1 = 0\nw0 /= w1\nexit", "", "0"),
@@ -150,7 +199,11 @@ fn the_conformance_plugin_answers_with_r0() {
     for (text, memory, expected) in cases {
         for engine in ["native", "interpreter"] {
             let ran = plugin(engine, &assembled(text), memory);
-            assert_eq!((ran.code, ran.stdout.trim()), (0, expected), "{engine}: {text}: {ran:?}");
+            assert_eq!(
+                (ran.code, ran.stdout.trim()),
+                (0, expected),
+                "{engine}: {text}: {ran:?}"
+            );
         }
     }
 }

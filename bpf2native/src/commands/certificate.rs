@@ -19,7 +19,10 @@ fn export(args: &args::CertificateArgs, talk: Talk) -> Outcome<Response> {
     }
     let path = args.output.clone().or(signer.certificate_path());
     let path = path.map_or_else(String::new, |path| path.display().to_string());
-    let mut response = Response { text: format!("{path}\n"), ..Response::default() };
+    let mut response = Response {
+        text: format!("{path}\n"),
+        ..Response::default()
+    };
     response.set("certificate", path);
     response.set("subject", signer.certificate().subject);
     response.set("thumbprint", signer.certificate().thumbprint);

@@ -38,7 +38,9 @@ fn cluster(number: usize, program: &Program, function: &Function) -> String {
 fn leaders(program: &Program, function: &Function) -> BTreeSet<InsnIdx> {
     let mut leaders = BTreeSet::from([function.start]);
     for slot in (function.start.0..function.end.0).map(InsnIdx) {
-        let Some(insn) = program.insns.get(slot.index()) else { break };
+        let Some(insn) = program.insns.get(slot.index()) else {
+            break;
+        };
         let targets = successors(slot, insn);
         if !matches!(insn, Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::Exit) {
             continue;
@@ -55,7 +57,11 @@ fn successors(at: InsnIdx, insn: &Insn) -> Vec<(InsnIdx, &'static str)> {
     let next = InsnIdx(at.0 + insn.slots());
     match *insn {
         Insn::Exit => Vec::new(),
-        Insn::Jump { offset, .. } => at.jump(offset).map(|to| (to, "solid")).into_iter().collect(),
+        Insn::Jump { offset, .. } => at
+            .jump(offset)
+            .map(|to| (to, "solid"))
+            .into_iter()
+            .collect(),
         Insn::JumpIf { offset, .. } => {
             let taken = at.jump(i32::from(offset)).map(|to| (to, "solid"));
             taken.into_iter().chain([(next, "dashed")]).collect()
@@ -68,7 +74,9 @@ fn block(number: usize, program: &Program, start: InsnIdx, end: InsnIdx) -> Stri
     let mut label = String::new();
     let mut last = start;
     for slot in (start.0..end.0).map(InsnIdx) {
-        let Some(insn) = program.insns.get(slot.index()) else { break };
+        let Some(insn) = program.insns.get(slot.index()) else {
+            break;
+        };
         if !matches!(insn, Insn::Imm64High) {
             let _ = write!(label, "{}: {}\\l", slot.0, escape(&insn.to_string()));
             last = slot;
@@ -77,7 +85,11 @@ fn block(number: usize, program: &Program, start: InsnIdx, end: InsnIdx) -> Stri
     let mut out = format!("    \"{number}_{}\" [label=\"{label}\"];\n", start.0);
     if let Some(insn) = program.insns.get(last.index()) {
         for (target, style) in successors(last, insn) {
-            let _ = writeln!(out, "    \"{number}_{}\" -> \"{number}_{}\" [style={style}];", start.0, target.0);
+            let _ = writeln!(
+                out,
+                "    \"{number}_{}\" -> \"{number}_{}\" [style={style}];",
+                start.0, target.0
+            );
         }
     }
     out

@@ -59,16 +59,30 @@ fn pairs(args: &args::CompileArgs) -> Outcome<Vec<Pair>> {
     }
     let output = |input: &PathBuf| match (&args.output, &args.out_dir) {
         (Some(output), _) => output.clone(),
-        (None, Some(folder)) => folder.join(input.with_extension("sys").file_name().unwrap_or_default()),
+        (None, Some(folder)) => {
+            folder.join(input.with_extension("sys").file_name().unwrap_or_default())
+        }
         (None, None) => input.with_extension("sys"),
     };
-    let pairs: Vec<Pair> =
-        args.inputs.iter().map(|input| Pair { input: input.clone(), output: output(input) }).collect();
+    let pairs: Vec<Pair> = args
+        .inputs
+        .iter()
+        .map(|input| Pair {
+            input: input.clone(),
+            output: output(input),
+        })
+        .collect();
     for (at, pair) in pairs.iter().enumerate() {
         let earlier = pairs[..at].iter().any(|other| other.output == pair.output);
-        if earlier || pairs.iter().any(|other| same_file(&other.input, &pair.output)) {
+        if earlier
+            || pairs
+                .iter()
+                .any(|other| same_file(&other.input, &pair.output))
+        {
             let what = format!("{} would be overwritten", pair.output.display());
-            return Err(vec![Diagnostic::error(id::OUTPUT_CLASH, what).in_file(&pair.input)]);
+            return Err(vec![
+                Diagnostic::error(id::OUTPUT_CLASH, what).in_file(&pair.input),
+            ]);
         }
     }
     Ok(pairs)
@@ -89,7 +103,10 @@ fn build_all(
 ) -> Vec<Outcome<Built>> {
     if pairs.len() == 1 {
         // One input needs no threads, and starting them costs more than building.
-        return pairs.into_iter().map(|pair| build(args, pair, signer)).collect();
+        return pairs
+            .into_iter()
+            .map(|pair| build(args, pair, signer))
+            .collect();
     }
     let bar = progress(pairs.len(), talk);
     let build_one = |pair: Pair| {
@@ -124,13 +141,27 @@ fn build(args: &args::CompileArgs, pair: Pair, signer: Option<&Signer>) -> Outco
     job.codegen = codegen_options(args);
     let driver = pipeline::build(&bytes, &job, signer, &mut watch).map_err(file)?;
     watch.time("write", || files::write(&pair.output, &driver.bytes))?;
-    let pipeline::Driver { bytes, programs, notes } = driver;
-    Ok(Built { bytes: bytes.len(), programs, notes, watch, pair })
+    let pipeline::Driver {
+        bytes,
+        programs,
+        notes,
+    } = driver;
+    Ok(Built {
+        bytes: bytes.len(),
+        programs,
+        notes,
+        watch,
+        pair,
+    })
 }
 
 /// The code generator's options from the command line.
 pub(crate) fn codegen_options(args: &args::CompileArgs) -> codegen::Options {
-    let hash = if args.no_elf_hash { codegen::ElfHash::Omit } else { codegen::ElfHash::Sha256 };
+    let hash = if args.no_elf_hash {
+        codegen::ElfHash::Omit
+    } else {
+        codegen::ElfHash::Sha256
+    };
     let options = codegen::Options::default().with_elf_hash(hash);
     match args.abi {
         Some(version) => options.with_abi(version),
@@ -162,11 +193,21 @@ fn finish(args: &args::CompileArgs, results: Vec<Outcome<Built>>) -> Response {
 
 fn text(args: &args::CompileArgs, built: &Built) -> String {
     let (on, off) = (style::GOOD.render(), style::GOOD.render_reset());
-    let plural = if built.programs == 1 { "program" } else { "programs" };
-    let signed = if args.signing.unsigned { "unsigned" } else { "signed" };
+    let plural = if built.programs == 1 {
+        "program"
+    } else {
+        "programs"
+    };
+    let signed = if args.signing.unsigned {
+        "unsigned"
+    } else {
+        "signed"
+    };
     let output = built.pair.output.display();
-    let mut out =
-        format!("{on}wrote{off} {output}: {} {plural}, {} bytes, {signed}\n", built.programs, built.bytes);
+    let mut out = format!(
+        "{on}wrote{off} {output}: {} {plural}, {} bytes, {signed}\n",
+        built.programs, built.bytes
+    );
     if args.timings {
         out += &format!("  {}\n", built.watch.line());
     }

@@ -18,7 +18,10 @@ const TEXT_BYTES: u64 = 64 << 20;
 pub(crate) fn run(args: &ConformanceArgs) -> Response {
     match run_program(args) {
         Ok(r0) => {
-            let mut response = Response { text: format!("{r0:x}\n"), ..Response::default() };
+            let mut response = Response {
+                text: format!("{r0:x}\n"),
+                ..Response::default()
+            };
             response.set("r0", format!("{r0:x}"));
             response
         }
@@ -34,7 +37,9 @@ fn run_program(args: &ConformanceArgs) -> Outcome<u64> {
         EngineArg::Interpreter => Engine::Interpreter,
     };
     let outcome = conformance::run(&bytecode, &memory, engine);
-    outcome.map(|outcome| outcome.r0).map_err(|error| vec![from_stage::run(&error)])
+    outcome
+        .map(|outcome| outcome.r0)
+        .map_err(|error| vec![from_stage::run(&error)])
 }
 
 fn program_text(args: &ConformanceArgs) -> Outcome<String> {
@@ -42,7 +47,11 @@ fn program_text(args: &ConformanceArgs) -> Outcome<String> {
         return Ok(text.clone());
     }
     let mut text = String::new();
-    match std::io::stdin().lock().take(TEXT_BYTES).read_to_string(&mut text) {
+    match std::io::stdin()
+        .lock()
+        .take(TEXT_BYTES)
+        .read_to_string(&mut text)
+    {
         Ok(_) => Ok(text),
         Err(error) => {
             let what = format!("standard input: {error}");

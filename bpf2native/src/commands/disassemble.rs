@@ -14,17 +14,29 @@ pub(crate) fn run(args: &args::DisassembleArgs) -> Response {
         Ok(object) => object,
         Err(diagnostics) => return Response::failed(diagnostics),
     };
-    let filter = input::Filter { section: args.section.as_deref(), program: args.program.as_deref() };
+    let filter = input::Filter {
+        section: args.section.as_deref(),
+        program: args.program.as_deref(),
+    };
     let ids = match input::select(&object, &args.input, filter) {
         Ok(ids) => ids,
         Err(diagnostics) => return Response::failed(diagnostics),
     };
-    let programs: Vec<&Program> = ids.iter().map(|id| &object.programs[usize::from(id.0)]).collect();
+    let programs: Vec<&Program> = ids
+        .iter()
+        .map(|id| &object.programs[usize::from(id.0)])
+        .collect();
     let mut response = Response {
-        text: programs.iter().map(|program| listing(&object, program)).collect(),
+        text: programs
+            .iter()
+            .map(|program| listing(&object, program))
+            .collect(),
         ..Response::default()
     };
-    let json: Vec<Value> = programs.iter().map(|program| program_json(&object, program)).collect();
+    let json: Vec<Value> = programs
+        .iter()
+        .map(|program| program_json(&object, program))
+        .collect();
     response.set("programs", json);
     response
 }
@@ -32,7 +44,8 @@ pub(crate) fn run(args: &args::DisassembleArgs) -> Response {
 /// All programs of an object as text (`--emit listing`).
 pub(crate) fn listings(object: &Object) -> String {
     let ids = pipeline::program_ids(object);
-    ids.map(|id| listing(object, &object.programs[usize::from(id.0)])).collect()
+    ids.map(|id| listing(object, &object.programs[usize::from(id.0)]))
+        .collect()
 }
 
 /// One program as text: functions, source lines where they change, instructions.
@@ -49,7 +62,13 @@ fn listing(object: &Object, program: &Program) -> String {
     let mut shown = None;
     for (slot, insn) in executable(program) {
         if let Some(function) = program.functions.iter().skip(1).find(|f| f.start == slot) {
-            let _ = writeln!(out, "\n{}{}{}:", bold.render(), function.name, bold.render_reset());
+            let _ = writeln!(
+                out,
+                "\n{}{}{}:",
+                bold.render(),
+                function.name,
+                bold.render_reset()
+            );
         }
         let line = program.lines.iter().find(|line| line.start == slot);
         // One source line often has several entries in a row, one per column.
@@ -80,20 +99,33 @@ fn remark(object: &Object, program: &Program, at: InsnIdx, insn: &Insn) -> Optio
     match *insn {
         Insn::Call(CallTarget::Helper(id)) => {
             let id = u32::try_from(id).ok()?;
-            Some(abi::helper::lookup(program.program_type, id)?.name.to_owned())
+            Some(
+                abi::helper::lookup(program.program_type, id)?
+                    .name
+                    .to_owned(),
+            )
         }
         Insn::Call(CallTarget::Local(offset)) => {
             Some(program.function_at(at.jump(offset)?)?.name.clone())
         }
-        Insn::Call(CallTarget::Btf(index)) => {
-            Some(object.btf_functions.get(usize::try_from(index).ok()?)?.name.clone())
-        }
-        Insn::LoadImm64 { imm: Imm64::MapFd(index), .. } => {
-            Some(object.maps.get(usize::try_from(index).ok()?)?.name.clone())
-        }
-        Insn::LoadImm64 { imm: Imm64::MapValue { fd, offset }, .. } => {
-            Some(format!("{} + {offset}", object.maps.get(usize::try_from(fd).ok()?)?.name))
-        }
+        Insn::Call(CallTarget::Btf(index)) => Some(
+            object
+                .btf_functions
+                .get(usize::try_from(index).ok()?)?
+                .name
+                .clone(),
+        ),
+        Insn::LoadImm64 {
+            imm: Imm64::MapFd(index),
+            ..
+        } => Some(object.maps.get(usize::try_from(index).ok()?)?.name.clone()),
+        Insn::LoadImm64 {
+            imm: Imm64::MapValue { fd, offset },
+            ..
+        } => Some(format!(
+            "{} + {offset}",
+            object.maps.get(usize::try_from(fd).ok()?)?.name
+        )),
         Insn::Jump { offset, .. } => Some(format!("to {}", at.jump(offset)?.0)),
         Insn::JumpIf { offset, .. } => Some(format!("to {}", at.jump(i32::from(offset))?.0)),
         _ => None,

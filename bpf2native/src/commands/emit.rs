@@ -32,14 +32,19 @@ fn one_input(args: &CompileArgs, path: &Path) -> Outcome<Vec<(Stage, String)>> {
     let mut job = input::job(path, &args.object)?;
     job.codegen = compile::codegen_options(args);
     let object = pipeline::load(&bytes, &job)?;
-    args.emit.iter().map(|stage| Ok((*stage, one_stage(*stage, &object, &job)?))).collect()
+    args.emit
+        .iter()
+        .map(|stage| Ok((*stage, one_stage(*stage, &object, &job)?)))
+        .collect()
 }
 
 fn one_stage(stage: Stage, object: &Object, job: &Job) -> Outcome<String> {
     match stage {
         Stage::Listing => Ok(disassemble::listings(object)),
         Stage::Cfg => Ok(cfg::graph(object)),
-        Stage::State => Ok(pipeline::program_ids(object).map(|id| state(object, id, job)).collect()),
+        Stage::State => Ok(pipeline::program_ids(object)
+            .map(|id| state(object, id, job))
+            .collect()),
         Stage::Clif => generated(object, job, codegen::print::clif),
         Stage::Asm => generated(object, job, codegen::print::asm),
         Stage::Unwind => generated(object, job, codegen::print::unwind),
@@ -61,7 +66,11 @@ fn generated(object: &Object, job: &Job, print: Printer) -> Outcome<String> {
 
 /// The verifier's states of one program, in the order of its exploration.
 pub(crate) fn state(object: &Object, id: ProgramId, job: &Job) -> String {
-    let mut printer = StatePrinter { object, id, out: String::new() };
+    let mut printer = StatePrinter {
+        object,
+        id,
+        out: String::new(),
+    };
     // A rejection ends the listing; who asked for the states reports it.
     let _ = verifier::verify_observed(object, id, &job.verify, &mut printer);
     printer.out
@@ -78,15 +87,28 @@ impl verifier::Observer for StatePrinter<'_> {
         use std::fmt::Write as _;
         let program = &self.object.programs[usize::from(self.id.0)];
         if let Some(line) = program.lines.iter().find(|line| line.start == at) {
-            let _ = writeln!(self.out, "; {}:{} {}", line.file, line.line, line.text.trim());
+            let _ = writeln!(
+                self.out,
+                "; {}:{} {}",
+                line.file,
+                line.line,
+                line.text.trim()
+            );
         }
         let _ = writeln!(self.out, "        {state}");
-        let text = program.insns.get(at.index()).map(ToString::to_string).unwrap_or_default();
+        let text = program
+            .insns
+            .get(at.index())
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let _ = writeln!(self.out, "{:6}: {text}", at.0);
     }
 
     fn pruned(&mut self, at: isa::InsnIdx) {
-        self.out += &format!("{:6}: (a state that covers this one was already proved safe)\n\n", at.0);
+        self.out += &format!(
+            "{:6}: (a state that covers this one was already proved safe)\n\n",
+            at.0
+        );
     }
 
     fn resumed(&mut self, at: isa::InsnIdx) {

@@ -19,7 +19,10 @@ pub(crate) struct Filter<'a> {
 /// The stages' settings for one input.
 pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
     let platform = platform(args.platform);
-    let program_type = args.program_type.as_deref().map(|name| program_type(platform, name));
+    let program_type = args
+        .program_type
+        .as_deref()
+        .map(|name| program_type(platform, name));
     Ok(pipeline::Job {
         load: LoadOptions {
             name: stem(path),
@@ -35,7 +38,10 @@ pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
 /// The program type of a name; an error lists the names there are.
 fn program_type(platform: Platform, name: &str) -> Outcome<&'static ProgramType> {
     abi::program_type::by_name(platform, name).ok_or_else(|| {
-        let known: Vec<&str> = abi::program_type::types(platform).iter().map(|row| row.name).collect();
+        let known: Vec<&str> = abi::program_type::types(platform)
+            .iter()
+            .map(|row| row.name)
+            .collect();
         let text = format!("no program type is called `{name}`");
         vec![Diagnostic::error(id::USAGE, text).note("known", known.join(", "))]
     })
@@ -59,7 +65,11 @@ pub(crate) fn select(object: &Object, path: &Path, filter: Filter<'_>) -> Outcom
         return Ok(ids);
     }
     let name = filter.program.or(filter.section).unwrap_or("any");
-    Err(vec![no_such_program(path, name, object.programs.iter().map(|p| p.name.as_str()))])
+    Err(vec![no_such_program(
+        path,
+        name,
+        object.programs.iter().map(|p| p.name.as_str()),
+    )])
 }
 
 /// The error for a program that is not there.
@@ -71,12 +81,22 @@ pub(crate) fn no_such_program<'a>(
     let known: Vec<&str> = known.collect();
     Diagnostic::error(id::NO_SUCH_PROGRAM, format!("no program matches `{name}`"))
         .in_file(path)
-        .note("found", if known.is_empty() { "no program".to_owned() } else { known.join(", ") })
+        .note(
+            "found",
+            if known.is_empty() {
+                "no program".to_owned()
+            } else {
+                known.join(", ")
+            },
+        )
 }
 
 /// The file name without folder and extension.
 pub(crate) fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(|| "module".to_owned(), |stem| stem.to_string_lossy().into_owned())
+    path.file_stem().map_or_else(
+        || "module".to_owned(),
+        |stem| stem.to_string_lossy().into_owned(),
+    )
 }
 
 /// Adds the file to every diagnostic that names none.

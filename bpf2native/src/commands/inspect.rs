@@ -48,15 +48,25 @@ pub(crate) fn inspect(bytes: &[u8]) -> Outcome<Response> {
     response.text += &report_text(&report);
     response.set("headers", headers_json(&pe));
     response.set("sections", sections_json(&pe));
-    response.set("native_module", native.ok().flatten().as_ref().map(native_json));
+    response.set(
+        "native_module",
+        native.ok().flatten().as_ref().map(native_json),
+    );
     response.set("imports", imports_json(&pe));
     response.set("signature", signature_json(&signature));
-    response.set("hvci", json!({"passes": report.passes(), "rules": report_json(&report)}));
+    response.set(
+        "hvci",
+        json!({"passes": report.passes(), "rules": report_json(&report)}),
+    );
     Ok(response)
 }
 
 fn heading(title: &str, rest: &str) -> String {
-    format!("\n{}{title}{}  {rest}\n", style::BOLD.render(), style::BOLD.render_reset())
+    format!(
+        "\n{}{title}{}  {rest}\n",
+        style::BOLD.render(),
+        style::BOLD.render_reset()
+    )
 }
 
 fn headers_text(pe: &Pe<'_>) -> String {
@@ -70,8 +80,16 @@ fn headers_text(pe: &Pe<'_>) -> String {
     }
     let _ = writeln!(out, "  {:<18} {:#x}", "machine", headers.machine);
     let _ = writeln!(out, "  {:<18} {:#x}", "entry point", headers.entry_point);
-    let _ = writeln!(out, "  {:<18} {} bytes", "size in memory", headers.size_of_image);
-    let _ = writeln!(out, "  {:<18} {:#06x}", "DLL flags", headers.dll_characteristics);
+    let _ = writeln!(
+        out,
+        "  {:<18} {} bytes",
+        "size in memory", headers.size_of_image
+    );
+    let _ = writeln!(
+        out,
+        "  {:<18} {:#06x}",
+        "DLL flags", headers.dll_characteristics
+    );
     let _ = writeln!(out, "  {:<18} {:#010x}", "checksum", headers.checksum);
     out
 }
@@ -82,7 +100,13 @@ fn headers_json(pe: &Pe<'_>) -> Value {
         .version()
         .ok()
         .flatten()
-        .map(|version| version.strings.into_iter().map(|(key, text)| (key, Value::from(text))).collect())
+        .map(|version| {
+            version
+                .strings
+                .into_iter()
+                .map(|(key, text)| (key, Value::from(text)))
+                .collect()
+        })
         .unwrap_or_default();
     json!({
         "machine": headers.machine,
@@ -98,11 +122,19 @@ fn headers_json(pe: &Pe<'_>) -> Value {
 fn sections_text(pe: &Pe<'_>) -> String {
     let mut table = Table::new(&["name", "address", ">size", ">in file", "access", ""]);
     for section in &pe.sections {
-        let access: String = [(true, 'r'), (section.is_writable(), 'w'), (section.is_executable(), 'x')]
-            .iter()
-            .map(|(on, letter)| if *on { *letter } else { '-' })
-            .collect();
-        let rest = if section.is_discardable() { "discarded after start" } else { "" };
+        let access: String = [
+            (true, 'r'),
+            (section.is_writable(), 'w'),
+            (section.is_executable(), 'x'),
+        ]
+        .iter()
+        .map(|(on, letter)| if *on { *letter } else { '-' })
+        .collect();
+        let rest = if section.is_discardable() {
+            "discarded after start"
+        } else {
+            ""
+        };
         table.row(vec![
             section.name(),
             format!("{:#x}", section.rva),
@@ -131,7 +163,9 @@ fn sections_json(pe: &Pe<'_>) -> Value {
 }
 
 fn native_text(module: &NativeModule) -> String {
-    let mut table = Table::new(&["name", "type", "section", "code in", ">insns", "maps", "helpers"]);
+    let mut table = Table::new(&[
+        "name", "type", "section", "code in", ">insns", "maps", "helpers",
+    ]);
     for program in &module.programs {
         table.row(vec![
             program.name.clone(),
@@ -147,10 +181,17 @@ fn native_text(module: &NativeModule) -> String {
     for program in &module.programs {
         if let Some(hash) = &program.info_hash {
             let algorithm = program.info_hash_type.as_deref().unwrap_or("?");
-            let _ = writeln!(out, "  {}: program info {algorithm} {}", program.name, hex::text(hash));
+            let _ = writeln!(
+                out,
+                "  {}: program info {algorithm} {}",
+                program.name,
+                hex::text(hash)
+            );
         }
     }
-    let mut maps = Table::new(&["name", "type", ">key", ">value", ">entries", "pinned", "inner"]);
+    let mut maps = Table::new(&[
+        "name", "type", ">key", ">value", ">entries", "pinned", "inner",
+    ]);
     for map in &module.maps {
         maps.row(vec![
             map.name.clone(),
@@ -158,7 +199,12 @@ fn native_text(module: &NativeModule) -> String {
             map.definition.key_size.to_string(),
             map.definition.value_size.to_string(),
             map.definition.max_entries.to_string(),
-            if map.definition.pinning == 0 { "no" } else { "by name" }.to_owned(),
+            if map.definition.pinning == 0 {
+                "no"
+            } else {
+                "by name"
+            }
+            .to_owned(),
             inner_map(module, map).unwrap_or_default(),
         ]);
     }
@@ -171,11 +217,20 @@ fn native_text(module: &NativeModule) -> String {
 fn contents_text(module: &NativeModule) -> String {
     let mut out = String::new();
     for values in &module.initial_values {
-        let names: Vec<&str> = values.values.iter().map(|name| name.as_deref().unwrap_or("-")).collect();
+        let names: Vec<&str> = values
+            .values
+            .iter()
+            .map(|name| name.as_deref().unwrap_or("-"))
+            .collect();
         let _ = writeln!(out, "  {} starts with: {}", values.map, names.join(", "));
     }
     for global in &module.globals {
-        let _ = writeln!(out, "  {} starts with {} bytes of globals", global.map, global.initial.len());
+        let _ = writeln!(
+            out,
+            "  {} starts with {} bytes of globals",
+            global.map,
+            global.initial.len()
+        );
     }
     if let Some(hash) = &module.elf_hash {
         let _ = writeln!(out, "  object file hash {}", hex::text(hash));
@@ -246,14 +301,26 @@ fn inner_map(module: &NativeModule, map: &Map) -> Option<String> {
 }
 
 fn map_names(module: &NativeModule, program: &Program) -> Vec<String> {
-    let name = |index: &u16| module.maps.get(usize::from(*index)).map(|map| map.name.clone());
+    let name = |index: &u16| {
+        module
+            .maps
+            .get(usize::from(*index))
+            .map(|map| map.name.clone())
+    };
     program.maps.iter().filter_map(name).collect()
 }
 
 fn helper_names(program: &Program) -> Vec<String> {
     let helpers = program.helpers.iter().filter(|helper| helper.id != 0);
     let names = helpers.map(|helper| helper_name(program, helper.id));
-    names.chain(program.functions.iter().map(|function| function.name.clone())).collect()
+    names
+        .chain(
+            program
+                .functions
+                .iter()
+                .map(|function| function.name.clone()),
+        )
+        .collect()
 }
 
 fn helper_name(program: &Program, id: u32) -> String {
@@ -264,14 +331,19 @@ fn helper_name(program: &Program, id: u32) -> String {
 
 fn imports_text(pe: &Pe<'_>) -> String {
     match pe.imports() {
-        Ok(imports) => imports.iter().fold(heading("Imports", ""), |out, import| out + &format!("  {import}\n")),
+        Ok(imports) => imports.iter().fold(heading("Imports", ""), |out, import| {
+            out + &format!("  {import}\n")
+        }),
         Err(error) => heading("Imports", &format!("cannot be read: {error}")),
     }
 }
 
 fn imports_json(pe: &Pe<'_>) -> Value {
     let imports = pe.imports().unwrap_or_default();
-    imports.iter().map(|import| Value::from(import.to_string())).collect()
+    imports
+        .iter()
+        .map(|import| Value::from(import.to_string()))
+        .collect()
 }
 
 fn signature_text(signature: &Result<Option<Signature>, signing::Error>) -> String {
@@ -281,20 +353,41 @@ fn signature_text(signature: &Result<Option<Signature>, signing::Error>) -> Stri
         Ok(Some(report)) => report,
     };
     let mut out = heading("Signature", if report.is_good() { "good" } else { "BAD" });
-    let digest = if report.digest_matches { "matches the file" } else { "of OTHER contents" };
-    let _ = writeln!(out, "  {:<18} {} ({digest})", "digest", hex::text(&report.digest));
+    let digest = if report.digest_matches {
+        "matches the file"
+    } else {
+        "of OTHER contents"
+    };
+    let _ = writeln!(
+        out,
+        "  {:<18} {} ({digest})",
+        "digest",
+        hex::text(&report.digest)
+    );
     let _ = writeln!(out, "  {:<18} {}", "signature", status(&report.status));
     if let Some(signer) = &report.signer {
         let _ = writeln!(out, "  {:<18} {}", "signer", signer.subject);
         let _ = writeln!(out, "  {:<18} {}", "issuer", signer.issuer);
-        let _ = writeln!(out, "  {:<18} {} to {}", "valid", signer.not_before, signer.not_after);
+        let _ = writeln!(
+            out,
+            "  {:<18} {} to {}",
+            "valid", signer.not_before, signer.not_after
+        );
         let _ = writeln!(out, "  {:<18} {}", "usages", signer.usages.join(", "));
         let _ = writeln!(out, "  {:<18} {}", "thumbprint", signer.thumbprint);
     }
-    let stamped = if report.is_time_stamped { "yes (not checked)" } else { "no" };
+    let stamped = if report.is_time_stamped {
+        "yes (not checked)"
+    } else {
+        "no"
+    };
     let _ = writeln!(out, "  {:<18} {stamped}", "time stamp");
     if report.has_nested {
-        let _ = writeln!(out, "  {:<18} a further signature inside was not read", "nested");
+        let _ = writeln!(
+            out,
+            "  {:<18} a further signature inside was not read",
+            "nested"
+        );
     }
     out
 }
@@ -342,14 +435,16 @@ fn report_text(report: &Report) -> String {
             Verdict::NotApplicable => style::DIM,
         };
         let (on, off) = (tint.render(), tint.render_reset());
-        let _ = writeln!(out, "  {on}{:<4}{off} {:<20} {}", row.verdict, row.rule.id, row.detail);
+        let _ = writeln!(
+            out,
+            "  {on}{:<4}{off} {:<20} {}",
+            row.verdict, row.rule.id, row.detail
+        );
     }
     out
 }
 
 fn report_json(report: &Report) -> Vec<Value> {
-    let row = |row: &image::check::Row| {
-        json!({"rule": row.rule.id, "what": row.rule.what, "verdict": row.verdict.to_string(), "detail": row.detail})
-    };
+    let row = |row: &image::check::Row| json!({"rule": row.rule.id, "what": row.rule.what, "verdict": row.verdict.to_string(), "detail": row.detail});
     report.rows.iter().map(row).collect()
 }

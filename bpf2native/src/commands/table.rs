@@ -13,7 +13,10 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table with these headings.
     pub(crate) fn new(head: &[&'static str]) -> Table {
-        Table { head: head.to_vec(), rows: Vec::new() }
+        Table {
+            head: head.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; cells beyond the headings are dropped.
@@ -23,7 +26,11 @@ impl Table {
 
     /// The text, indented by two.
     pub(crate) fn render(&self) -> String {
-        let names: Vec<String> = self.head.iter().map(|name| name.trim_start_matches('>').to_owned()).collect();
+        let names: Vec<String> = self
+            .head
+            .iter()
+            .map(|name| name.trim_start_matches('>').to_owned())
+            .collect();
         let mut out = self.line(&names);
         for row in &self.rows {
             out += &self.line(row);
@@ -32,8 +39,15 @@ impl Table {
     }
 
     fn width(&self, column: usize) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([self.head[column].trim_start_matches('>').len()]).max().unwrap_or(0)
+        let cells = self
+            .rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain([self.head[column].trim_start_matches('>').len()])
+            .max()
+            .unwrap_or(0)
     }
 
     fn line(&self, cells: &[String]) -> String {
@@ -59,6 +73,9 @@ mod tests {
         let mut table = Table::new(&["name", ">size"]);
         table.row(vec!["a".into(), "1".into()]);
         table.row(vec!["long name".into(), "100".into()]);
-        assert_eq!(table.render(), "  name       size\n  a             1\n  long name   100\n");
+        assert_eq!(
+            table.render(),
+            "  name       size\n  a             1\n  long name   100\n"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! `bpf2native verify FILE.o`: verdicts, and why.
 
 use crate::commands::{emit, input};
-use crate::report::{Diagnostic, from_stage, json as report_json, style};
 use crate::pipeline::Job;
+use crate::report::{Diagnostic, from_stage, json as report_json, style};
 use crate::{Response, args};
 use program::{Object, ProgramId};
 use serde_json::{Value, json};
@@ -24,9 +24,17 @@ pub(crate) fn run(args: &args::VerifyArgs) -> Response {
 
 fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnostic>) {
     let name = path.display().to_string();
-    let filter = input::Filter { section: args.section.as_deref(), program: args.program.as_deref() };
-    let loaded = input::object(path, &args.object)
-        .and_then(|object| Ok((input::select(&object, path, filter)?, input::job(path, &args.object)?, object)));
+    let filter = input::Filter {
+        section: args.section.as_deref(),
+        program: args.program.as_deref(),
+    };
+    let loaded = input::object(path, &args.object).and_then(|object| {
+        Ok((
+            input::select(&object, path, filter)?,
+            input::job(path, &args.object)?,
+            object,
+        ))
+    });
     let (ids, job, object) = match loaded {
         Ok(loaded) => loaded,
         Err(list) => {
@@ -38,7 +46,11 @@ fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnos
     let mut programs = Vec::new();
     let mut diagnostics = Vec::new();
     if args.inputs.len() > 1 {
-        text += &format!("{}{name}{}\n", style::BOLD.render(), style::BOLD.render_reset());
+        text += &format!(
+            "{}{name}{}\n",
+            style::BOLD.render(),
+            style::BOLD.render_reset()
+        );
     }
     for id in ids {
         let verdict = one_program(args, &job, &object, id);
@@ -46,7 +58,11 @@ fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnos
         programs.push(verdict.json);
         diagnostics.extend(input::in_file(verdict.diagnostics, path));
     }
-    (text, json!({"file": name, "programs": programs, "notes": object.notes}), diagnostics)
+    (
+        text,
+        json!({"file": name, "programs": programs, "notes": object.notes}),
+        diagnostics,
+    )
 }
 
 struct Verdict {
@@ -57,12 +73,19 @@ struct Verdict {
 
 fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramId) -> Verdict {
     let program = &object.programs[usize::from(id.0)];
-    let mut text = if args.verbose { emit::state(object, id, job) } else { String::new() };
+    let mut text = if args.verbose {
+        emit::state(object, id, job)
+    } else {
+        String::new()
+    };
     let (word, tint, steps, diagnostics) = match verifier::verify(object, id, &job.verify) {
         Ok(verified) => ("accepted", style::GOOD, verified.facts().steps, Vec::new()),
-        Err(rejected) => {
-            ("rejected", style::BAD, rejected.steps, from_stage::rejected(object, id, &rejected))
-        }
+        Err(rejected) => (
+            "rejected",
+            style::BAD,
+            rejected.steps,
+            from_stage::rejected(object, id, &rejected),
+        ),
     };
     let slots = program.insns.len();
     text += &format!(
@@ -82,5 +105,9 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
         "steps": steps,
         "rejections": report_json::diagnostics(&diagnostics),
     });
-    Verdict { text, json, diagnostics }
+    Verdict {
+        text,
+        json,
+        diagnostics,
+    }
 }

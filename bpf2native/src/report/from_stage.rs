@@ -23,7 +23,11 @@ pub(crate) fn load(error: &LoadError) -> Diagnostic {
 /// Every rejection of one program.
 pub(crate) fn rejected(object: &Object, id: ProgramId, rejected: &Rejected) -> Vec<Diagnostic> {
     let program = &object.programs[usize::from(id.0)];
-    rejected.rejections.iter().map(|rejection| one_rejection(program, rejection)).collect()
+    rejected
+        .rejections
+        .iter()
+        .map(|rejection| one_rejection(program, rejection))
+        .collect()
 }
 
 fn one_rejection(program: &Program, rejection: &Rejection) -> Diagnostic {
@@ -48,14 +52,17 @@ fn known_registers(program: &Program, rejection: &Rejection) -> Option<String> {
         _ => mentions(&insn.to_string(), reg.number()),
     };
     let registers = rejection.registers.iter().filter(|(reg, _)| used(reg));
-    let lines: Vec<String> = registers.map(|(reg, value)| format!("{reg} = {value}")).collect();
+    let lines: Vec<String> = registers
+        .map(|(reg, value)| format!("{reg} = {value}"))
+        .collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Whether the text of an instruction names the register, as `r1` or `w1`.
 fn mentions(text: &str, number: u8) -> bool {
     let names = [format!("r{number}"), format!("w{number}")];
-    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| names.iter().any(|name| name == word))
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| names.iter().any(|name| name == word))
 }
 
 /// Decisions shown in a path; the last ones matter most.
@@ -71,9 +78,15 @@ fn path(program: &Program, rejection: &Rejection) -> Option<String> {
                 Way::Taken => "jumps",
                 Way::FallThrough => "goes on",
             };
-            let text = program.insns.get(decision.at.index()).map(ToString::to_string).unwrap_or_default();
+            let text = program
+                .insns
+                .get(decision.at.index())
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let line = program.line(decision.at);
-            let line = line.map_or_else(String::new, |line| format!("  ; {}: {}", line.line, line.text.trim()));
+            let line = line.map_or_else(String::new, |line| {
+                format!("  ; {}: {}", line.line, line.text.trim())
+            });
             format!("{} {way}: {text}{line}", decision.at)
         })
         .collect();
@@ -88,7 +101,9 @@ pub(crate) fn place_of(program: &Program, at: InsnIdx) -> Place {
     Place {
         file: None,
         section: Some(program.section.clone()).filter(|section| !section.is_empty()),
-        function: program.function_at(at).map(|function| function.name.clone()),
+        function: program
+            .function_at(at)
+            .map(|function| function.name.clone()),
         insn: Some(at.0),
         insn_text: program.insns.get(at.index()).map(ToString::to_string),
         source: program.line(at).map(|line| SourceLine {

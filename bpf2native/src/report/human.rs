@@ -25,7 +25,13 @@ pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let source = diagnostic.place.source.as_ref();
     let width = source.map_or(2, |source| source.line.to_string().len().max(2));
     if let Some(place) = place_line(&diagnostic.place) {
-        let _ = writeln!(out, "{:width$}{}-->{} {place}", "", style::FRAME.render(), style::FRAME.render_reset());
+        let _ = writeln!(
+            out,
+            "{:width$}{}-->{} {place}",
+            "",
+            style::FRAME.render(),
+            style::FRAME.render_reset()
+        );
     }
     if let Some(source) = source.filter(|source| !source.text.trim().is_empty()) {
         out += &snippet(source, width);
@@ -73,7 +79,12 @@ fn place_line(place: &Place) -> Option<String> {
         (None, None) => {}
     }
     parts.extend(place.section.as_ref().map(|name| format!("section {name}")));
-    parts.extend(place.function.as_ref().map(|name| format!("function {name}")));
+    parts.extend(
+        place
+            .function
+            .as_ref()
+            .map(|name| format!("function {name}")),
+    );
     if place.insn_text.is_none() {
         parts.extend(place.insn.map(|insn| format!("i{insn}")));
     }
@@ -96,7 +107,14 @@ fn snippet(source: &SourceLine, width: usize) -> String {
         Ok(column) if column > 0 && column <= text.len() => {
             let pad = column - 1;
             let bad = style::BAD;
-            writeln!(out, "{:width$} {frame}|{reset} {:pad$}{}^{}", "", "", bad.render(), bad.render_reset())
+            writeln!(
+                out,
+                "{:width$} {frame}|{reset} {:pad$}{}^{}",
+                "",
+                "",
+                bad.render(),
+                bad.render_reset()
+            )
         }
         _ => writeln!(out, "{:width$} {frame}|{reset}", ""),
     };
@@ -107,7 +125,11 @@ fn snippet(source: &SourceLine, width: usize) -> String {
 fn remark(width: usize, label: &str, text: &str) -> String {
     let (frame, reset) = (style::FRAME.render(), style::FRAME.render_reset());
     let mut lines = text.lines();
-    let mut out = format!("{:width$} {frame}={reset} {label}: {}\n", "", lines.next().unwrap_or(""));
+    let mut out = format!(
+        "{:width$} {frame}={reset} {label}: {}\n",
+        "",
+        lines.next().unwrap_or("")
+    );
     for line in lines {
         let _ = writeln!(out, "{:width$}     {line}", "");
     }

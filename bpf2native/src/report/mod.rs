@@ -85,7 +85,10 @@ impl Diagnostic {
 
     /// A warning with the help text of its row.
     pub(crate) fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
-        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(code, message)
+        }
     }
 
     /// The same, about a file.
@@ -111,8 +114,13 @@ pub(crate) type Outcome<T> = Result<T, Vec<Diagnostic>>;
 
 /// Exit code for a list of diagnostics: the worst error decides; warnings do not count.
 pub(crate) fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    errors.map(|diagnostic| exit_code_of(diagnostic.fault())).max().unwrap_or(0)
+    let errors = diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors
+        .map(|diagnostic| exit_code_of(diagnostic.fault()))
+        .max()
+        .unwrap_or(0)
 }
 
 fn exit_code_of(fault: Fault) -> u8 {

@@ -38,7 +38,9 @@ impl Talk {
             When::Never => anstream::ColorChoice::Never,
         };
         choice.write_global();
-        Talk { enabled: !args.quiet }
+        Talk {
+            enabled: !args.quiet,
+        }
     }
 
     /// One line on standard error unless `--quiet`.

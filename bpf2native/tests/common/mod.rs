@@ -23,7 +23,9 @@ pub(crate) fn folder() -> tempfile::TempDir {
 /// The program with a test certificate of its own, shared by all tests of a build.
 pub(crate) fn bpf2native() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bpf2native"));
-    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR")).env_remove("NO_COLOR");
+    command
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env_remove("NO_COLOR");
     command
 }
 
@@ -37,7 +39,11 @@ pub(crate) struct Ran {
 
 /// Runs to the end.
 pub(crate) fn run(command: &mut Command) -> Ran {
-    let Output { status, stdout, stderr } = command.output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
     Ran {
         code: status.code().expect("ended by a signal"),
         stdout: String::from_utf8(stdout).unwrap(),
@@ -48,7 +54,8 @@ pub(crate) fn run(command: &mut Command) -> Ran {
 /// Runs with `--format json` and parses the answer.
 pub(crate) fn run_json(command: &mut Command) -> (i32, serde_json::Value) {
     let ran = run(command.args(["--format", "json"]));
-    let value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    let value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     (ran.code, value)
 }
 

@@ -16,9 +16,15 @@ const CONTEXT_BYTES: u64 = 64 << 20;
 /// Reads the inputs that the arguments name.
 pub(super) fn read(args: &RunArgs) -> Outcome<Vec<Input>> {
     match (&args.packet, &args.ctx) {
-        (Some(path), _) => Ok(capture::read(path)?.iter().map(|packet| Input::packet(packet)).collect()),
+        (Some(path), _) => Ok(capture::read(path)?
+            .iter()
+            .map(|packet| Input::packet(packet))
+            .collect()),
         (None, Some(text)) => contexts(text, args.data.as_deref()),
-        (None, None) => Err(vec![Diagnostic::error(id::NOTHING_TO_RUN, "neither --packet nor --ctx is given")]),
+        (None, None) => Err(vec![Diagnostic::error(
+            id::NOTHING_TO_RUN,
+            "neither --packet nor --ctx is given",
+        )]),
     }
 }
 
@@ -32,7 +38,9 @@ fn contexts(text: &str, data: Option<&str>) -> Outcome<Vec<Input>> {
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).zip(1..);
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|(line, number)| one_line(path, line, number)).collect()
+    lines
+        .map(|(line, number)| one_line(path, line, number))
+        .collect()
 }
 
 fn one_line(path: &str, line: &str, number: u32) -> Outcome<Input> {

@@ -51,12 +51,28 @@ fn run_program(args: &RunArgs) -> Outcome<Run> {
     set_maps(args, &host)?;
     let total = inputs.len() as u64 * u64::from(args.repeat);
     if args.repeat > 1 {
-        let measurement = host.measure(&program, engine, (&inputs, total)).map_err(failed)?;
-        return Ok(Run { program, program_type, engine, invocations: Vec::new(), measurement, host });
+        let measurement = host
+            .measure(&program, engine, (&inputs, total))
+            .map_err(failed)?;
+        return Ok(Run {
+            program,
+            program_type,
+            engine,
+            invocations: Vec::new(),
+            measurement,
+            host,
+        });
     }
     let invocations = host.run(&program, engine, &inputs).map_err(failed)?;
     let measurement = measure_fresh(args, &source, (&program, engine), &inputs)?;
-    Ok(Run { program, program_type, engine, invocations, measurement, host })
+    Ok(Run {
+        program,
+        program_type,
+        engine,
+        invocations,
+        measurement,
+        host,
+    })
 }
 
 /// The time of one pass, on an instance of its own.
@@ -68,7 +84,8 @@ fn measure_fresh(
 ) -> Outcome<Measurement> {
     let mut host = source.host(engine)?;
     set_maps(args, &host)?;
-    host.measure(program, engine, (inputs, inputs.len() as u64)).map_err(failed)
+    host.measure(program, engine, (inputs, inputs.len() as u64))
+        .map_err(failed)
 }
 
 /// The program to run: the one named, or the only one.
@@ -83,14 +100,19 @@ fn choose(args: &RunArgs, host: &Host, engine: Engine) -> Outcome<(String, &'sta
         return Ok((program.name().to_owned(), program.program_type()));
     }
     let names = programs.iter().map(|program| program.name());
-    let wanted = args.program.as_deref().unwrap_or("(none given; there are several)");
+    let wanted = args
+        .program
+        .as_deref()
+        .unwrap_or("(none given; there are several)");
     Err(vec![input::no_such_program(&args.input, wanted, names)])
 }
 
 /// Applies `--map NAME:KEY=VALUE`.
 fn set_maps(args: &RunArgs, host: &Host) -> Outcome<()> {
     for text in &args.map {
-        let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('=')?)));
+        let parts = text
+            .split_once(':')
+            .and_then(|(name, rest)| Some((name, rest.split_once('=')?)));
         let Some((name, (key, value))) = parts else {
             let what = format!("--map {text}: expected NAME:KEY=VALUE");
             return Err(vec![Diagnostic::error(id::USAGE, what)]);

@@ -1,8 +1,8 @@
 //! The result of a run: verdict counts, time, map contents, what the program printed.
 
 use super::{Run, failed};
-use crate::{Response, hex};
 use crate::report::{Outcome, style};
+use crate::{Response, hex};
 use ebpfcore::Map;
 use ebpfcore_sim::{Dump, Entry, Invocation, Value};
 use serde_json::{Value as Json, json};
@@ -13,7 +13,10 @@ const SHOWN: usize = 16;
 
 /// Text and JSON of a run.
 pub(super) fn response(run: &Run) -> Outcome<Response> {
-    let mut response = Response { text: head(run), ..Response::default() };
+    let mut response = Response {
+        text: head(run),
+        ..Response::default()
+    };
     let mut maps = serde_json::Map::new();
     for map in run.host.maps() {
         let dump = run.host.dump(map.name()).map_err(failed)?;
@@ -30,8 +33,17 @@ pub(super) fn response(run: &Run) -> Outcome<Response> {
     response.set("invocations", run.measurement.invocations);
     response.set("ns_per_invocation", run.measurement.ns_per_invocation());
     response.set("verdicts", verdicts_json(run));
-    response.set("results", run.invocations.iter().map(|one| one.result).collect::<Vec<_>>());
-    response.set("contexts", run.invocations.iter().map(context).collect::<Vec<_>>());
+    response.set(
+        "results",
+        run.invocations
+            .iter()
+            .map(|one| one.result)
+            .collect::<Vec<_>>(),
+    );
+    response.set(
+        "contexts",
+        run.invocations.iter().map(context).collect::<Vec<_>>(),
+    );
     response.set("maps", maps);
     response.set("printed", trace.lines);
     Ok(response)
@@ -52,15 +64,21 @@ fn head(run: &Run) -> String {
         let share = *count as f64 * 100.0 / run.measurement.invocations.max(1) as f64;
         let _ = writeln!(out, "  {name:<14} {result:<3} {count:>10}  {share:5.1} %");
     }
-    let warm = if run.invocations.is_empty() { "" } else { " (one cold pass; --repeat N measures)" };
-    let _ = writeln!(out, "  {:.1} ns per run{warm}", run.measurement.ns_per_invocation());
+    let warm = if run.invocations.is_empty() {
+        ""
+    } else {
+        " (one cold pass; --repeat N measures)"
+    };
+    let _ = writeln!(
+        out,
+        "  {:.1} ns per run{warm}",
+        run.measurement.ns_per_invocation()
+    );
     out
 }
 
 fn verdicts_json(run: &Run) -> Vec<Json> {
-    let one = |(result, count): (&u32, &u64)| {
-        json!({"result": result, "name": abi::verdict::name(run.program_type, *result), "count": count})
-    };
+    let one = |(result, count): (&u32, &u64)| json!({"result": result, "name": abi::verdict::name(run.program_type, *result), "count": count});
     run.measurement.results.iter().map(one).collect()
 }
 
@@ -70,16 +88,38 @@ fn map_text(map: &Map, dump: &Dump) -> String {
     let mut out = format!("map {on}{}{off} ({}", map.name(), kind(map));
     let lines = match dump {
         Dump::Entries(entries) => {
-            let _ = write!(out, ", {} of {} entries", entries.len(), definition.max_entries);
-            entries.iter().take(SHOWN + 1).map(entry_text).collect::<Vec<_>>()
+            let _ = write!(
+                out,
+                ", {} of {} entries",
+                entries.len(),
+                definition.max_entries
+            );
+            entries
+                .iter()
+                .take(SHOWN + 1)
+                .map(entry_text)
+                .collect::<Vec<_>>()
         }
         Dump::Elements(elements) => {
-            let _ = write!(out, ", {} of {} elements", elements.len(), definition.max_entries);
-            elements.iter().take(SHOWN + 1).map(|bytes| hex::text(bytes)).collect()
+            let _ = write!(
+                out,
+                ", {} of {} elements",
+                elements.len(),
+                definition.max_entries
+            );
+            elements
+                .iter()
+                .take(SHOWN + 1)
+                .map(|bytes| hex::text(bytes))
+                .collect()
         }
         Dump::Records { records, lost } => {
             let _ = write!(out, ", {} records, {lost} lost", records.len());
-            records.iter().take(SHOWN + 1).map(|record| hex::text(&record.data)).collect()
+            records
+                .iter()
+                .take(SHOWN + 1)
+                .map(|record| hex::text(&record.data))
+                .collect()
         }
     };
     out += ")\n";
@@ -95,13 +135,20 @@ fn map_text(map: &Map, dump: &Dump) -> String {
 /// The display name of a map's type.
 fn kind(map: &Map) -> &'static str {
     let kind = map.definition().kind;
-    abi::map::TABLE.iter().find(|row| row.kind == kind).map_or("other", |row| row.name)
+    abi::map::TABLE
+        .iter()
+        .find(|row| row.kind == kind)
+        .map_or("other", |row| row.name)
 }
 
 fn entry_text(entry: &Entry) -> String {
     let value = match &entry.value {
         Value::Bytes(bytes) => number(bytes),
-        Value::PerCpu(values) => values.iter().map(|bytes| number(bytes)).collect::<Vec<_>>().join(" | "),
+        Value::PerCpu(values) => values
+            .iter()
+            .map(|bytes| number(bytes))
+            .collect::<Vec<_>>()
+            .join(" | "),
         Value::Reference { name, .. } => name.clone(),
     };
     format!("{} = {value}", hex::text(&entry.key))
@@ -131,10 +178,16 @@ fn map_json(map: &Map, dump: &Dump) -> Json {
     match dump {
         Dump::Entries(entries) => out["entries"] = entries.iter().map(entry_json).collect(),
         Dump::Elements(elements) => {
-            out["elements"] = elements.iter().map(|bytes| Json::from(hex::text(bytes))).collect();
+            out["elements"] = elements
+                .iter()
+                .map(|bytes| Json::from(hex::text(bytes)))
+                .collect();
         }
         Dump::Records { records, lost } => {
-            out["records"] = records.iter().map(|record| Json::from(hex::text(&record.data))).collect();
+            out["records"] = records
+                .iter()
+                .map(|record| Json::from(hex::text(&record.data)))
+                .collect();
             out["lost"] = Json::from(*lost);
         }
     }
@@ -144,7 +197,10 @@ fn map_json(map: &Map, dump: &Dump) -> Json {
 fn entry_json(entry: &Entry) -> Json {
     let value = match &entry.value {
         Value::Bytes(bytes) => Json::from(hex::text(bytes)),
-        Value::PerCpu(values) => values.iter().map(|bytes| Json::from(hex::text(bytes))).collect(),
+        Value::PerCpu(values) => values
+            .iter()
+            .map(|bytes| Json::from(hex::text(bytes)))
+            .collect(),
         Value::Reference { name, .. } => Json::from(name.as_str()),
     };
     json!({"key": hex::text(&entry.key), "value": value})
