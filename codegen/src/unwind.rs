@@ -15,6 +15,11 @@
 //! since offsets are unsigned, so SET_FPREG names `rbp - C`; the fictitious ALLOC of C bytes at the
 //! same prolog offset undoes it. C is at most 7 * 8 + 10 * 16, within the 240 that the format
 //! allows. Source: "x64 exception handling" in the Microsoft documentation.
+//!
+//! Left out: between `add rsp, frame` and `mov rsp, rbp` of Cranelift's epilogue the saved registers
+//! lie below rsp. An interrupt taken exactly there overwrites them, so a stack walk from it finds
+//! every return address but not the caller's rsi, rdi, rbx, r12 to r15. Nothing can fault there, so
+//! the dispatch of exceptions is not concerned.
 
 use crate::error::Error;
 use cranelift_codegen::isa::unwind::UnwindInst;
