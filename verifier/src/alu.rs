@@ -3,6 +3,7 @@
 use crate::domain::Scalar;
 use crate::limits;
 use crate::reason::Reason;
+use crate::state::Distance;
 use crate::step::Step;
 use crate::value::{Pointer, Region, Value};
 use isa::{AluOp, Endian, Operand, Reg, Size, Width};
@@ -174,7 +175,7 @@ impl Step<'_, '_> {
 
     /// Half of an address means nothing, but the distance of two pointers fits in 32 bits.
     fn pointer_alu32(
-        &self,
+        &mut self,
         op: AluOp,
         operands: (Value, Value),
         (reg, found): From,
@@ -189,8 +190,11 @@ impl Step<'_, '_> {
     }
 
     /// The distance of two pointers into the same object is a harmless number.
-    fn distance(&self, reg: Reg, a: &Pointer, b: &Pointer) -> Result<Value, Reason> {
+    fn distance(&mut self, reg: Reg, a: &Pointer, b: &Pointer) -> Result<Value, Reason> {
         if a.null == 0 && b.null == 0 {
+            if let (Region::PacketEnd, Region::Packet { id, .. }) = (a.region, b.region) {
+                return Ok(self.packet_length(id, b.fixed));
+            }
             if is_same_base(a, b) {
                 let distance = i64::from(a.fixed).saturating_sub(i64::from(b.fixed));
                 return Ok(Value::constant(distance as u64));
@@ -204,6 +208,24 @@ impl Step<'_, '_> {
             found: Value::Pointer(*a),
             what: "subtraction of a pointer to something else",
         })
+    }
+
+    /// The number of bytes from a packet pointer to the end of the packet.
+    fn packet_length(&mut self, packet: u32, fixed: i32) -> Value {
+        let link = self.fresh();
+        self.state.distances.push(Distance {
+            link,
+            packet,
+            fixed,
+        });
+        // A packet does not end before it starts.
+        let from_start = packet == 0 && fixed <= 0;
+        let scalar = if from_start {
+            Scalar::from_range_s(0, i64::MAX)
+        } else {
+            Scalar::UNKNOWN
+        };
+        Value::Number { scalar, link }
     }
 
     /// `pointer + by`

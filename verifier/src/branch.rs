@@ -153,7 +153,7 @@ impl Step<'_, '_> {
                 } else {
                     fall_through
                 };
-                prove_packet(state, &pointer, bytes);
+                state.prove_packet(pointer.region, bytes.unwrap_or(0));
             }
         })
     }
@@ -275,33 +275,4 @@ fn swapped(cond: Cond) -> Option<Cond> {
         Cond::Le => Cond::Ge,
         Cond::Set | Cond::Sgt | Cond::Sge | Cond::Slt | Cond::Sle => return None,
     })
-}
-
-/// All pointers with the same unknown offset have these bytes.
-fn prove_packet(state: &mut State, pointer: &Pointer, bytes: Option<i64>) {
-    let Some(bytes) = bytes
-        .and_then(|bytes| u32::try_from(bytes).ok())
-        .filter(|bytes| *bytes > 0)
-    else {
-        return;
-    };
-    let region = pointer.region;
-    let hit = move |value: &Value| {
-        value
-            .pointer()
-            .is_some_and(|pointer| match (pointer.region, region) {
-                (Region::Packet { id, .. }, Region::Packet { id: of, .. })
-                | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: of, .. }) => id == of,
-                _ => false,
-            })
-    };
-    state.update(&hit, &|value| {
-        if let Value::Pointer(Pointer {
-            region: Region::Packet { range, .. } | Region::PacketMeta { range, .. },
-            ..
-        }) = value
-        {
-            *range = bytes.max(*range);
-        }
-    });
 }

@@ -199,6 +199,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         }
         let live = self.env.live.at(path.at);
         path.state.keep(depth, live.registers, live.stack);
+        path.state.keep_distances();
     }
 
     /// Both ways of a branch are possible: the target waits, the fall-through goes on.

@@ -4,6 +4,7 @@
 //! branch aside is cheap.
 
 use crate::domain::Scalar;
+use crate::limits;
 use crate::stack::{Half, Slot, Stack};
 use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::rc::Rc;
@@ -33,6 +34,17 @@ pub(crate) struct Reference {
     pub(crate) acquired: InsnIdx,
 }
 
+/// A number that is the distance from a packet pointer to the end of the packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Distance {
+    /// Link of the number.
+    pub(crate) link: u32,
+    /// Which unknown offset the pointer has.
+    pub(crate) packet: u32,
+    /// Its known offset.
+    pub(crate) fixed: i32,
+}
+
 /// A held spin lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lock {
@@ -50,6 +62,8 @@ pub(crate) struct State {
     pub(crate) references: Vec<Reference>,
     /// The held lock.
     pub(crate) lock: Option<Lock>,
+    /// Numbers that say how long the packet is.
+    pub(crate) distances: Vec<Distance>,
 }
 
 impl Frame {
@@ -108,6 +122,7 @@ impl State {
             frames: alloc::vec![Rc::new(frame)],
             references: Vec::new(),
             lock: None,
+            distances: Vec::new(),
         }
     }
 
@@ -186,18 +201,71 @@ impl State {
 
     /// Everything that holds the linked number becomes `scalar`.
     pub(crate) fn relink(&mut self, wanted: u32, scalar: Scalar) {
-        if wanted != 0 {
-            self.update(&|value| value.link() == wanted, &|value| {
-                *value = Value::Number {
-                    scalar,
-                    link: wanted,
-                };
-            });
+        if wanted == 0 {
+            return;
         }
+        self.update(&|value| value.link() == wanted, &|value| {
+            *value = Value::Number {
+                scalar,
+                link: wanted,
+            };
+        });
+        let known = self.distances.iter().find(|known| known.link == wanted);
+        if let Some(Distance { packet, fixed, .. }) = known.copied() {
+            // `end - (base + fixed) >= least` means `base + fixed + least <= end`.
+            let bytes = i64::from(fixed).saturating_add(scalar.smin());
+            if bytes <= limits::PACKET_BYTES {
+                self.prove_packet(
+                    Region::Packet {
+                        id: packet,
+                        range: 0,
+                    },
+                    bytes,
+                );
+            }
+        }
+    }
+
+    /// All pointers with the same unknown offset have at least these bytes.
+    pub(crate) fn prove_packet(&mut self, region: Region, bytes: i64) {
+        let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes > 0) else {
+            return;
+        };
+        let hit = move |value: &Value| {
+            value
+                .pointer()
+                .is_some_and(|pointer| match (pointer.region, region) {
+                    (Region::Packet { id, .. }, Region::Packet { id: of, .. })
+                    | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: of, .. }) => {
+                        id == of
+                    }
+                    _ => false,
+                })
+        };
+        self.update(&hit, &|value| {
+            if let Value::Pointer(Pointer {
+                region: Region::Packet { range, .. } | Region::PacketMeta { range, .. },
+                ..
+            }) = value
+            {
+                *range = bytes.max(*range);
+            }
+        });
+    }
+
+    /// Forgets distances that no number holds any more.
+    pub(crate) fn keep_distances(&mut self) {
+        let frames = &self.frames;
+        self.distances.retain(|known| {
+            frames
+                .iter()
+                .any(|frame| frame.any(&|value| value.link() == known.link))
+        });
     }
 
     /// The packet was moved: pointers into it are dead.
     pub(crate) fn move_packet(&mut self, at: InsnIdx) {
+        self.distances.clear();
         self.update(
             &|value| value.pointer().is_some_and(Pointer::is_packet),
             &|value| *value = Value::Unreadable(Unreadable::PacketMoved(at)),

@@ -40,6 +40,7 @@ impl State {
                 .zip(old.frames())
                 .all(|(new, old)| frame_leq(new, old, &mut names))
             && self.lock_matches(old, &mut names)
+            && self.distances_match(old, &mut names)
     }
 
     fn resources_match(&self, old: &State, names: &mut Names) -> bool {
@@ -63,6 +64,23 @@ impl State {
             }
             _ => false,
         }
+    }
+
+    /// What the old state could learn about the packet from a number, the new one must be able to.
+    fn distances_match(&self, old: &State, names: &mut Names) -> bool {
+        old.distances.iter().all(|old| {
+            let Some((_, (link, _))) = names.links.iter().find(|(name, _)| *name == old.link)
+            else {
+                // No number holds it.
+                return true;
+            };
+            let link = *link;
+            self.distances.iter().any(|new| {
+                new.link == link
+                    && new.fixed == old.fixed
+                    && same_packet(names, old.packet, new.packet)
+            })
+        })
     }
 
     /// A number that is equal for states that subsume each other (most of the time).

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const INVENTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus-not-accepted.csv");
-const HEADER: &str = "file,section,function,code";
+const HEADER: &str = "file,section,function,code,reason";
 
 /// One program of `expected.csv`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -97,12 +97,18 @@ fn find(object: &Object, row: &Row) -> Option<ProgramId> {
     Some(ProgramId(u16::try_from(index).unwrap()))
 }
 
+/// A code with its title.
+fn reason(code: abi::Code) -> String {
+    let title = diagnostic::row(code).map_or("", |row| row.title);
+    format!("{code},{title}")
+}
+
 /// The verdict on one program: nothing when it is accepted, else the code of the reason.
 fn judge(object: &Result<Object, LoadError>, row: &Row, report: &mut String) -> Option<String> {
     let place = format!("{},{},{}", row.file, row.section, row.function);
     let object = match object {
         Ok(object) => object,
-        Err(error) => return Some(error.code().to_string()),
+        Err(error) => return Some(reason(error.code())),
     };
     let Some(id) = find(object, row) else {
         return Some("not linked".into());
@@ -124,7 +130,7 @@ fn judge(object: &Result<Object, LoadError>, row: &Row, report: &mut String) -> 
                 "NO {place} [{expect}]: {steps} steps, {time:?}\n{text}"
             )
             .unwrap();
-            Some(rejected.code().to_string())
+            Some(reason(rejected.code()))
         }
     }
 }
