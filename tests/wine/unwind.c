@@ -8,7 +8,8 @@
 // with rubbish and want an aligned stack, as the calling convention allows them to.
 //
 // DriverEntry, the registrar's callbacks, all getters, DriverUnload and all programs run; DriverEntry
-// also with every call failing in turn, where nothing may leak.
+// also with every call failing in turn, where nothing may leak. What the kernel discards after
+// DriverEntry is gone here too.
 
 #include <windows.h>
 #include <stdio.h>
@@ -113,6 +114,21 @@ static int Map(const uint8_t *file)
     Relocate(&directories[IMAGE_DIRECTORY_ENTRY_BASERELOC], (uint64_t)Image.base - optional->ImageBase);
     Bind(&directories[IMAGE_DIRECTORY_ENTRY_IMPORT]);
     return 1;
+}
+
+// What the kernel frees after DriverEntry: the discardable sections at the end, and nothing before
+// them. Whatever needs them later runs into int3, or unwinds to nowhere.
+static void Discard(const uint8_t *file)
+{
+    const IMAGE_NT_HEADERS64 *nt = (const void *)(file + ((const IMAGE_DOS_HEADER *)file)->e_lfanew);
+    const IMAGE_SECTION_HEADER *sections = IMAGE_FIRST_SECTION(nt);
+    int discarded = 0;
+    for (int i = nt->FileHeader.NumberOfSections - 1; i > 0; i--, discarded++) {
+        if (!(sections[i].Characteristics & IMAGE_SCN_MEM_DISCARDABLE))
+            break;
+        memset(Image.base + sections[i].VirtualAddress, 0xCC, sections[i].Misc.VirtualSize);
+    }
+    REQUIRE(discarded >= 2, "only %d sections can be discarded", discarded);
 }
 
 // ---- Calling with known registers, stepping, unwinding ----
@@ -615,6 +631,7 @@ int main(int argc, char **argv)
     AddVectoredExceptionHandler(1, OnStep);
     StartFailing(file);
     StartWell(file);
+    Discard(file);
     AttachAndDetach();
     RunAll();
     Unload(0x103, 1);
