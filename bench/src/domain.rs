@@ -7,6 +7,11 @@ use verifier::domain::Scalar;
 
 pub(crate) fn register(bench: &mut Bench) {
     let values = values();
+    arithmetic(bench, &values);
+    relations(bench, &values);
+}
+
+fn arithmetic(bench: &mut Bench, values: &[Scalar]) {
     let pairs = values.len() * values.len();
     for (name, op) in [
         ("add", AluOp::Add),
@@ -17,7 +22,7 @@ pub(crate) fn register(bench: &mut Bench) {
     ] {
         for (bits, width) in [(32, Width::W32), (64, Width::W64)] {
             bench.measure(&format!("domain/{name}{bits}"), pairs, || {
-                each_pair(&values, |a, b| Scalar::alu(op, width, a, b).umax())
+                each_pair(values, |a, b| Scalar::alu(op, width, a, b).umax())
             });
         }
     }
@@ -31,15 +36,19 @@ pub(crate) fn register(bench: &mut Bench) {
             sum.wrapping_add(result.umax())
         })
     });
+}
+
+fn relations(bench: &mut Bench, values: &[Scalar]) {
+    let pairs = values.len() * values.len();
     bench.measure("domain/join", pairs, || {
-        each_pair(&values, |a, b| a.join(b).umax())
+        each_pair(values, |a, b| a.join(b).umax())
     });
     bench.measure("domain/leq", pairs, || {
-        each_pair(&values, |a, b| u64::from(a.leq(b)))
+        each_pair(values, |a, b| u64::from(a.leq(b)))
     });
     for (name, cond) in [("eq", Cond::Eq), ("lt", Cond::Lt), ("set", Cond::Set)] {
         bench.measure(&format!("domain/refine {name}"), pairs, || {
-            each_pair(&values, |a, b| {
+            each_pair(values, |a, b| {
                 Scalar::refine(cond, Width::W64, a, b).map_or(0, |(a, _)| a.umax())
             })
         });

@@ -9,41 +9,38 @@ use verifier::Verified;
 const OBJECT: &[u8] = include_bytes!("../../examples/droppacket.o");
 
 pub(crate) fn register(bench: &mut Bench) {
-    let options = LoadOptions {
+    let measured = signer().ok().and_then(|signer| measure(bench, &signer));
+    if measured.is_none() {
+        eprintln!("pipeline: the example or the test key cannot be used; not measured");
+    }
+}
+
+fn measure(bench: &mut Bench, signer: &signing::Signer) -> Option<()> {
+    let load = LoadOptions {
         name: "droppacket".to_owned(),
         ..LoadOptions::default()
     };
-    let (Ok(object), Ok(signer)) = (program::load(OBJECT, &options), signer()) else {
-        eprintln!("pipeline: the example or the test key cannot be loaded; not measured");
-        return;
-    };
-    let Some(verified) = verify(&object) else {
-        eprintln!("pipeline: the example is not accepted; not measured");
-        return;
-    };
-    let codegen = codegen::Options::default();
-    let verified = [verified];
-    let Ok(module) = codegen::compile(&verified, &codegen) else {
-        return;
-    };
-    let Ok(image) = image::link(&module) else {
-        return;
-    };
+    let options = codegen::Options::default();
+    let object = program::load(OBJECT, &load).ok()?;
+    let verified = [verify(&object)?];
+    let module = codegen::compile(&verified, &options).ok()?;
+    let image = image::link(&module).ok()?;
     bench.measure("pipeline/load", 1, || {
-        program::load(black_box(OBJECT), &options)
+        program::load(black_box(OBJECT), &load)
     });
     bench.measure("pipeline/verify", 1, || {
         verify(black_box(&object)).is_some()
     });
     bench.measure("pipeline/compile", 1, || {
-        codegen::compile(black_box(&verified), &codegen)
+        codegen::compile(black_box(&verified), &options)
     });
     bench.measure("pipeline/link and check", 1, || {
         image::link(black_box(&module))
     });
     bench.measure("pipeline/sign", 1, || {
-        signing::sign(black_box(&image), &signer)
+        signing::sign(black_box(&image), signer)
     });
+    Some(())
 }
 
 fn verify(object: &Object) -> Option<Verified<'_>> {

@@ -12,39 +12,34 @@ const OBJECT: &[u8] = include_bytes!("../../examples/droppacket.o");
 const PACKETS: u64 = 100_000;
 
 pub(crate) fn register(bench: &mut Bench) {
-    let options = LoadOptions {
-        name: "droppacket".to_owned(),
-        ..LoadOptions::default()
-    };
-    let Ok(object) = program::load(OBJECT, &options) else {
-        return;
-    };
-    let verified = verifier::verify(&object, ProgramId(0), &verifier::Options::default());
-    let Ok(verified) = verified else { return };
-    let programs = [verified];
-    let image = codegen::compile(&programs, &codegen::Options::default()).ok();
-    let image = image.and_then(|module| image::link(&module).ok());
     let inputs = inputs();
-    let native = image.and_then(|image| Host::from_image(image.bytes(), &Options::default()).ok());
-    let interpreted = Host::from_object(&object, &programs, &Options::default()).ok();
-    let hosts = [
-        ("run/native (per packet)", Engine::Native, native),
-        (
-            "run/interpreter (per packet)",
-            Engine::Interpreter,
-            interpreted,
-        ),
-    ];
-    for (name, engine, host) in hosts {
-        let Some(mut host) = host else {
+    for engine in [Engine::Native, Engine::Interpreter] {
+        let name = format!("run/{engine} (per packet)");
+        let Some(mut host) = host(engine) else {
             eprintln!("{name}: not possible on this machine");
             continue;
         };
-        bench.measure(name, PACKETS as usize, || {
-            host.measure("DropPacket", engine, (&inputs, PACKETS))
-                .map(|measurement| measurement.invocations)
+        bench.measure(&name, PACKETS as usize, || {
+            let measurement = host.measure("DropPacket", engine, (&inputs, PACKETS));
+            measurement.map(|measurement| measurement.invocations)
         });
     }
+}
+
+/// A fresh instance of the example for an engine.
+fn host(engine: Engine) -> Option<Host> {
+    let load = LoadOptions {
+        name: "droppacket".to_owned(),
+        ..LoadOptions::default()
+    };
+    let object = program::load(OBJECT, &load).ok()?;
+    let verified = verifier::verify(&object, ProgramId(0), &verifier::Options::default());
+    let programs = [verified.ok()?];
+    if engine == Engine::Interpreter {
+        return Host::from_object(&object, &programs, &Options::default()).ok();
+    }
+    let module = codegen::compile(&programs, &codegen::Options::default()).ok()?;
+    Host::from_image(image::link(&module).ok()?.bytes(), &Options::default()).ok()
 }
 
 /// IPv4 UDP frames to port 53, one without and one with data, and a TCP frame.

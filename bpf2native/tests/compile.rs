@@ -1,6 +1,12 @@
 //! The main job as a user runs it: object in, signed driver out, judged by other people's tools;
 //! and what bad input gets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use common::{bpf2native, example, files_in, folder, judge, run, run_json};

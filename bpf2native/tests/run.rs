@@ -1,6 +1,12 @@
 //! Running programs from the command line: the examples' expected results, both engines, and the
 //! plugin of the conformance suite.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use common::{bpf2native, example, folder, run, run_json};
@@ -8,16 +14,12 @@ use serde_json::Value;
 use std::io::Write as _;
 use std::process::Stdio;
 
-/// One expected run of an example through the command line.
-fn check(name: &str, number: usize, expected: &Value, engine: &str) {
-    let what = format!("{name}, run {number}, {engine}");
+/// The command line of one expected run.
+fn command(name: &str, expected: &Value, engine: &str) -> std::process::Command {
     let mut command = bpf2native();
-    command
-        .arg("run")
-        .arg(example(&format!("{name}.o")))
-        .args(["--engine", engine]);
-    command.args(["--program", expected["program"].as_str().unwrap()]);
-    let input = example(expected["input"].as_str().unwrap());
+    command.arg("run").arg(example(&format!("{name}.o")));
+    command.args(["--engine", engine, "--program", text(&expected["program"])]);
+    let input = example(text(&expected["input"]));
     match input
         .extension()
         .is_some_and(|extension| extension == "pcap")
@@ -27,51 +29,70 @@ fn check(name: &str, number: usize, expected: &Value, engine: &str) {
     };
     for (map, entries) in expected["maps_before"].as_object().into_iter().flatten() {
         for entry in entries.as_array().unwrap() {
-            let (key, value) = (entry[0].as_str().unwrap(), entry[1].as_str().unwrap());
+            let (key, value) = (text(&entry[0]), text(&entry[1]));
             command.arg("--map").arg(format!("{map}:{key}={value}"));
         }
     }
-    let (code, json) = run_json(&mut command);
+    command
+}
+
+/// One expected run of an example through the command line.
+fn check(name: &str, number: usize, expected: &Value, engine: &str) {
+    let what = format!("{name}, run {number}, {engine}");
+    let (code, json) = run_json(&mut command(name, expected, engine));
     assert_eq!(code, 0, "{what}: {json}");
     assert_eq!(json["results"], expected["verdicts"], "{what}");
     assert!(json["ns_per_invocation"].as_f64().unwrap() > 0.0, "{what}");
     for (map, entries) in expected["maps"].as_object().into_iter().flatten() {
-        let found: Vec<(&str, &str)> = json["maps"][map]["entries"]
-            .as_array()
-            .unwrap_or_else(|| panic!("{what}: no map {map} in {json}"))
-            .iter()
-            .map(|entry| {
-                (
-                    entry["key"].as_str().unwrap(),
-                    entry["value"].as_str().unwrap(),
-                )
-            })
-            .collect();
-        let wanted: Vec<(&str, &str)> = entries
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| (entry[0].as_str().unwrap(), entry[1].as_str().unwrap()))
-            .collect();
-        assert_eq!(found.len(), wanted.len(), "{what}, map {map}: {found:?}");
-        for ((key, value), (wanted_key, wanted_value)) in found.iter().zip(&wanted) {
-            assert!(
-                matches(key, wanted_key) && matches(value, wanted_value),
-                "{what}, map {map}: {key} = {value}, expected {wanted_key} = {wanted_value}"
-            );
-        }
+        let found = &json["maps"][map]["entries"];
+        let found = list(found, |entry| {
+            format!("{}={}", text(&entry["key"]), text(&entry["value"]))
+        });
+        let wanted = list(entries, |entry| {
+            format!("{}={}", text(&entry[0]), text(&entry[1]))
+        });
+        compare(&format!("{what}, map {map}"), &found, &wanted);
     }
     for (map, records) in expected["records"].as_object().into_iter().flatten() {
-        let found = json["maps"][map]["records"].as_array().unwrap();
-        let wanted = records.as_array().unwrap();
-        assert_eq!(found.len(), wanted.len(), "{what}, map {map}");
-        for (found, wanted) in found.iter().zip(wanted) {
-            assert!(
-                matches(found.as_str().unwrap(), wanted.as_str().unwrap()),
-                "{what}, map {map}: {found}, expected {wanted}"
-            );
-        }
+        let found = list(&json["maps"][map]["records"], |record| {
+            text(record).to_owned()
+        });
+        let wanted = list(records, |record| text(record).to_owned());
+        compare(&format!("{what}, records of {map}"), &found, &wanted);
     }
+    for (at, wanted) in expected["contexts_after"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
+        let found = text(&json["contexts"][at]["context"]);
+        assert!(
+            matches(found, text(wanted)),
+            "{what}, context {at}: {found}, expected {wanted}"
+        );
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("expected a string, found {value}"))
+}
+
+fn list(value: &Value, one: impl Fn(&Value) -> String) -> Vec<String> {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("expected a list, found {value}"))
+        .iter()
+        .map(one)
+        .collect()
+}
+
+#[track_caller]
+fn compare(what: &str, found: &[String], wanted: &[String]) {
+    let same = found.len() == wanted.len() && found.iter().zip(wanted).all(|(a, b)| matches(a, b));
+    assert!(same, "{what}:\nfound    {found:?}\nexpected {wanted:?}");
 }
 
 /// Hexadecimal bytes against a pattern in which `??` stands for any byte.

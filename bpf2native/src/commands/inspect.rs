@@ -10,7 +10,7 @@ use image::check::{Report, Verdict};
 use image::native::{Map, NativeModule, Program};
 use image::read::Pe;
 use serde_json::{Value, json};
-use signing::{Signature, SignatureStatus};
+use signing::{CertificateInfo, Signature, SignatureStatus};
 use std::fmt::Write as _;
 
 /// Largest driver read.
@@ -163,6 +163,25 @@ fn sections_json(pe: &Pe<'_>) -> Value {
 }
 
 fn native_text(module: &NativeModule) -> String {
+    let mut out = heading("Programs", "") + &programs_table(module).render();
+    for program in &module.programs {
+        if let Some(hash) = &program.info_hash {
+            let algorithm = program.info_hash_type.as_deref().unwrap_or("?");
+            let _ = writeln!(
+                out,
+                "  {}: program info {algorithm} {}",
+                program.name,
+                hex::text(hash)
+            );
+        }
+    }
+    if !module.maps.is_empty() {
+        out += &(heading("Maps", "") + &maps_table(module).render());
+    }
+    out + &contents_text(module)
+}
+
+fn programs_table(module: &NativeModule) -> Table {
     let mut table = Table::new(&[
         "name", "type", "section", "code in", ">insns", "maps", "helpers",
     ]);
@@ -177,29 +196,22 @@ fn native_text(module: &NativeModule) -> String {
             helper_names(program).join(", "),
         ]);
     }
-    let mut out = heading("Programs", "") + &table.render();
-    for program in &module.programs {
-        if let Some(hash) = &program.info_hash {
-            let algorithm = program.info_hash_type.as_deref().unwrap_or("?");
-            let _ = writeln!(
-                out,
-                "  {}: program info {algorithm} {}",
-                program.name,
-                hex::text(hash)
-            );
-        }
-    }
-    let mut maps = Table::new(&[
+    table
+}
+
+fn maps_table(module: &NativeModule) -> Table {
+    let mut table = Table::new(&[
         "name", "type", ">key", ">value", ">entries", "pinned", "inner",
     ]);
     for map in &module.maps {
-        maps.row(vec![
+        let definition = &map.definition;
+        table.row(vec![
             map.name.clone(),
             map_type(map),
-            map.definition.key_size.to_string(),
-            map.definition.value_size.to_string(),
-            map.definition.max_entries.to_string(),
-            if map.definition.pinning == 0 {
+            definition.key_size.to_string(),
+            definition.value_size.to_string(),
+            definition.max_entries.to_string(),
+            if definition.pinning == 0 {
                 "no"
             } else {
                 "by name"
@@ -208,10 +220,7 @@ fn native_text(module: &NativeModule) -> String {
             inner_map(module, map).unwrap_or_default(),
         ]);
     }
-    if !module.maps.is_empty() {
-        out += &(heading("Maps", "") + &maps.render());
-    }
-    out + &contents_text(module)
+    table
 }
 
 fn contents_text(module: &NativeModule) -> String {
@@ -239,43 +248,53 @@ fn contents_text(module: &NativeModule) -> String {
 }
 
 fn native_json(module: &NativeModule) -> Value {
-    let program = |program: &Program| {
-        json!({
-            "name": program.name,
-            "type": type_name(program.program_type),
-            "program_type": program.program_type.to_string(),
-            "attach_type": program.attach_type.to_string(),
-            "section": program.section,
-            "pe_section": program.pe_section,
-            "code_bytes": program.code_bytes,
-            "instructions": program.instruction_count,
-            "maps": map_names(module, program),
-            "helpers": program.helpers.iter().filter(|helper| helper.id != 0)
-                .map(|helper| json!({"id": helper.id, "name": helper_name(program, helper.id)})).collect::<Vec<_>>(),
-            "info_hash": program.info_hash.as_deref().map(hex::text),
-            "info_hash_type": program.info_hash_type,
-            "entry_bytes": program.entry_bytes,
-        })
-    };
-    let map = |map: &Map| {
-        json!({
-            "name": map.name,
-            "type": map_type(map),
-            "key_size": map.definition.key_size,
-            "value_size": map.definition.value_size,
-            "max_entries": map.definition.max_entries,
-            "pinning": map.definition.pinning,
-            "inner": inner_map(module, map),
-        })
-    };
+    let values = module
+        .initial_values
+        .iter()
+        .map(|values| json!({"map": values.map, "values": values.values}));
+    let globals = module
+        .globals
+        .iter()
+        .map(|global| json!({"map": global.map, "bytes": global.initial.len()}));
     json!({
-        "programs": module.programs.iter().map(program).collect::<Vec<_>>(),
-        "maps": module.maps.iter().map(map).collect::<Vec<_>>(),
-        "initial_values": module.initial_values.iter()
-            .map(|values| json!({"map": values.map, "values": values.values})).collect::<Vec<_>>(),
-        "globals": module.globals.iter()
-            .map(|global| json!({"map": global.map, "bytes": global.initial.len()})).collect::<Vec<_>>(),
+        "programs": module.programs.iter().map(|program| program_json(module, program)).collect::<Vec<_>>(),
+        "maps": module.maps.iter().map(|map| map_json(module, map)).collect::<Vec<_>>(),
+        "initial_values": values.collect::<Vec<_>>(),
+        "globals": globals.collect::<Vec<_>>(),
         "elf_hash": module.elf_hash.as_deref().map(hex::text),
+    })
+}
+
+fn program_json(module: &NativeModule, program: &Program) -> Value {
+    let helpers = program.helpers.iter().filter(|helper| helper.id != 0);
+    let helpers =
+        helpers.map(|helper| json!({"id": helper.id, "name": helper_name(program, helper.id)}));
+    json!({
+        "name": program.name,
+        "type": type_name(program.program_type),
+        "program_type": program.program_type.to_string(),
+        "attach_type": program.attach_type.to_string(),
+        "section": program.section,
+        "pe_section": program.pe_section,
+        "code_bytes": program.code_bytes,
+        "instructions": program.instruction_count,
+        "maps": map_names(module, program),
+        "helpers": helpers.collect::<Vec<_>>(),
+        "info_hash": program.info_hash.as_deref().map(hex::text),
+        "info_hash_type": program.info_hash_type,
+        "entry_bytes": program.entry_bytes,
+    })
+}
+
+fn map_json(module: &NativeModule, map: &Map) -> Value {
+    json!({
+        "name": map.name,
+        "type": map_type(map),
+        "key_size": map.definition.key_size,
+        "value_size": map.definition.value_size,
+        "max_entries": map.definition.max_entries,
+        "pinning": map.definition.pinning,
+        "inner": inner_map(module, map),
     })
 }
 
@@ -366,15 +385,7 @@ fn signature_text(signature: &Result<Option<Signature>, signing::Error>) -> Stri
     );
     let _ = writeln!(out, "  {:<18} {}", "signature", status(&report.status));
     if let Some(signer) = &report.signer {
-        let _ = writeln!(out, "  {:<18} {}", "signer", signer.subject);
-        let _ = writeln!(out, "  {:<18} {}", "issuer", signer.issuer);
-        let _ = writeln!(
-            out,
-            "  {:<18} {} to {}",
-            "valid", signer.not_before, signer.not_after
-        );
-        let _ = writeln!(out, "  {:<18} {}", "usages", signer.usages.join(", "));
-        let _ = writeln!(out, "  {:<18} {}", "thumbprint", signer.thumbprint);
+        out += &signer_text(signer);
     }
     let stamped = if report.is_time_stamped {
         "yes (not checked)"
@@ -390,6 +401,22 @@ fn signature_text(signature: &Result<Option<Signature>, signing::Error>) -> Stri
         );
     }
     out
+}
+
+fn signer_text(signer: &CertificateInfo) -> String {
+    let rows = [
+        ("signer", signer.subject.clone()),
+        ("issuer", signer.issuer.clone()),
+        (
+            "valid",
+            format!("{} to {}", signer.not_before, signer.not_after),
+        ),
+        ("usages", signer.usages.join(", ")),
+        ("thumbprint", signer.thumbprint.clone()),
+    ];
+    rows.iter()
+        .map(|(label, text)| format!("  {label:<18} {text}\n"))
+        .collect()
 }
 
 fn status(status: &SignatureStatus) -> String {

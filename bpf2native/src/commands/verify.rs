@@ -88,14 +88,12 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
         ),
     };
     let slots = program.insns.len();
-    text += &format!(
-        "{}{word}{} {} ({}, section {}): {slots} instructions, {steps} steps\n",
-        tint.render(),
-        tint.render_reset(),
-        program.name,
-        program.program_type.name,
-        program.section,
+    let (on, off) = (tint.render(), tint.render_reset());
+    let what = format!(
+        "{} ({}, section {})",
+        program.name, program.program_type.name, program.section
     );
+    text += &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps\n");
     let json = json!({
         "section": program.section,
         "function": program.name,

@@ -83,46 +83,9 @@ fn verdicts_json(run: &Run) -> Vec<Json> {
 }
 
 fn map_text(map: &Map, dump: &Dump) -> String {
-    let definition = map.definition();
     let (on, off) = (style::BOLD.render(), style::BOLD.render_reset());
-    let mut out = format!("map {on}{}{off} ({}", map.name(), kind(map));
-    let lines = match dump {
-        Dump::Entries(entries) => {
-            let _ = write!(
-                out,
-                ", {} of {} entries",
-                entries.len(),
-                definition.max_entries
-            );
-            entries
-                .iter()
-                .take(SHOWN + 1)
-                .map(entry_text)
-                .collect::<Vec<_>>()
-        }
-        Dump::Elements(elements) => {
-            let _ = write!(
-                out,
-                ", {} of {} elements",
-                elements.len(),
-                definition.max_entries
-            );
-            elements
-                .iter()
-                .take(SHOWN + 1)
-                .map(|bytes| hex::text(bytes))
-                .collect()
-        }
-        Dump::Records { records, lost } => {
-            let _ = write!(out, ", {} records, {lost} lost", records.len());
-            records
-                .iter()
-                .take(SHOWN + 1)
-                .map(|record| hex::text(&record.data))
-                .collect()
-        }
-    };
-    out += ")\n";
+    let (summary, lines) = contents(map, dump);
+    let mut out = format!("map {on}{}{off} ({}, {summary})\n", map.name(), kind(map));
     for line in lines.iter().take(SHOWN) {
         let _ = writeln!(out, "  {line}");
     }
@@ -130,6 +93,33 @@ fn map_text(map: &Map, dump: &Dump) -> String {
         out += "  ... (--format json shows all)\n";
     }
     out
+}
+
+/// How much is in a map, and one line more of it than is shown.
+fn contents(map: &Map, dump: &Dump) -> (String, Vec<String>) {
+    let room = map.definition().max_entries;
+    match dump {
+        Dump::Entries(entries) => (
+            format!("{} of {room} entries", entries.len()),
+            entries.iter().take(SHOWN + 1).map(entry_text).collect(),
+        ),
+        Dump::Elements(elements) => (
+            format!("{} of {room} elements", elements.len()),
+            elements
+                .iter()
+                .take(SHOWN + 1)
+                .map(|bytes| hex::text(bytes))
+                .collect(),
+        ),
+        Dump::Records { records, lost } => (
+            format!("{} records, {lost} lost", records.len()),
+            records
+                .iter()
+                .take(SHOWN + 1)
+                .map(|record| hex::text(&record.data))
+                .collect(),
+        ),
+    }
 }
 
 /// The display name of a map's type.
