@@ -124,7 +124,7 @@ impl Run<'_> {
     /// # Errors
     ///
     /// A trap of the interpreter. Native code does not trap.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn invoke(&mut self, program: &Program, context: u64) -> Result<u64, Trap> {
         // SAFETY: the obligations of the caller, passed on.
         unsafe { self.invoke_with(program, context, Extra::default()) }
@@ -139,7 +139,7 @@ impl Run<'_> {
     /// # Errors
     ///
     /// As for [`Run::invoke`].
-    #[inline]
+    #[inline(always)]
     pub unsafe fn invoke_with(
         &mut self,
         program: &Program,
@@ -155,7 +155,16 @@ impl Run<'_> {
         // SAFETY: the obligations of the caller, passed on.
         unsafe {
             self.describe(program, context);
-            let result = self.execute(program, context, extra);
+            // Native code by itself and inlined into the caller's loop: its result then stays in a
+            // register. As a `Result` in memory it costs more than two map lookups.
+            let result = match program.code() {
+                Code::Native {
+                    entry,
+                    runtime_context,
+                    ..
+                } => Ok(native(*entry, *runtime_context, (context, extra.r2))),
+                _ => self.interpret(program, context, extra),
+            };
             if self.state.next.get() == 0 {
                 return result;
             }
@@ -163,10 +172,24 @@ impl Run<'_> {
         }
     }
 
+    /// Out of line, so that the fast path stays small.
+    ///
+    /// Safety: as for [`Run::invoke`].
+    #[inline(never)]
+    unsafe fn interpret(
+        &self,
+        program: &Program,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
+        // SAFETY: the obligations of the caller, passed on.
+        unsafe { self.execute(program, context, extra) }
+    }
+
     /// Fills the words in front of the context.
     ///
     /// Safety: as for [`Run::invoke`].
-    #[inline]
+    #[inline(always)]
     unsafe fn describe(&self, program: &Program, context: u64) {
         let program_type = program.program_type();
         let Context {
@@ -203,12 +226,8 @@ impl Run<'_> {
                 runtime_context,
                 ..
             } => {
-                let function = pointer(*entry);
-                // SAFETY: the entry was checked to lie in an executable section of the image, and
-                // native modules have this signature.
-                let function: NativeFn = unsafe { core::mem::transmute(function) };
                 // SAFETY: obligations of the caller.
-                Ok(unsafe { function(context, *runtime_context, extra.r2) })
+                Ok(unsafe { native(*entry, *runtime_context, (context, extra.r2)) })
             }
             Code::Interpreted(machine) => {
                 // SAFETY: interpreted code is proved; obligations 1 and 2 of the caller.
@@ -273,6 +292,19 @@ impl Run<'_> {
         }
         result
     }
+}
+
+/// Calls machine code.
+///
+/// Safety: as for [`Run::invoke`].
+#[inline(always)]
+unsafe fn native(entry: u64, runtime_context: u64, (context, r2): (u64, u64)) -> u64 {
+    let function = pointer(entry);
+    // SAFETY: the entry was checked to lie in an executable section of the image, and native
+    // modules have this signature.
+    let function: NativeFn = unsafe { core::mem::transmute(function) };
+    // SAFETY: obligations of the caller.
+    unsafe { function(context, runtime_context, r2) }
 }
 
 fn start(context: u64, extra: Extra<'_>) -> Start {

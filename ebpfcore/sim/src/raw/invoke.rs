@@ -6,8 +6,6 @@ use crate::raw::memory::Memory;
 use ebpfcore::{Core, Program, interpreter::Trap};
 use std::collections::BTreeMap;
 
-/// Invocations that share one pinned epoch: retired map entries are free again after so many.
-const BATCH: usize = 256;
 /// Results that are counted in an array; verdicts are small numbers.
 const SMALL: usize = 16;
 
@@ -43,18 +41,17 @@ pub(crate) fn on_slots(
     mut result: impl FnMut(u32),
 ) -> Result<(), (usize, Trap)> {
     let first = memory.address(Slot::context_offset());
-    for (number, batch) in offsets.chunks(BATCH).enumerate() {
-        let mut run = core.enter();
-        for (at, offset) in batch.iter().enumerate() {
-            let context = first + u64::from(*offset);
-            // SAFETY: 1. the slot holds a context of the program's type behind its header. 2. Its
-            // packet pointers enclose the packet of the slot. 3. The host keeps the image mapped
-            // while it has programs of it; memory is borrowed for the whole run.
-            let r0 = unsafe { run.invoke(program, context) };
-            match r0 {
-                Ok(r0) => result(r0 as u32),
-                Err(trap) => return Err((number * BATCH + at, trap)),
-            }
+    // Renews its epoch now and then, so that retired map entries become free again.
+    let mut run = core.enter();
+    for (number, offset) in offsets.iter().enumerate() {
+        let context = first + u64::from(*offset);
+        // SAFETY: 1. the slot holds a context of the program's type behind its header. 2. Its
+        // packet pointers enclose the packet of the slot. 3. The host keeps the image mapped
+        // while it has programs of it; memory is borrowed for the whole run.
+        let r0 = unsafe { run.invoke(program, context) };
+        match r0 {
+            Ok(r0) => result(r0 as u32),
+            Err(trap) => return Err((number, trap)),
         }
     }
     Ok(())
