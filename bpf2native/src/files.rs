@@ -26,12 +26,18 @@ pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
 
 /// Writes a file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
-    write_in(folder_of(path), path, bytes).map_err(|error| {
-        vec![
-            Diagnostic::error(id::OUTPUT_UNWRITABLE, format!("cannot write: {error}"))
-                .in_file(path),
-        ]
-    })
+    write_in(folder_of(path), path, bytes).map_err(|error| unwritable(path, &error))
+}
+
+/// Makes a folder, and those above it, when it is not there.
+pub(crate) fn make_folder(path: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(path).map_err(|error| unwritable(path, &error))
+}
+
+/// The kind says it all; the error's own text names the temporary file, which helps nobody.
+fn unwritable(path: &Path, error: &std::io::Error) -> Vec<Diagnostic> {
+    let text = format!("cannot write: {}", error.kind());
+    vec![Diagnostic::error(id::OUTPUT_UNWRITABLE, text).in_file(path)]
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -42,7 +48,7 @@ fn folder_of(path: &Path) -> &Path {
 
 fn write_in(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if path.is_dir() {
-        return Err(std::io::Error::other("it is a folder"));
+        return Err(std::io::ErrorKind::IsADirectory.into());
     }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bpf2native-").suffix(".tmp");

@@ -140,6 +140,9 @@ fn build(args: &args::CompileArgs, pair: Pair, signer: Option<&Signer>) -> Outco
     let mut job = input::job(&pair.input, &args.object)?;
     job.codegen = codegen_options(args);
     let driver = pipeline::build(&bytes, &job, signer, &mut watch).map_err(file)?;
+    if let Some(folder) = &args.out_dir {
+        files::make_folder(folder)?;
+    }
     watch.time("write", || files::write(&pair.output, &driver.bytes))?;
     let pipeline::Driver {
         bytes,

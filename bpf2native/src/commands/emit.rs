@@ -112,6 +112,9 @@ impl verifier::Observer for StatePrinter<'_> {
     }
 
     fn resumed(&mut self, at: isa::InsnIdx) {
-        self.out += &format!("{:6}: (goes on with another branch)\n", at.0);
+        // The analysis of the entry itself is no other branch.
+        if !self.out.is_empty() {
+            self.out += &format!("{:6}: (goes on with another branch)\n", at.0);
+        }
     }
 }
