@@ -140,6 +140,7 @@ diagnostics! {
     CODEGEN_MALFORMED = 307, Environment, "malformed program", "Only programs that were not verified can get here; verify it first, the verifier's message is more precise.";
     CODEGEN_TOO_LARGE = 308, Environment, "function too large for the code generator", "Split it into functions marked `__noinline`, or into programs joined by tail calls.";
     CODEGEN_TOO_MANY = 309, Environment, "too many for one module", "Split the object into several files.";
+    CODEGEN_STACK = 310, Environment, "a program takes too much of the kernel's stack", "Nest functions less deeply, split large ones, or join programs by tail calls, which start with an empty stack.";
     // 04xx: driver images (crate image)
     IMAGE_UNPROVED = 401, Environment, "a program was not proved safe", "Only verified programs become drivers; use `run` to try unverified code on this host.";
     IMAGE_NAME = 402, Environment, "a name cannot be written to a driver image", "Use a shorter output file name, or a section name of at most eight printable characters that does not begin with PAGE.";

@@ -10,6 +10,7 @@ use crate::names::{SectionNames, section_of};
 use crate::options::{ElfHash, Options};
 use crate::plan::Plan;
 use crate::skeleton;
+use crate::stack::{MAX_PROGRAM_BYTES, StackUse};
 use abi::Guid;
 use abi::native::{
     MapData, MapDataV1, ModuleVersion, VERSION_ARRAY_DATA, VERSION_BASE, VERSION_BTF_FUNCTIONS,
@@ -199,6 +200,7 @@ fn place_program(
         let symbol = symbols.get(index).copied().flatten();
         symbol.ok_or_else(|| Error::Internal(format!("function {index} is not compiled")))
     };
+    let mut stack = StackUse::new(program.functions.len());
     for (index, function) in program.functions.iter().enumerate() {
         if unit.plan.function(index).is_none() {
             continue;
@@ -207,13 +209,31 @@ fn place_program(
         let compiled = machine.compile(clif)?.ok_or_else(|| Error::TooLarge {
             at: Place::new(program, function.start),
         })?;
+        stack.frame(index, compiled.frame_bytes());
         let resolve = &mut |_: &mut Builder, reference: Reference<'_>| match reference {
-            Reference::Function(number) => symbol(number as usize).map(Target::Symbol),
+            Reference::Function(number) => {
+                stack.call(index, number as usize);
+                symbol(number as usize).map(Target::Symbol)
+            }
             Reference::Name(name) => Err(Error::Internal(format!("a program refers to {name}"))),
         };
         compiled.place(builder, (section, symbol(index)?), resolve)?;
     }
+    check_stack(unit, &stack)?;
     symbol(0)
+}
+
+/// Refuses a proved program that may run over the kernel stack. Others run on this host only.
+fn check_stack(unit: Unit<'_>, stack: &StackUse) -> Result<(), Error> {
+    let found = stack.deepest();
+    if found <= MAX_PROGRAM_BYTES || !unit.verified.is_proved() {
+        return Ok(());
+    }
+    Err(Error::StackTooLarge {
+        program: unit.verified.program().name.clone(),
+        found,
+        limit: MAX_PROGRAM_BYTES,
+    })
 }
 
 /// SHA-256 of the file; `None` when the object did not come from one.

@@ -64,6 +64,15 @@ pub enum Error {
         /// The function.
         at: Box<Place>,
     },
+    /// The functions of a program take more of the kernel's stack together than is safe.
+    StackTooLarge {
+        /// The program.
+        program: String,
+        /// Bytes on the deepest chain of calls.
+        found: u32,
+        /// How many there may be.
+        limit: u32,
+    },
     /// More of something than the metadata can count.
     TooMany {
         /// Of what.
@@ -134,6 +143,7 @@ impl Error {
             Error::AbiTooOld { .. } | Error::AbiUnknown { .. } => diagnostic::CODEGEN_ABI,
             Error::Malformed { .. } => diagnostic::CODEGEN_MALFORMED,
             Error::TooLarge { .. } => diagnostic::CODEGEN_TOO_LARGE,
+            Error::StackTooLarge { .. } => diagnostic::CODEGEN_STACK,
             Error::TooMany { .. } => diagnostic::CODEGEN_TOO_MANY,
             Error::Internal(_) => diagnostic::INTERNAL,
         }
@@ -177,6 +187,14 @@ impl fmt::Display for Error {
                 "native module ABI {cap}, the oldest that runtimes accept is {VERSION_MIN}"
             ),
             Error::TooLarge { at } => write!(f, "{at}: the function is too large to compile"),
+            Error::StackTooLarge {
+                program,
+                found,
+                limit,
+            } => write!(
+                f,
+                "{program}: its deepest chain of calls takes {found} bytes of stack, the limit is {limit}"
+            ),
             Error::TooMany { what, found, limit } => {
                 write!(f, "{found} {what}, the limit is {limit}")
             }

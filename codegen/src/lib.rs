@@ -20,6 +20,7 @@ mod options;
 mod plan;
 pub mod print;
 mod skeleton;
+mod stack;
 mod unwind;
 
 pub use compile::{compile, module_id};

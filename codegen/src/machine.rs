@@ -35,6 +35,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("enable_verifier", "true"),
     ("regalloc_checker", "false"),
 ];
+/// What a call and `push rbp` put above a frame.
+const RETURN_AND_RBP: u32 = 16;
 
 /// The code generator with its settings and its reusable memory.
 pub(crate) struct Machine {
@@ -115,6 +117,12 @@ impl Compiled {
     /// The machine's listing, when it was asked for.
     pub(crate) fn assembly(&self) -> &str {
         self.code.vcode.as_deref().unwrap_or_default()
+    }
+
+    /// Bytes that one call takes from the stack, return address included.
+    pub(crate) fn frame_bytes(&self) -> u32 {
+        let frame = self.code.buffer.frame_layout();
+        frame.map_or(0, |frame| frame.frame_to_fp_offset) + RETURN_AND_RBP
     }
 
     /// The Windows unwind information.
