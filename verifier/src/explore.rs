@@ -18,6 +18,7 @@ use crate::state::State;
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
 use crate::visited::{NodeId, Visit, Visited};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
 use program::{Object, Program};
@@ -38,6 +39,18 @@ struct Pending {
     decisions: Option<DecisionId>,
 }
 
+/// A more general state that is being tried in place of one that arrived.
+struct Guess {
+    /// Where the general state is stored.
+    node: NodeId,
+    /// How many paths waited when it began.
+    pending: usize,
+    /// How many steps were taken when it began.
+    steps: u64,
+    /// The path as it arrived.
+    before: Pending,
+}
+
 /// Position in the list of decisions.
 #[derive(Clone, Copy)]
 struct DecisionId(u32);
@@ -55,6 +68,12 @@ pub(crate) struct Explorer<'a, 'o> {
     steps: u64,
     rejections: Vec<Rejection>,
     stopped: bool,
+    /// Guesses being tried, each inside the one before.
+    guesses: Vec<Guess>,
+    /// Guesses that were taken back, by instruction.
+    failed_guesses: BTreeMap<InsnIdx, u32>,
+    /// The path goes on where a guess was taken back: no new one right there.
+    is_retry: bool,
 }
 
 /// What the analysis ends with.
@@ -83,6 +102,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
             steps: 0,
             rejections: Vec::new(),
             stopped: false,
+            guesses: Vec::new(),
+            failed_guesses: BTreeMap::new(),
+            is_retry: false,
         };
         explorer.pending.push(Pending {
             at: InsnIdx(0),
@@ -109,40 +131,94 @@ impl<'a, 'o> Explorer<'a, 'o> {
     /// Follows one path to its end; returns the last stored state on it.
     fn follow(&mut self, mut path: Pending) -> Option<NodeId> {
         loop {
-            if self.env.cfg.is_join(path.at) {
-                match self.arrive(&mut path) {
-                    Ok(true) => {}
-                    Ok(false) => return path.node,
-                    Err(reason) => {
+            match self.advance(&mut path) {
+                Ok(true) => {}
+                Ok(false) => return path.node,
+                Err(reason) => {
+                    if !self.take_back(&mut path) {
                         self.reject(&path, reason);
                         return path.node;
                     }
                 }
             }
-            let budget = self.options.steps.min(limits::STEPS_MOST);
-            if self.steps >= budget {
-                self.stop(&path, Reason::Budget { steps: budget });
-                return path.node;
+        }
+    }
+
+    /// One instruction further: false when the path has ended.
+    fn advance(&mut self, path: &mut Pending) -> Result<bool, Reason> {
+        if self.env.cfg.is_join(path.at) && !self.arrive(path)? {
+            return Ok(false);
+        }
+        let budget = self.options.steps.min(limits::STEPS_MOST);
+        if self.steps >= budget {
+            self.stop(path, Reason::Budget { steps: budget });
+            return Ok(false);
+        }
+        self.steps += 1;
+        if self.is_guess_too_long() {
+            return Err(Reason::Budget { steps: budget });
+        }
+        self.observer.step(path.at, &View(&path.state));
+        match self.step(path)? {
+            Flow::End => return Ok(false),
+            Flow::To(next) => path.at = next,
+            Flow::Fork {
+                taken,
+                target,
+                fall_through,
+            } => self.fork(path, (*taken, target), *fall_through),
+        }
+        Ok(true)
+    }
+
+    /// Puts a more general state in place of the one that arrives, if there is a promising one;
+    /// returns the path as it was.
+    fn guess(&mut self, path: &mut Pending) -> Option<Pending> {
+        self.drop_finished_guesses();
+        let failed = self.failed_guesses.get(&path.at).copied().unwrap_or(0);
+        if failed >= limits::GUESSES_PER_INSN || self.guesses.len() >= limits::GUESSES {
+            return None;
+        }
+        let general = self.visited.guess(path.at, &path.state)?;
+        Some(Pending {
+            at: path.at,
+            state: core::mem::replace(&mut path.state, general),
+            node: path.node,
+            decisions: path.decisions,
+        })
+    }
+
+    /// A path from a guess failed: goes on with what the guess replaced. False when there is none.
+    fn take_back(&mut self, path: &mut Pending) -> bool {
+        self.drop_finished_guesses();
+        let Some(guess) = self.guesses.pop() else {
+            return false;
+        };
+        self.pending.truncate(guess.pending);
+        self.visited.abandon(path.node, guess.before.node);
+        let failed = self.failed_guesses.entry(guess.before.at).or_default();
+        *failed = failed.saturating_add(1);
+        *path = guess.before;
+        self.is_retry = true;
+        true
+    }
+
+    /// A guess must not cost more than a fair part of the budget.
+    fn is_guess_too_long(&mut self) -> bool {
+        self.drop_finished_guesses();
+        let most = self.options.steps / limits::GUESS_SHARE;
+        self.guesses
+            .last()
+            .is_some_and(|guess| self.steps.saturating_sub(guess.steps) > most)
+    }
+
+    /// What was proved is no guess any more.
+    fn drop_finished_guesses(&mut self) {
+        while let Some(guess) = self.guesses.last() {
+            if self.visited.is_open(guess.node) {
+                return;
             }
-            self.steps += 1;
-            self.observer.step(path.at, &View(&path.state));
-            let before = path.at;
-            match self.step(&mut path) {
-                Ok(Flow::End) => return path.node,
-                Ok(Flow::To(next)) => path.at = next,
-                Ok(Flow::Fork {
-                    taken,
-                    target,
-                    fall_through,
-                }) => {
-                    self.fork(&mut path, (*taken, target), *fall_through);
-                }
-                Err(reason) => {
-                    path.at = before;
-                    self.reject(&path, reason);
-                    return path.node;
-                }
-            }
+            self.guesses.pop();
         }
     }
 
@@ -160,6 +236,10 @@ impl<'a, 'o> Explorer<'a, 'o> {
     /// Arrives where paths meet: false when the path need not be followed further.
     fn arrive(&mut self, path: &mut Pending) -> Result<bool, Reason> {
         self.forget(path);
+        let before = match core::mem::take(&mut self.is_retry) {
+            true => None,
+            false => self.guess(path),
+        };
         match self.visited.visit(path.at, &path.state, path.node) {
             Visit::Covered => {
                 self.observer.pruned(path.at);
@@ -177,6 +257,14 @@ impl<'a, 'o> Explorer<'a, 'o> {
             }
             Visit::Go(node) => {
                 path.node = node;
+                if let (Some(before), Some(node)) = (before, node) {
+                    self.guesses.push(Guess {
+                        node,
+                        pending: self.pending.len(),
+                        steps: self.steps,
+                        before,
+                    });
+                }
                 Ok(true)
             }
         }

@@ -20,6 +20,7 @@ mod cfg;
 pub mod domain;
 mod explore;
 pub mod facts;
+mod generalise;
 pub mod limits;
 mod live;
 mod map_use;

@@ -8,6 +8,12 @@ pub const STEPS_MOST: u64 = 1 << 28;
 pub const REJECTIONS: usize = 8;
 /// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).
 pub const STATES: usize = 100_000;
+/// Guesses (see `generalise`) being tried at once, one inside the other.
+pub const GUESSES: usize = 64;
+/// Wrong guesses at one instruction after which none is made there.
+pub const GUESSES_PER_INSN: u32 = 3;
+/// A guess may take this part of the step budget.
+pub const GUESS_SHARE: u64 = 8;
 /// Finished states compared at one instruction before the least useful is dropped.
 pub const STATES_PER_INSN: usize = 64;
 /// Largest distance of a pointer from its base (Linux: `BPF_MAX_VAR_OFF`, 2^29): far from where

@@ -81,6 +81,13 @@ impl Stack {
         &mut self.slots[index]
     }
 
+    /// Puts something else in a slot that exists.
+    pub(crate) fn replace(&mut self, index: usize, slot: Slot) {
+        if let Some(place) = self.slots.get_mut(index) {
+            *place = slot;
+        }
+    }
+
     /// What a load of `size` bytes finds, zero-extended.
     pub(crate) fn read(&self, offset: i64, size: u32) -> Result<Value, Fault> {
         let (index, start) = place(offset);

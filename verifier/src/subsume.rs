@@ -131,6 +131,16 @@ fn value_leq(new: &Value, old: &Value, names: &mut Names) -> bool {
     }
 }
 
+/// Is the pointer a special case, whatever its numbers mean elsewhere in the states?
+pub(crate) fn pointer_fits(new: &Pointer, old: &Pointer) -> bool {
+    pointer_leq(new, old, &mut Names::default())
+}
+
+/// Is the slot a special case, whatever its numbers mean elsewhere in the states?
+pub(crate) fn slot_fits(new: &Slot, old: &Slot) -> bool {
+    slot_leq(new, old, &mut Names::default())
+}
+
 fn pointer_leq(new: &Pointer, old: &Pointer, names: &mut Names) -> bool {
     if old.null == 0 && new.null != 0 {
         return false;

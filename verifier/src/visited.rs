@@ -58,6 +58,10 @@ pub(crate) enum Visit {
     Full,
 }
 
+/// Finished states at one instruction from which on a more general one is tried.
+const MANY: usize = 6;
+/// Finished states that a general one is sought with.
+const CANDIDATES: usize = 3;
 /// Ancestors stored at one instruction before visits are only sampled.
 const DENSE: usize = 64;
 
@@ -95,6 +99,50 @@ impl Visited {
             state: state.clone(),
         });
         Visit::Go(Some(id))
+    }
+
+    /// A more general state to try here, when many were finished and none of them helps.
+    pub(crate) fn guess(&mut self, at: InsnIdx, state: &State) -> Option<State> {
+        let place = self.places.get(&at)?;
+        // A loop through here is counted out round by round.
+        if place.finished.len() < MANY || !place.open.is_empty() || self.is_covered(at, state) {
+            return None;
+        }
+        let place = self.places.get(&at)?;
+        let nodes = place.finished.iter().rev().take(CANDIDATES);
+        nodes
+            .filter_map(|id| self.nodes.get(id.0 as usize)?.as_ref())
+            .find_map(|node| state.generalised(&node.state))
+    }
+
+    /// Is the node still being explored?
+    pub(crate) fn is_open(&self, id: NodeId) -> bool {
+        let node = self.nodes.get(id.0 as usize).and_then(Option::as_ref);
+        node.is_some_and(|node| node.open > 0)
+    }
+
+    /// Forgets the path from `last` up to, but not including, `stop`: it led nowhere.
+    pub(crate) fn abandon(&mut self, last: Option<NodeId>, stop: Option<NodeId>) {
+        let mut id = last;
+        while id != stop {
+            let Some(current) = id else {
+                return;
+            };
+            let Some(node) = self
+                .nodes
+                .get_mut(current.0 as usize)
+                .and_then(Option::take)
+            else {
+                return;
+            };
+            let place = self.places.entry(node.at).or_default();
+            if place.open.get(&node.fingerprint) == Some(&current) {
+                place.open.remove(&node.fingerprint);
+            }
+            self.free.push(current);
+            self.stored = self.stored.saturating_sub(1);
+            id = node.parent;
+        }
     }
 
     /// One more path goes on from a node.
