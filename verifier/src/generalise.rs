@@ -1,22 +1,22 @@
 //! Guessing a more general state where many paths meet.
 //!
 //! When several states at one place were proved safe and yet another arrives that none of them
-//! covers, they usually differ in numbers that do not matter. The new state is then replaced by one
-//! in which such numbers are widened, which covers the states still to come. The guess is sound (the
-//! general state contains the one that arrived) and may be wrong: a number may matter after all.
+//! covers, they usually differ in things that do not matter. The new state is then replaced by one
+//! in which such numbers may be anything and such pointers are forgotten, which covers the states still to come. The guess is sound (the
+//! general state contains the one that arrived) and may be wrong: something may matter after all.
 //! The explorer takes a guess back when a path from it fails.
 
 use crate::domain::Scalar;
-use crate::stack::{Byte, Half, Slot, Stack};
+use crate::stack::{Byte, EMPTY, Half, Slot, Stack};
 use crate::state::{Frame, State};
 use crate::subsume::{pointer_fits, slot_fits};
-use crate::value::Value;
+use crate::value::{Pointer, Region, Value};
 use alloc::rc::Rc;
 use isa::Reg;
 
 impl State {
-    /// A state that contains this one and in which the numbers that differ from those of `old` are
-    /// widened; `None` when it differs from `old` in more than numbers, or in none.
+    /// A state that contains this one and in which what differs from `old` is widened or forgotten;
+    /// `None` when the states have different frames or resources, or nothing differs.
     pub(crate) fn generalised(&self, old: &State) -> Option<State> {
         let same_shape = self.frames().len() == old.frames().len()
             && self.references.is_empty()
@@ -50,58 +50,91 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
                     changed = true;
                 }
             }
-            (Value::Unreadable(_), _) | (_, Value::Unreadable(_)) => {}
+            (Value::Unreadable(_), _) => {}
             (Value::Pointer(pointer), Value::Pointer(known)) if pointer_fits(&pointer, known) => {}
+            (value, known) if reg != Reg::R10 => {
+                frame.set(reg, forgotten(&value, known));
+                changed = true;
+            }
             _ => return None,
         }
     }
-    Some(changed | generalise_stack(&mut frame.stack, &old.stack)?)
+    Some(changed | generalise_stack(&mut frame.stack, &old.stack))
 }
 
-/// What covers both, unless the old one does already.
+/// What covers both, unless the old one does already: anything at all. Guesses are hardly ever
+/// wrong, and narrower ones only postpone the question to the next state.
 fn widened(new: &Scalar, old: &Scalar) -> Option<Scalar> {
-    (!new.leq(old)).then(|| old.widen(new).join(new))
+    (!new.leq(old)).then_some(Scalar::UNKNOWN)
 }
 
-fn generalise_stack(stack: &mut Stack, old: &Stack) -> Option<bool> {
+/// Of a pointer into the packet that differs only in what is proved about it, the smaller proof
+/// stays; of all else that differs nothing does.
+fn forgotten(new: &Value, old: &Value) -> Value {
+    let (Value::Pointer(pointer), Value::Pointer(known)) = (new, old) else {
+        return Value::uninitialised();
+    };
+    if let (Region::Packet { id, range }, Region::Packet { range: had, .. }) =
+        (pointer.region, known.region)
+    {
+        let range = range.min(had);
+        let region = Region::Packet { id, range };
+        let weaker = Pointer { region, ..*pointer };
+        if pointer_fits(&weaker, &Pointer { region, ..*known }) || weaker.fixed == known.fixed {
+            return Value::Pointer(weaker);
+        }
+    }
+    Value::uninitialised()
+}
+
+fn generalise_stack(stack: &mut Stack, old: &Stack) -> bool {
     let mut changed = false;
-    for index in 0..stack.slots().len().min(old.slots().len()) {
+    for index in 0..stack.slots().len() {
         let (slot, known) = (stack.slot(index), old.slot(index));
         if slot_fits(slot, known) {
             continue;
         }
-        let wide = generalised_slot(slot, known)?;
+        let wide = generalised_slot(slot, known);
         if wide != *slot {
             stack.replace(index, wide);
             changed = true;
         }
     }
-    Some(changed)
+    changed
 }
 
-fn generalised_slot(slot: &Slot, old: &Slot) -> Option<Slot> {
+fn generalised_slot(slot: &Slot, old: &Slot) -> Slot {
     match slot {
         Slot::Whole(value) => {
-            let scalar = value.scalar()?;
-            let known = match old.part(0, 8) {
-                Some(Value::Number { scalar, .. }) => scalar,
-                Some(_) => return None,
-                None => return Some(slot.clone()),
+            let Some(known) = old.part(0, 8) else {
+                return EMPTY;
             };
-            let wide = widened(scalar, &known).unwrap_or(*scalar);
-            Some(Slot::Whole(Rc::new(Value::number(wide))))
+            let wide = match (&**value, &known) {
+                (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
+                    Value::number(widened(scalar, known).unwrap_or(*scalar))
+                }
+                (value, known) => forgotten(value, known),
+            };
+            if wide.is_readable() {
+                Slot::Whole(Rc::new(wide))
+            } else {
+                EMPTY
+            }
         }
         Slot::Halves(halves) => {
             let mut wide = (**halves).clone();
             for (index, half) in wide.iter_mut().enumerate() {
                 generalise_half(half, old.part(4 * index, 4).as_ref());
             }
-            Some(Slot::Halves(Rc::new(wide)))
+            Slot::Halves(Rc::new(wide))
         }
-        Slot::Bytes(bytes) => Some(Slot::Bytes(bytes.map(|byte| match byte {
-            Byte::Zero => Byte::Written,
-            other => other,
-        }))),
+        Slot::Bytes(_) => Slot::Bytes(core::array::from_fn(|at| {
+            match (slot.byte(at), old.byte(at)) {
+                (Byte::Zero, Byte::Zero) => Byte::Zero,
+                (Byte::Zero | Byte::Written, Byte::Zero | Byte::Written) => Byte::Written,
+                _ => Byte::Unwritten,
+            }
+        })),
     }
 }
 

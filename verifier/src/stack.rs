@@ -61,7 +61,8 @@ pub(crate) struct Stack {
     slots: Vec<Slot>,
 }
 
-const EMPTY: Slot = Slot::Bytes([Byte::Unwritten; 8]);
+/// A slot that was never written.
+pub(crate) const EMPTY: Slot = Slot::Bytes([Byte::Unwritten; 8]);
 
 impl Stack {
     /// The slots from the end of the frame down.
