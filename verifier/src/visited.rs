@@ -59,7 +59,7 @@ pub(crate) enum Visit {
 }
 
 /// Finished states at one instruction from which on a more general one is tried.
-const MANY: usize = 6;
+const MANY: usize = 2;
 /// Finished states that a general one is sought with.
 const CANDIDATES: usize = 3;
 /// Ancestors stored at one instruction before visits are only sampled.
