@@ -12,7 +12,9 @@ use super::{
 use crate::Status;
 use alloc::vec::Vec;
 use core::fmt;
-use isa::{AluOp, AtomicOp, CallTarget, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width};
+use isa::{
+    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width,
+};
 
 /// Where maps and functions of a program are.
 pub trait Links {
@@ -144,10 +146,9 @@ pub fn translate(insns: &[Insn], links: &dyn Links) -> Result<Translated, Transl
     if insns.len() > abi::limits::PROGRAM_SLOTS as usize {
         return Err(here(0, TranslateErrorKind::TooLong));
     }
-    let leaders = leaders(insns)?;
-    let mut unit = Unit::new(insns.len(), links).map_err(|kind| here(0, kind))?;
+    let mut unit = Unit::new(leaders(insns)?, links).map_err(|kind| here(0, kind))?;
     for (at, insn) in insns.iter().enumerate() {
-        unit.start(at, leaders[at]);
+        unit.start(at);
         unit.insn(insn).map_err(|kind| here(at, kind))?;
     }
     unit.finish(insns)
@@ -197,23 +198,26 @@ struct Unit<'a> {
     callees: Vec<Callee>,
     /// First operation of each slot.
     starts: Vec<u32>,
-    /// The slot being translated, and whether it may be joined with the operation before.
+    /// Slots that control can reach other than from the slot before: they are never joined with
+    /// the operation before.
+    leaders: Vec<bool>,
+    /// The slot being translated.
     at: usize,
-    leader: bool,
 }
 
 type Step = Result<(), TranslateErrorKind>;
 
 impl<'a> Unit<'a> {
-    fn new(slots: usize, links: &'a dyn Links) -> Result<Unit<'a>, TranslateErrorKind> {
+    fn new(leaders: Vec<bool>, links: &'a dyn Links) -> Result<Unit<'a>, TranslateErrorKind> {
+        let slots = leaders.len();
         let mut unit = Unit {
             links,
             ops: Vec::new(),
             origins: Vec::new(),
             callees: Vec::new(),
             starts: Vec::new(),
+            leaders,
             at: 0,
-            leader: true,
         };
         let memory = unit
             .ops
@@ -224,15 +228,14 @@ impl<'a> Unit<'a> {
         Ok(unit)
     }
 
-    fn start(&mut self, at: usize, leader: bool) {
+    fn start(&mut self, at: usize) {
         self.at = at;
-        self.leader = leader;
         self.starts.push(self.ops.len() as u32);
     }
 
     /// Appends an operation; at most one per slot, so the reserved memory suffices.
     fn push(&mut self, op: Op) -> Step {
-        if !self.leader
+        if !self.leaders[self.at]
             && let Some(last) = self.ops.last_mut()
             && let Some(joined) = fuse(*last, op)
         {
@@ -244,106 +247,23 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
+    #[rustfmt::skip] // One row per kind of instruction.
     fn insn(&mut self, insn: &Insn) -> Step {
         match *insn {
-            Insn::Alu {
-                op,
-                width,
-                dst,
-                src,
-            } => self.alu(op, width, dst, src),
-            Insn::MovSx {
-                width,
-                dst,
-                src,
-                size,
-            } => {
-                let code = match (width, size) {
-                    (Width::W64, Size::B) => Opcode::Sx64B,
-                    (Width::W64, Size::H) => Opcode::Sx64H,
-                    (Width::W64, Size::W) => Opcode::Sx64W,
-                    (Width::W32, Size::B) => Opcode::Sx32B,
-                    (Width::W32, Size::H) => Opcode::Sx32H,
-                    _ => return Err(TranslateErrorKind::Unsupported),
-                };
-                self.push(op(code, writable(dst)?, src, 0, 0))
-            }
-            Insn::Neg { width, dst } => {
-                let code = match width {
-                    Width::W64 => Opcode::Neg64,
-                    Width::W32 => Opcode::Neg32,
-                };
-                self.push(op(code, writable(dst)?, dst, 0, 0))
-            }
+            Insn::Alu { op, width, dst, src } => self.alu(op, width, dst, src),
+            Insn::MovSx { width, dst, src, size } => self.mov_sx(width, dst, src, size),
+            Insn::Neg { width, dst } => self.neg(width, dst),
             Insn::Endian { kind, dst, size } => self.endian(kind, dst, size),
             Insn::LoadImm64 { dst, imm } => self.load_imm(dst, imm),
             Insn::Imm64High => Ok(()),
-            Insn::Load {
-                size,
-                signed,
-                dst,
-                base,
-                offset,
-            } => {
-                let code = match (size, signed) {
-                    (Size::B, false) => Opcode::LdB,
-                    (Size::H, false) => Opcode::LdH,
-                    (Size::W, false) => Opcode::LdW,
-                    (Size::Dw, _) => Opcode::LdDw,
-                    (Size::B, true) => Opcode::LdSxB,
-                    (Size::H, true) => Opcode::LdSxH,
-                    (Size::W, true) => Opcode::LdSxW,
-                };
-                self.push(op(code, writable(dst)?, base, i32::from(offset), 0))
-            }
-            Insn::Store {
-                size,
-                base,
-                offset,
-                src,
-            } => self.store(size, base, offset, src),
-            Insn::Atomic {
-                op: operation,
-                fetch,
-                size,
-                base,
-                offset,
-                src,
-            } => {
-                if fetch && operation != AtomicOp::CmpXchg {
-                    writable(src)?;
-                }
-                let packed = pack_atomic(operation, size);
-                let fetches = u64::from(fetch);
-                let mut atomic = op(Opcode::Atomic, base, src, i32::from(offset), fetches);
-                atomic.third = packed;
-                self.push(atomic)
-            }
-            Insn::LoadPacket { size, index, imm } => {
-                let base = index.unwrap_or(Reg::R0);
-                let mut load = op(
-                    Opcode::LoadPacket,
-                    Reg::R0,
-                    base,
-                    i32::from(index.is_some()),
-                    0,
-                );
-                load.imm = imm as i64 as u64;
-                load.third = pack_atomic(AtomicOp::Add, size);
-                self.push(load)
-            }
+            Insn::Load { size, signed: false, dst, base, offset } => self.load(zero_extending(size), dst, base, offset),
+            Insn::Load { size, signed: true, dst, base, offset } => self.load(sign_extending(size), dst, base, offset),
+            Insn::Store { size, base, offset, src } => self.store(size, base, offset, src),
+            Insn::Atomic { op, fetch: false, size, base, offset, src } => self.atomic(pack_atomic(op, size), None, base, offset, src),
+            Insn::Atomic { op, fetch: true, size, base, offset, src } => self.atomic(pack_atomic(op, size), Some(receiver(op, src)), base, offset, src),
+            Insn::LoadPacket { size, index, imm } => self.load_packet(size, index, imm),
             Insn::Jump { .. } => self.push(op(Opcode::Jump, Reg::R0, Reg::R0, 0, 0)),
-            Insn::JumpIf {
-                cond,
-                width,
-                dst,
-                src,
-                ..
-            } => {
-                let (register, imm, source) = operand(src);
-                let code = Opcode::jump_if(cond, width, source);
-                self.push(op(code, dst, register, 0, imm))
-            }
+            Insn::JumpIf { cond, width, dst, src, .. } => self.jump_if(cond, width, dst, src),
             Insn::Call(target) => self.call(target),
             Insn::Exit => self.push(op(Opcode::Exit, Reg::R0, Reg::R0, 0, 0)),
         }
@@ -353,6 +273,26 @@ impl<'a> Unit<'a> {
         let (register, imm, source) = operand(src);
         let code = Opcode::alu(operation, width, source);
         self.push(op(code, writable(dst)?, register, 0, imm))
+    }
+
+    fn mov_sx(&mut self, width: Width, dst: Reg, src: Reg, size: Size) -> Step {
+        let code = match (width, size) {
+            (Width::W64, Size::B) => Opcode::Sx64B,
+            (Width::W64, Size::H) => Opcode::Sx64H,
+            (Width::W64, Size::W) => Opcode::Sx64W,
+            (Width::W32, Size::B) => Opcode::Sx32B,
+            (Width::W32, Size::H) => Opcode::Sx32H,
+            _ => return Err(TranslateErrorKind::Unsupported),
+        };
+        self.push(op(code, writable(dst)?, src, 0, 0))
+    }
+
+    fn neg(&mut self, width: Width, dst: Reg) -> Step {
+        let code = match width {
+            Width::W64 => Opcode::Neg64,
+            Width::W32 => Opcode::Neg32,
+        };
+        self.push(op(code, writable(dst)?, dst, 0, 0))
     }
 
     fn endian(&mut self, kind: Endian, dst: Reg, size: Size) -> Step {
@@ -386,6 +326,19 @@ impl<'a> Unit<'a> {
         self.push(op(Opcode::Mov64I, writable(dst)?, dst, 0, value))
     }
 
+    fn load(&mut self, code: Opcode, dst: Reg, base: Reg, offset: i16) -> Step {
+        self.push(op(code, writable(dst)?, base, i32::from(offset), 0))
+    }
+
+    fn load_packet(&mut self, size: Size, index: Option<Reg>, imm: i32) -> Step {
+        let base = index.unwrap_or(Reg::R0);
+        let is_indexed = i32::from(index.is_some());
+        let mut load = op(Opcode::LoadPacket, Reg::R0, base, is_indexed, 0);
+        load.imm = imm as i64 as u64;
+        load.third = pack_atomic(AtomicOp::Add, size);
+        self.push(load)
+    }
+
     fn store(&mut self, size: Size, base: Reg, offset: i16, src: Operand) -> Step {
         let (register, imm, source) = operand(src);
         let code = match (size, source) {
@@ -399,6 +352,28 @@ impl<'a> Unit<'a> {
             (Size::Dw, Source::Immediate) => Opcode::StImmDw,
         };
         self.push(op(code, base, register, i32::from(offset), imm))
+    }
+
+    /// `receiver` is the register that the old value goes to.
+    fn atomic(
+        &mut self,
+        packed: u8,
+        receiver: Option<Reg>,
+        base: Reg,
+        offset: i16,
+        src: Reg,
+    ) -> Step {
+        let fetches = u64::from(receiver.is_some());
+        receiver.map(writable).transpose()?;
+        let mut atomic = op(Opcode::Atomic, base, src, i32::from(offset), fetches);
+        atomic.third = packed;
+        self.push(atomic)
+    }
+
+    fn jump_if(&mut self, cond: Cond, width: Width, dst: Reg, src: Operand) -> Step {
+        let (register, imm, source) = operand(src);
+        let code = Opcode::jump_if(cond, width, source);
+        self.push(op(code, dst, register, 0, imm))
     }
 
     fn call(&mut self, target: CallTarget) -> Step {
@@ -486,6 +461,32 @@ fn operand(src: Operand) -> (Reg, u64, Source) {
     match src {
         Operand::Reg(register) => (register, 0, Source::Register),
         Operand::Imm(imm) => (Reg::R0, isa::semantics::imm(imm), Source::Immediate),
+    }
+}
+
+fn zero_extending(size: Size) -> Opcode {
+    match size {
+        Size::B => Opcode::LdB,
+        Size::H => Opcode::LdH,
+        Size::W => Opcode::LdW,
+        Size::Dw => Opcode::LdDw,
+    }
+}
+
+fn sign_extending(size: Size) -> Opcode {
+    match size {
+        Size::B => Opcode::LdSxB,
+        Size::H => Opcode::LdSxH,
+        Size::W => Opcode::LdSxW,
+        Size::Dw => Opcode::LdDw,
+    }
+}
+
+/// The register that receives the old value of an atomic operation that fetches.
+fn receiver(operation: AtomicOp, src: Reg) -> Reg {
+    match operation {
+        AtomicOp::CmpXchg => Reg::R0,
+        _ => src,
     }
 }
 

@@ -510,16 +510,16 @@ impl Map {
     /// Empties maps of programs and of maps, which breaks cycles of references. The caller must
     /// not be inside [`crate::Run`].
     pub fn release_references(&self) {
-        if let Body::Slots(slots) = &self.body {
-            for index in 0..slots.entries() {
-                if slots.load(index).unwrap_or(0) != 0 {
-                    // Emptying a slot that is in use cannot fail.
-                    let _ = match slots.template {
-                        None => self.set_program(index, None),
-                        Some(_) => self.set_map(&index.to_ne_bytes(), None),
-                    };
-                }
-            }
+        let Body::Slots(slots) = &self.body else {
+            return;
+        };
+        let is_used = |index: &u32| slots.load(*index).unwrap_or(0) != 0;
+        for index in (0..slots.entries()).filter(is_used) {
+            // Emptying a slot that is in use cannot fail.
+            let _ = match slots.template {
+                None => self.set_program(index, None),
+                Some(_) => self.set_map(&index.to_ne_bytes(), None),
+            };
         }
     }
 
