@@ -327,33 +327,49 @@ fn is_stack_of(value: &Value, depth: usize) -> bool {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let top = self.top();
-        let mut separator = "";
+        let mut list = List { f, separator: "" };
         for reg in Reg::ALL {
             let value = top.register(reg);
             if value.is_readable() && reg != Reg::R10 {
-                write!(f, "{separator}{reg} = {value}")?;
-                separator = "; ";
+                list.item(format_args!("{reg} = {value}"))?;
             }
         }
         for (index, slot) in top.stack.slots().iter().enumerate() {
-            let offset = 8 * (index + 1);
-            match slot {
-                Slot::Whole(value) => write!(f, "{separator}[r10-{offset}] = {value}")?,
-                Slot::Halves(halves) => {
-                    for (half, place) in halves.iter().zip([offset, offset - 4]) {
-                        if let Half::Number { scalar, .. } = half {
-                            write!(f, "{separator}[r10-{place}] = number {scalar}")?;
-                        }
-                    }
-                }
-                Slot::Bytes(_) => continue,
-            }
-            separator = "; ";
+            list.slot(8 * (index + 1), slot)?;
         }
         for held in &self.references {
-            write!(f, "{separator}holds a reference from {}", held.acquired)?;
-            separator = "; ";
+            list.item(format_args!("holds a reference from {}", held.acquired))?;
         }
         Ok(())
+    }
+}
+
+/// Items on one line, separated by semicolons.
+struct List<'a, 'f> {
+    f: &'a mut fmt::Formatter<'f>,
+    separator: &'static str,
+}
+
+impl List<'_, '_> {
+    fn item(&mut self, item: fmt::Arguments<'_>) -> fmt::Result {
+        write!(self.f, "{}{item}", self.separator)?;
+        self.separator = "; ";
+        Ok(())
+    }
+
+    /// The stack slot `offset` bytes below r10; nothing when its content is unknown.
+    fn slot(&mut self, offset: usize, slot: &Slot) -> fmt::Result {
+        match slot {
+            Slot::Whole(value) => self.item(format_args!("[r10-{offset}] = {value}")),
+            Slot::Halves(halves) => {
+                for (half, place) in halves.iter().zip([offset, offset - 4]) {
+                    if let Half::Number { scalar, .. } = half {
+                        self.item(format_args!("[r10-{place}] = number {scalar}"))?;
+                    }
+                }
+                Ok(())
+            }
+            Slot::Bytes(_) => Ok(()),
+        }
     }
 }
