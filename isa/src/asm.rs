@@ -1,4 +1,4 @@
-//! Assembler: text in the notation of [`crate::text`] to instructions, with labels and comments.
+//! Assembler: text in the notation that [`Insn`] prints to instructions, with labels and comments.
 //!
 //! ```text
 //!     r0 = 1

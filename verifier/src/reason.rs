@@ -1,7 +1,7 @@
 //! Why a program is refused: what was needed and what is known, as data.
 //!
 //! One variant per row of the diagnostics table (`BN02xx`). Texts are made from the data by
-//! [`Display`](fmt::Display) (one line) and [`Reason::hint`] (what to change).
+//! [`Display`](core::fmt::Display) (one line) and [`Reason::hint`] (what to change).
 
 use crate::domain::Scalar;
 use crate::value::{Unreadable, Value};
