@@ -14,6 +14,7 @@ pub(super) struct Crate {
     functions: Vec<(usize, String)>,
 }
 
+/// The crates that have functions, by path.
 pub(super) fn crates(files: &[File]) -> Vec<Crate> {
     let mut crates: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
     for file in files.iter().filter(|file| !file.is_test) {
@@ -32,6 +33,8 @@ pub(super) fn crates(files: &[File]) -> Vec<Crate> {
         functions.sort_by(|a, b| b.cmp(a));
         Crate { name, functions }
     };
+    // Entry points that only invoke a macro have none.
+    crates.retain(|_, functions| !functions.is_empty());
     crates.into_iter().map(sorted).collect()
 }
 
