@@ -44,13 +44,29 @@ impl Bench {
 
     /// One benchmark: `run` does `operations` operations.
     pub(crate) fn measure<T>(&mut self, name: &str, operations: usize, mut run: impl FnMut() -> T) {
+        self.register(name, operations, |runs| time(runs, &mut run));
+    }
+
+    /// One benchmark that takes the time of its `operations` operations itself, for work that needs
+    /// preparing each time.
+    pub(crate) fn measure_timed(
+        &mut self,
+        name: &str,
+        operations: usize,
+        mut run: impl FnMut() -> Duration,
+    ) {
+        self.register(name, operations, |runs| (0..runs).map(|_| run()).sum());
+    }
+
+    /// Runs a benchmark or prints its name. `time` gives the duration of so many runs.
+    fn register(&mut self, name: &str, operations: usize, time: impl FnMut(u32) -> Duration) {
         match &self.mode {
             Mode::List => println!("{name}"),
             Mode::Run(filters) => {
                 if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter)) {
                     return;
                 }
-                let seconds = fastest(&mut run).as_secs_f64() / operations.max(1) as f64;
+                let seconds = fastest(time).as_secs_f64() / operations.max(1) as f64;
                 println!(
                     "{name:<36} {:>10.2} ns {:>14.0} /s",
                     seconds * 1e9,
@@ -63,12 +79,12 @@ impl Bench {
 }
 
 /// The duration of one run in the fastest round.
-fn fastest<T>(run: &mut impl FnMut() -> T) -> Duration {
+fn fastest(mut time: impl FnMut(u32) -> Duration) -> Duration {
     let mut runs: u32 = 1;
-    while time(runs, run) < ROUND && runs < u32::MAX / 2 {
+    while time(runs) < ROUND && runs < u32::MAX / 2 {
         runs *= 2;
     }
-    let rounds = (0..ROUNDS).map(|_| time(runs, run));
+    let rounds = (0..ROUNDS).map(|_| time(runs));
     rounds.min().unwrap_or_default() / runs
 }
 
