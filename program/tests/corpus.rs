@@ -1,15 +1,13 @@
 //! Every object of the corpus loads, and every program that the inventory lists is found.
 //!
-//! The corpus is large and not part of the project: `BPF_CORPUS` names its folder, otherwise
-//! `../shared/corpus` beside the workspace is tried; where it is missing the test says so.
+//! Where the corpus is missing the tests say so.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use abi::{Platform, ProgramType, diagnostic, program_type};
-use program::{LoadError, LoadOptions, Object, TextFunctions, Unlinkable};
-use std::collections::{BTreeMap, BTreeSet};
+use abi::diagnostic;
+use corpus::Row;
+use program::{Object, Unlinkable};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Objects that must be refused, with the id of the reason.
 const REFUSED: &[(&str, abi::Code)] = &[
@@ -17,85 +15,20 @@ const REFUSED: &[(&str, abi::Code)] = &[
     ("build/badrelo.o", diagnostic::SYMBOL_UNRESOLVED),
 ];
 
-fn corpus() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    let folder = std::env::var_os("BPF_CORPUS").map_or(beside, PathBuf::from);
-    let found = folder.join("expected.csv").is_file();
-    if !found {
-        println!(
-            "SKIPPED: no corpus at {} (set BPF_CORPUS)",
-            folder.display()
-        );
-    }
-    found.then_some(folder)
-}
-
-/// The programs of each file: section and function.
-fn inventory(folder: &Path) -> BTreeMap<String, BTreeSet<(String, String)>> {
-    let text = fs::read_to_string(folder.join("expected.csv")).unwrap();
-    let mut files: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for row in text.lines().skip(1) {
-        let mut cells = row.split(',').map(str::to_owned);
-        let (file, section, function) = (cells.next(), cells.next(), cells.next());
-        files
-            .entry(file.unwrap())
-            .or_default()
-            .insert((section.unwrap(), function.unwrap()));
+/// The rows of each file.
+fn inventory(folder: &Path) -> BTreeMap<String, Vec<Row>> {
+    let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for row in corpus::rows(folder) {
+        files.entry(row.file.clone()).or_default().push(row);
     }
     files
 }
 
-/// What a file's name says about programs whose section says nothing.
-fn fallback(file: &str) -> &'static ProgramType {
-    let name = match file {
-        _ if file.contains("xdp") => "xdp",
-        _ if file.contains("cilium/") => "sched_cls",
-        _ => "socket_filter",
-    };
-    program_type::by_name(Platform::Linux, name).unwrap()
-}
-
-fn load(folder: &Path, file: &str, unlinkable: Unlinkable) -> Result<Object, LoadError> {
-    let bytes = fs::read(folder.join(file)).unwrap();
-    let mut options = LoadOptions {
-        platform: Platform::Linux,
-        name: Path::new(file)
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .into(),
-        text: TextFunctions::Programs,
-        unlinkable,
-        ..LoadOptions::default()
-    };
-    match program::load(&bytes, &options) {
-        Err(error) if error.code() == diagnostic::SECTION_TYPE_UNKNOWN => {}
-        Ok(object) if !object.notes.iter().any(|note| note.contains("--type")) => {
-            return Ok(object);
-        }
-        Ok(_) => {}
-        Err(error) => return Err(error),
-    }
-    options.program_type = Some(fallback(file));
-    program::load(&bytes, &options)
-}
-
-/// Old objects do not mark functions; the inventory then lists the section's name as function.
-fn has(object: &Object, section: &str, function: &str) -> bool {
-    let mut inside = object
-        .programs
-        .iter()
-        .filter(|program| program.section == section);
-    match section == function {
-        true => inside.count() == 1,
-        false => inside.any(|program| program.name == function),
-    }
-}
-
 #[test]
 fn every_listed_program_is_found() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else {
+        return;
+    };
     let mut wrong = Vec::new();
     let inventory = inventory(&folder);
     assert!(inventory.len() >= 60, "only {} files", inventory.len());
@@ -105,14 +38,14 @@ fn every_listed_program_is_found() {
             Some(_) => Unlinkable::Refuse,
             None => Unlinkable::LeaveOut,
         };
-        match (load(&folder, file, unlinkable), refused) {
+        match (corpus::load(&folder, file, unlinkable), refused) {
             (Err(error), Some((_, code))) if error.code() == *code => {}
             (Err(error), _) => wrong.push(format!("{file}: {} {error}", error.code())),
             (Ok(_), Some((_, code))) => wrong.push(format!("{file}: loads, {code} expected")),
             (Ok(object), None) => {
                 let missing: Vec<_> = programs
                     .iter()
-                    .filter(|(section, function)| !has(&object, section, function))
+                    .filter(|row| corpus::find(&object, row).is_none())
                     .collect();
                 if !missing.is_empty() {
                     wrong.push(format!("{file}: missing {missing:?}"));
@@ -126,7 +59,9 @@ fn every_listed_program_is_found() {
 /// Also the objects that the inventory leaves out.
 #[test]
 fn every_object_loads() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else {
+        return;
+    };
     let mut wrong = Vec::new();
     let mut count = 0;
     for group in fs::read_dir(&folder)
@@ -147,7 +82,7 @@ fn every_object_loads() {
                 continue;
             }
             count += 1;
-            match load(&folder, &file, Unlinkable::Refuse) {
+            match corpus::load(&folder, &file, Unlinkable::Refuse) {
                 Ok(object) => wrong.extend(disorder(&object).map(|text| format!("{file}: {text}"))),
                 Err(error) => wrong.push(format!("{file}: {} {error}", error.code())),
             }
