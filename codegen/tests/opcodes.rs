@@ -58,37 +58,6 @@ const IMMEDIATES: &[i32] = &[
     i32::MIN,
     i32::MIN + 1,
 ];
-const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
-const ALU_OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-const CONDS: [Cond; 11] = [
-    Cond::Eq,
-    Cond::Gt,
-    Cond::Ge,
-    Cond::Set,
-    Cond::Ne,
-    Cond::Sgt,
-    Cond::Sge,
-    Cond::Lt,
-    Cond::Le,
-    Cond::Slt,
-    Cond::Sle,
-];
-
 /// Compiles all cases into one module and compares each with the reference for all pairs of
 /// values. A case gets its operands in r1 and r2 and leaves its result in r0.
 fn check(cases: &[Vec<Insn>]) {
@@ -134,8 +103,8 @@ fn mov_imm(dst: Reg, imm: i32) -> Insn {
 #[test]
 fn arithmetic_with_registers() {
     let mut cases = Vec::new();
-    for op in ALU_OPS {
-        for width in WIDTHS {
+    for op in AluOp::ALL {
+        for width in Width::ALL {
             let alu = Insn::Alu {
                 op,
                 width,
@@ -159,8 +128,8 @@ fn arithmetic_with_registers() {
 #[test]
 fn arithmetic_with_immediates() {
     let mut cases = Vec::new();
-    for op in ALU_OPS {
-        for width in WIDTHS {
+    for op in AluOp::ALL {
+        for width in Width::ALL {
             for &imm in IMMEDIATES {
                 let alu = Insn::Alu {
                     op,
@@ -179,7 +148,7 @@ fn arithmetic_with_immediates() {
 fn unary_operations() {
     let mut cases = Vec::new();
     let mut unary = |insn| cases.push(vec![insn, mov(Reg::R0, Reg::R1), Insn::Exit]);
-    for width in WIDTHS {
+    for width in Width::ALL {
         unary(Insn::Neg {
             width,
             dst: Reg::R1,
@@ -193,7 +162,7 @@ fn unary_operations() {
             });
         }
     }
-    for kind in [Endian::ToLittle, Endian::ToBig, Endian::Swap] {
+    for kind in Endian::ALL {
         for size in [Size::H, Size::W, Size::Dw] {
             unary(Insn::Endian {
                 kind,
@@ -214,8 +183,8 @@ fn unary_operations() {
 #[test]
 fn conditional_jumps() {
     let mut cases = Vec::new();
-    for cond in CONDS {
-        for width in WIDTHS {
+    for cond in Cond::ALL {
+        for width in Width::ALL {
             let sources = IMMEDIATES.iter().map(|&imm| Operand::Imm(imm));
             for src in sources.chain([Operand::Reg(Reg::R2)]) {
                 cases.push(vec![
@@ -299,7 +268,7 @@ fn on_stack(middle: &[Insn]) -> Vec<Insn> {
 #[test]
 fn loads_and_stores() {
     let mut cases = Vec::new();
-    for size in [Size::B, Size::H, Size::W, Size::Dw] {
+    for size in Size::ALL {
         for signed in [false, true] {
             if signed && size == Size::Dw {
                 continue;

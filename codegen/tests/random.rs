@@ -14,36 +14,6 @@ use program::{Object, Program};
 use verifier::Verified;
 use verifier::facts::Memory;
 
-const ALU_OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-const CONDS: [Cond; 11] = [
-    Cond::Eq,
-    Cond::Gt,
-    Cond::Ge,
-    Cond::Set,
-    Cond::Ne,
-    Cond::Sgt,
-    Cond::Sge,
-    Cond::Lt,
-    Cond::Le,
-    Cond::Slt,
-    Cond::Sle,
-];
-const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
 /// Registers that random instructions write: all but r9 (loop counter) and r10.
 const WRITABLE: [Reg; 9] = [
     Reg::R0,
@@ -64,7 +34,7 @@ struct Generator {
 
 impl Generator {
     fn width(&mut self) -> Width {
-        self.random.pick(&[Width::W32, Width::W64])
+        self.random.pick(&Width::ALL)
     }
 
     fn reg(&mut self) -> Reg {
@@ -89,7 +59,7 @@ impl Generator {
 
     fn alu(&mut self) -> Insn {
         Insn::Alu {
-            op: self.random.pick(&ALU_OPS),
+            op: self.random.pick(&AluOp::ALL),
             width: self.width(),
             dst: self.reg(),
             src: self.operand(),
@@ -106,17 +76,15 @@ impl Generator {
                 width: self.width(),
                 dst: self.reg(),
                 src: self.reg(),
-                size: self.random.pick(&SIZES[..3]),
+                size: self.random.pick(&Size::ALL[..3]),
             },
             2 => Insn::Endian {
-                kind: self
-                    .random
-                    .pick(&[Endian::ToLittle, Endian::ToBig, Endian::Swap]),
+                kind: self.random.pick(&Endian::ALL),
                 dst: self.reg(),
-                size: self.random.pick(&SIZES[1..]),
+                size: self.random.pick(&Size::ALL[1..]),
             },
             3 => {
-                let size = self.random.pick(&SIZES);
+                let size = self.random.pick(&Size::ALL);
                 Insn::Load {
                     size,
                     signed: size != Size::Dw && self.random.below(2) == 0,
@@ -126,25 +94,18 @@ impl Generator {
                 }
             }
             4 => Insn::Store {
-                size: self.random.pick(&SIZES),
+                size: self.random.pick(&Size::ALL),
                 base: Reg::R10,
                 offset: self.frame_offset(),
                 src: self.operand(),
             },
             5 => {
-                let op = self.random.pick(&[
-                    AtomicOp::Add,
-                    AtomicOp::Or,
-                    AtomicOp::And,
-                    AtomicOp::Xor,
-                    AtomicOp::Xchg,
-                    AtomicOp::CmpXchg,
-                ]);
+                let op = self.random.pick(&AtomicOp::ALL);
                 let always = matches!(op, AtomicOp::Xchg | AtomicOp::CmpXchg);
                 Insn::Atomic {
                     op,
                     fetch: always || self.random.below(2) == 0,
-                    size: self.random.pick(&SIZES[2..]),
+                    size: self.random.pick(&Size::ALL[2..]),
                     base: Reg::R10,
                     offset: self.frame_offset() & -8,
                     src: self.reg(),
@@ -197,7 +158,7 @@ impl Generator {
                 long: self.random.below(2) == 0,
             },
             _ => Insn::JumpIf {
-                cond: self.random.pick(&CONDS),
+                cond: self.random.pick(&Cond::ALL),
                 width: self.width(),
                 dst: self.reg(),
                 src: self.operand(),

@@ -134,6 +134,9 @@ pub enum Width {
 }
 
 impl Width {
+    /// Both widths.
+    pub const ALL: [Width; 2] = [Width::W32, Width::W64];
+
     /// 32 or 64.
     #[must_use]
     pub const fn bits(self) -> u32 {
@@ -158,6 +161,9 @@ pub enum Size {
 }
 
 impl Size {
+    /// All sizes, smallest first.
+    pub const ALL: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
+
     /// 1, 2, 4 or 8.
     #[must_use]
     pub const fn bytes(self) -> u32 {
@@ -219,6 +225,26 @@ pub enum AluOp {
     Arsh,
 }
 
+impl AluOp {
+    /// All operations.
+    pub const ALL: [AluOp; 14] = [
+        AluOp::Add,
+        AluOp::Sub,
+        AluOp::Mul,
+        AluOp::Div,
+        AluOp::SDiv,
+        AluOp::Or,
+        AluOp::And,
+        AluOp::Lsh,
+        AluOp::Rsh,
+        AluOp::Mod,
+        AluOp::SMod,
+        AluOp::Xor,
+        AluOp::Mov,
+        AluOp::Arsh,
+    ];
+}
+
 /// Comparison of a conditional jump (RFC 9669 §4.3).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Cond {
@@ -246,6 +272,23 @@ pub enum Cond {
     Sle,
 }
 
+impl Cond {
+    /// All comparisons.
+    pub const ALL: [Cond; 11] = [
+        Cond::Eq,
+        Cond::Gt,
+        Cond::Ge,
+        Cond::Set,
+        Cond::Ne,
+        Cond::Sgt,
+        Cond::Sge,
+        Cond::Lt,
+        Cond::Le,
+        Cond::Slt,
+        Cond::Sle,
+    ];
+}
+
 /// Byte order conversion (RFC 9669 §4.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Endian {
@@ -255,6 +298,11 @@ pub enum Endian {
     ToBig,
     /// `bswap16/32/64`: unconditional swap and truncation (ISA v4).
     Swap,
+}
+
+impl Endian {
+    /// All conversions.
+    pub const ALL: [Endian; 3] = [Endian::ToLittle, Endian::ToBig, Endian::Swap];
 }
 
 /// Atomic read-modify-write (RFC 9669 §5.3).
@@ -272,6 +320,18 @@ pub enum AtomicOp {
     Xchg,
     /// `r0 = cmpxchg(*p, r0, src)`; always fetches, into r0.
     CmpXchg,
+}
+
+impl AtomicOp {
+    /// All operations.
+    pub const ALL: [AtomicOp; 6] = [
+        AtomicOp::Add,
+        AtomicOp::Or,
+        AtomicOp::And,
+        AtomicOp::Xor,
+        AtomicOp::Xchg,
+        AtomicOp::CmpXchg,
+    ];
 }
 
 /// What a 64-bit immediate load means (RFC 9669 §5.4, the source register field).

@@ -245,24 +245,6 @@ impl fmt::Display for CallTarget {
 }
 
 impl AluOp {
-    /// All operations.
-    pub const ALL: [AluOp; 14] = [
-        AluOp::Add,
-        AluOp::Sub,
-        AluOp::Mul,
-        AluOp::Div,
-        AluOp::SDiv,
-        AluOp::Or,
-        AluOp::And,
-        AluOp::Lsh,
-        AluOp::Rsh,
-        AluOp::Mod,
-        AluOp::SMod,
-        AluOp::Xor,
-        AluOp::Mov,
-        AluOp::Arsh,
-    ];
-
     /// The assignment operator: `+=`, `s/=`, `=`.
     #[must_use]
     pub const fn symbol(self) -> &'static str {
@@ -286,21 +268,6 @@ impl AluOp {
 }
 
 impl Cond {
-    /// All comparisons.
-    pub const ALL: [Cond; 11] = [
-        Cond::Eq,
-        Cond::Gt,
-        Cond::Ge,
-        Cond::Set,
-        Cond::Ne,
-        Cond::Sgt,
-        Cond::Sge,
-        Cond::Lt,
-        Cond::Le,
-        Cond::Slt,
-        Cond::Sle,
-    ];
-
     /// The comparison operator: `==`, `s>`, `&`.
     #[must_use]
     pub const fn symbol(self) -> &'static str {
@@ -321,9 +288,6 @@ impl Cond {
 }
 
 impl Endian {
-    /// All conversions.
-    pub const ALL: [Endian; 3] = [Endian::ToLittle, Endian::ToBig, Endian::Swap];
-
     /// Its name without the size: `le`, `be`, `bswap`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -336,16 +300,6 @@ impl Endian {
 }
 
 impl AtomicOp {
-    /// All operations.
-    pub const ALL: [AtomicOp; 6] = [
-        AtomicOp::Add,
-        AtomicOp::Or,
-        AtomicOp::And,
-        AtomicOp::Xor,
-        AtomicOp::Xchg,
-        AtomicOp::CmpXchg,
-    ];
-
     /// Its name: `add`, `cmpxchg`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -3,9 +3,6 @@
 
 use isa::{AluOp, AtomicOp, Cond, Endian, Size, Width, semantics};
 
-const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
-const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
-
 /// Values around every boundary, and a few hundred of a fixed pseudo-random sequence.
 fn operands() -> Vec<u64> {
     let mut values = vec![
@@ -129,7 +126,7 @@ fn alu_by_arithmetic(op: AluOp, bits: u32, dst: u64, src: u64) -> u64 {
 fn arithmetic_is_modular() {
     let values = operands();
     for op in AluOp::ALL {
-        for width in WIDTHS {
+        for width in Width::ALL {
             for &a in &values {
                 for &b in &values {
                     let expected = alu_by_arithmetic(op, width.bits(), a, b);
@@ -182,18 +179,18 @@ fn immediates_are_sign_extended() {
 fn negation_and_extension_are_modular() {
     for value in operands() {
         let wide = i128::from(value);
-        for width in WIDTHS {
+        for width in Width::ALL {
             let bits = width.bits();
             assert_eq!(
                 i128::from(semantics::neg(width, value)),
                 unsigned(-wide, bits)
             );
-            for size in SIZES {
+            for size in Size::ALL {
                 let expected = unsigned(signed(wide, size.bits()), bits);
                 assert_eq!(i128::from(semantics::mov_sx(width, size, value)), expected);
             }
         }
-        for size in SIZES {
+        for size in Size::ALL {
             let (low, extended) = (unsigned(wide, size.bits()), signed(wide, size.bits()));
             assert_eq!(i128::from(semantics::truncate(size, value)), low);
             assert_eq!(i128::from(semantics::load_extend(size, false, value)), low);
@@ -224,7 +221,7 @@ fn byte_order_moves_bytes() {
 #[test]
 fn comparisons_order_integers() {
     let values = operands();
-    for width in WIDTHS {
+    for width in Width::ALL {
         let bits = width.bits();
         for &a in &values {
             for &b in &values {

@@ -95,40 +95,10 @@ const EDGES: [u64; 14] = [
     0x8000_0000_0000_0000,
     u64::MAX,
 ];
-const ALU: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-const CONDS: [Cond; 11] = [
-    Cond::Eq,
-    Cond::Gt,
-    Cond::Ge,
-    Cond::Set,
-    Cond::Ne,
-    Cond::Sgt,
-    Cond::Sge,
-    Cond::Lt,
-    Cond::Le,
-    Cond::Slt,
-    Cond::Sle,
-];
-
 #[test]
 fn arithmetic_alone_and_joined_with_a_move() {
-    for op in ALU {
-        for width in [Width::W32, Width::W64] {
+    for op in AluOp::ALL {
+        for width in Width::ALL {
             for a in EDGES {
                 for b in EDGES {
                     arithmetic_case(op, width, (a, b));
@@ -217,7 +187,7 @@ fn one_operand_instructions() {
     type Expected = Box<dyn Fn(u64) -> u64>;
     let mut cases: Vec<(Insn, Expected)> = Vec::new();
     let dst = Reg::R0;
-    for width in [Width::W32, Width::W64] {
+    for width in Width::ALL {
         cases.push((
             Insn::Neg { width, dst },
             Box::new(move |value| semantics::neg(width, value)),
@@ -234,7 +204,7 @@ fn one_operand_instructions() {
             }
         }
     }
-    for kind in [Endian::ToLittle, Endian::ToBig, Endian::Swap] {
+    for kind in Endian::ALL {
         for size in [Size::H, Size::W, Size::Dw] {
             let insn = Insn::Endian { kind, dst, size };
             cases.push((insn, Box::new(move |v| semantics::endian(kind, size, v))));
@@ -251,8 +221,8 @@ fn one_operand_instructions() {
 
 #[test]
 fn conditional_jumps() {
-    for cond in CONDS {
-        for width in [Width::W32, Width::W64] {
+    for cond in Cond::ALL {
+        for width in Width::ALL {
             for (a, b) in EDGES.iter().flat_map(|a| EDGES.map(|b| (*a, b))) {
                 for src in [Operand::Reg(Reg::R2), Operand::Imm(b as i32)] {
                     let right = match src {
@@ -286,7 +256,7 @@ fn conditional_jumps() {
 #[test]
 fn loads_stores_and_atomics_on_the_stack() {
     let mut random = Random(7);
-    for size in [Size::B, Size::H, Size::W, Size::Dw] {
+    for size in Size::ALL {
         for signed in [false, true] {
             let value = random.next() | 0x8080_8080_8080_8080;
             let mut insns = constant(Reg::R1, value).to_vec();
@@ -310,14 +280,7 @@ fn loads_stores_and_atomics_on_the_stack() {
         }
     }
     for size in [Size::W, Size::Dw] {
-        for op in [
-            AtomicOp::Add,
-            AtomicOp::Or,
-            AtomicOp::And,
-            AtomicOp::Xor,
-            AtomicOp::Xchg,
-            AtomicOp::CmpXchg,
-        ] {
+        for op in AtomicOp::ALL {
             for fetch in [false, true] {
                 atomic_case(op, size, fetch, random.next());
             }

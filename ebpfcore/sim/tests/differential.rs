@@ -25,49 +25,6 @@ const EDGES: [u64; 12] = [
     u64::MAX,
 ];
 
-const OPS: [AluOp; 14] = [
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-
-const CONDS: [Cond; 11] = [
-    Cond::Eq,
-    Cond::Gt,
-    Cond::Ge,
-    Cond::Set,
-    Cond::Ne,
-    Cond::Sgt,
-    Cond::Sge,
-    Cond::Lt,
-    Cond::Le,
-    Cond::Slt,
-    Cond::Sle,
-];
-
-const ATOMICS: [AtomicOp; 6] = [
-    AtomicOp::Add,
-    AtomicOp::Or,
-    AtomicOp::And,
-    AtomicOp::Xor,
-    AtomicOp::Xchg,
-    AtomicOp::CmpXchg,
-];
-
-const WIDTHS: [Width; 2] = [Width::W32, Width::W64];
-const SIZES: [Size; 4] = [Size::B, Size::H, Size::W, Size::Dw];
-
 /// Both engines must leave the same.
 #[track_caller]
 fn compare(what: &str, insns: &[Insn], memory: &[u8]) {
@@ -128,8 +85,8 @@ fn over_pairs(body: impl Fn(u64) -> Vec<Insn>) -> Vec<Insn> {
 
 #[test]
 fn arithmetic() {
-    for op in OPS {
-        for width in WIDTHS {
+    for op in AluOp::ALL {
+        for width in Width::ALL {
             let by_register = over_pairs(|_| vec![alu(op, width, 7, Operand::Reg(Reg::R8))]);
             compare(
                 &format!("{op:?} {width:?} register"),
@@ -146,7 +103,7 @@ fn arithmetic() {
 #[test]
 fn unary_operations() {
     let dst = Reg::R7;
-    for width in WIDTHS {
+    for width in Width::ALL {
         compare(
             &format!("neg {width:?}"),
             &over_pairs(|_| vec![Insn::Neg { width, dst }]),
@@ -166,7 +123,7 @@ fn unary_operations() {
             compare(&format!("{insn}"), &over_pairs(|_| vec![insn]), &edges());
         }
     }
-    for kind in [Endian::ToLittle, Endian::ToBig, Endian::Swap] {
+    for kind in Endian::ALL {
         for size in [Size::H, Size::W, Size::Dw] {
             let insn = Insn::Endian { kind, dst, size };
             compare(&format!("{insn}"), &over_pairs(|_| vec![insn]), &edges());
@@ -176,8 +133,8 @@ fn unary_operations() {
 
 #[test]
 fn conditional_jumps() {
-    for cond in CONDS {
-        for width in WIDTHS {
+    for cond in Cond::ALL {
+        for width in Width::ALL {
             for immediate in [false, true] {
                 let body = |value: u64| {
                     let src = match immediate {
@@ -202,7 +159,7 @@ fn conditional_jumps() {
 
 #[test]
 fn memory_and_atomics() {
-    for size in SIZES {
+    for size in Size::ALL {
         for signed in [false, true] {
             if signed && size == Size::Dw {
                 continue; // No such instruction.
@@ -215,7 +172,7 @@ fn memory_and_atomics() {
             );
         }
     }
-    for op in ATOMICS {
+    for op in AtomicOp::ALL {
         for size in [Size::W, Size::Dw] {
             for fetch in [false, true] {
                 if !fetch && matches!(op, AtomicOp::Xchg | AtomicOp::CmpXchg) {
@@ -315,14 +272,14 @@ impl Random {
     /// One instruction; jumps go forward by at most `room` slots.
     fn insn(&mut self, room: usize) -> Insn {
         let (dst, src) = (self.scratch(), self.scratch());
-        let (width, size) = (self.pick(&WIDTHS), self.pick(&SIZES));
+        let (width, size) = (self.pick(&Width::ALL), self.pick(&Size::ALL));
         let base = self.pick(&[Reg::R6, Reg::R10]);
         let place = 8 * self.below(8) as i16;
         let offset = if base == Reg::R10 { place - 64 } else { place };
         let operand = self.operand();
         match self.below(if room == 0 { 6 } else { 8 }) {
             0..=2 => Insn::Alu {
-                op: self.pick(&OPS),
+                op: self.pick(&AluOp::ALL),
                 width,
                 dst,
                 src: operand,
@@ -341,7 +298,7 @@ impl Random {
                 src: operand,
             },
             5 => Insn::Atomic {
-                op: self.pick(&ATOMICS),
+                op: self.pick(&AtomicOp::ALL),
                 fetch: true,
                 size: self.pick(&[Size::W, Size::Dw]),
                 base,
@@ -349,7 +306,7 @@ impl Random {
                 src,
             },
             _ => Insn::JumpIf {
-                cond: self.pick(&CONDS),
+                cond: self.pick(&Cond::ALL),
                 width,
                 dst,
                 src: operand,

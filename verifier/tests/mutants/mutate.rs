@@ -4,38 +4,6 @@ use crate::random::Random;
 use isa::{AluOp, Cond, Endian, Imm64, Insn, Operand, Reg, Size, Width};
 use program::Object;
 
-const OPS: &[AluOp] = &[
-    AluOp::Add,
-    AluOp::Sub,
-    AluOp::Mul,
-    AluOp::Div,
-    AluOp::SDiv,
-    AluOp::Or,
-    AluOp::And,
-    AluOp::Lsh,
-    AluOp::Rsh,
-    AluOp::Mod,
-    AluOp::SMod,
-    AluOp::Xor,
-    AluOp::Mov,
-    AluOp::Arsh,
-];
-const CONDS: &[Cond] = &[
-    Cond::Eq,
-    Cond::Gt,
-    Cond::Ge,
-    Cond::Set,
-    Cond::Ne,
-    Cond::Sgt,
-    Cond::Sge,
-    Cond::Lt,
-    Cond::Le,
-    Cond::Slt,
-    Cond::Sle,
-];
-const SIZES: &[Size] = &[Size::B, Size::H, Size::W, Size::Dw];
-const WIDTHS: &[Width] = &[Width::W32, Width::W64];
-
 /// Changes one place of the program; `donor` gives instructions.
 pub(crate) fn mutate(object: &mut Object, donor: &Object, random: &mut Random) {
     let insns = &mut object.programs[0].insns;
@@ -95,11 +63,11 @@ fn offset(random: &mut Random) -> i16 {
 }
 
 fn any(random: &mut Random) -> Insn {
-    let (width, size) = (*random.pick(WIDTHS), *random.pick(SIZES));
+    let (width, size) = (*random.pick(&Width::ALL), *random.pick(&Size::ALL));
     let (dst, src) = (register(random), register(random));
     match random.below(10) {
         0..=3 => Insn::Alu {
-            op: *random.pick(OPS),
+            op: *random.pick(&AluOp::ALL),
             width,
             dst,
             src: operand(random),
@@ -118,7 +86,7 @@ fn any(random: &mut Random) -> Insn {
             src: operand(random),
         },
         6 => Insn::JumpIf {
-            cond: *random.pick(CONDS),
+            cond: *random.pick(&Cond::ALL),
             width,
             dst,
             src: operand(random),
@@ -132,7 +100,7 @@ fn any(random: &mut Random) -> Insn {
             size: *random.pick(&[Size::B, Size::H]),
         },
         _ => Insn::Endian {
-            kind: *random.pick(&[Endian::ToLittle, Endian::ToBig, Endian::Swap]),
+            kind: *random.pick(&Endian::ALL),
             dst,
             size: *random.pick(&[Size::H, Size::W, Size::Dw]),
         },
@@ -149,8 +117,8 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             dst,
             src,
         } => match choice {
-            0 => *op = *random.pick(OPS),
-            1 => *width = *random.pick(WIDTHS),
+            0 => *op = *random.pick(&AluOp::ALL),
+            1 => *width = *random.pick(&Width::ALL),
             2 => *dst = register(random),
             _ => *src = near(*src, random),
         },
@@ -162,7 +130,7 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             offset: at,
         } => match choice {
             0 => {
-                *size = *random.pick(SIZES);
+                *size = *random.pick(&Size::ALL);
                 *signed = *size != Size::Dw && random.below(3) == 0;
             }
             1 => *dst = register(random),
@@ -175,7 +143,7 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             offset: at,
             src,
         } => match choice {
-            0 => *size = *random.pick(SIZES),
+            0 => *size = *random.pick(&Size::ALL),
             1 => *base = register(random),
             2 => *at = offset(random),
             _ => *src = near(*src, random),
@@ -197,8 +165,8 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             src,
             offset,
         } => match choice {
-            0 => *cond = *random.pick(CONDS),
-            1 => *width = *random.pick(WIDTHS),
+            0 => *cond = *random.pick(&Cond::ALL),
+            1 => *width = *random.pick(&Width::ALL),
             2 => *offset = offset.wrapping_add(random.below(5) as i16 - 2),
             _ => match random.below(2) {
                 0 => *dst = register(random),

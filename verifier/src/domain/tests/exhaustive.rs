@@ -1,10 +1,10 @@
 //! Soundness of every operation on all abstract values of small widths.
 
-use super::concrete::{self, CONDS, OPS};
+use super::concrete;
 use super::universe::{self, Set};
 use crate::domain::scalar::Number;
 use crate::domain::value::Value;
-use isa::Width;
+use isa::{AluOp, Cond, Width};
 
 /// Every `step`th pair of values of a slice, all of them for step 1.
 fn pairs<T>(all: &[T], step: usize) -> impl Iterator<Item = (&T, &T)> {
@@ -64,7 +64,7 @@ fn numbers<const W: u32, const H: u32>() -> Vec<(Number<W, H>, Set)> {
 
 fn prove_values<const W: u32>(step: usize) {
     let all = values::<W>();
-    for op in OPS {
+    for op in AluOp::ALL {
         let table = Table::new(W, |x, y| concrete::alu(op, x, y, W));
         for ((a, members_a), (b, members_b)) in pairs(&all, step) {
             let expected = image(*members_a, *members_b, &table);
@@ -94,8 +94,8 @@ fn width_of<const W: u32, const H: u32>(width: Width) -> u32 {
 
 fn prove_numbers<const W: u32, const H: u32>(step: usize) {
     let all = numbers::<W, H>();
-    for width in [Width::W32, Width::W64] {
-        for op in OPS {
+    for width in Width::ALL {
+        for op in AluOp::ALL {
             let bits = width_of::<W, H>(width);
             let table = Table::new(bits, |x, y| concrete::alu(op, x, y, bits));
             for ((a, members_a), (b, members_b)) in pairs(&all, step) {
@@ -136,8 +136,8 @@ fn satisfying(a: Set, b: Set, holds: impl Fn(u64, u64) -> bool) -> (Set, Set) {
 
 fn prove_branches<const W: u32, const H: u32>(step: usize) {
     let all = numbers::<W, H>();
-    for width in [Width::W32, Width::W64] {
-        for cond in CONDS {
+    for width in Width::ALL {
+        for cond in Cond::ALL {
             let bits = width_of::<W, H>(width);
             let table = Table::new(bits, |x, y| concrete::cond(cond, x, y, bits));
             for ((a, members_a), (b, members_b)) in pairs(&all, step) {

@@ -1,6 +1,6 @@
 //! Known bits alone: all tnums of five bits.
 
-use super::concrete::{self, OPS};
+use super::concrete;
 use super::universe::{self, Set};
 use crate::domain::tnum::Tnum;
 use isa::AluOp;
@@ -27,7 +27,7 @@ fn is_optimal(op: AluOp) -> bool {
 #[test]
 fn binary_operations() {
     let all = universe::tnums(WIDTH);
-    for op in OPS {
+    for op in AluOp::ALL {
         let Some(run) = transfer(op) else { continue };
         for a in &all {
             for b in &all {

@@ -90,7 +90,7 @@ fn widening_chains_end() {
         u64::MAX,
         u64::MAX - 3,
     ] {
-        for width in [Width::W32, Width::W64] {
+        for width in Width::ALL {
             for op in [
                 AluOp::Add,
                 AluOp::Sub,

@@ -1,6 +1,6 @@
 //! How close results come to the best that the domain can express: a change may only improve it.
 
-use super::concrete::{self, OPS};
+use super::concrete;
 use super::universe::{self, Set};
 use crate::domain::value::Value;
 use isa::AluOp;
@@ -35,7 +35,7 @@ fn results_are_mostly_the_best_possible() {
         .copied()
         .filter(|(value, _)| value.is_const().is_some())
         .collect();
-    for op in OPS {
+    for op in AluOp::ALL {
         let by_constant = percent(
             op,
             all.iter()

@@ -1,10 +1,10 @@
 //! All operations at 64 and 32 bits on sampled values: the result for any abstract operands that
 //! contain `x` and `y` contains the concrete result for `x` and `y`.
 
-use super::concrete::{self, CONDS, OPS};
+use super::concrete;
 use crate::domain::scalar::Scalar;
 use crate::domain::tnum::Tnum;
-use isa::Width;
+use isa::{AluOp, Cond, Width};
 
 /// A small deterministic generator (Marsaglia's xorshift).
 struct Random(u64);
@@ -75,7 +75,7 @@ impl Random {
 
     fn low_unsigned(&mut self, value: u64, min: u64, max: u64) -> Scalar {
         let range = Scalar::from_range_u(min, max);
-        let (_, found) = Scalar::refine(isa::Cond::Eq, Width::W32, &range, &Scalar::unknown())
+        let (_, found) = Scalar::refine(Cond::Eq, Width::W32, &range, &Scalar::unknown())
             .expect("ranges are not empty");
         assert!(found.contains(value), "{found:?} lost {value:#x}");
         found
@@ -84,7 +84,7 @@ impl Random {
     fn low_signed(&mut self, value: u64, min: i64, max: i64) -> Scalar {
         let clamp = |bound: i64| bound.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
         let range = Scalar::from_range_s(clamp(min), clamp(max));
-        let (_, found) = Scalar::refine(isa::Cond::Eq, Width::W32, &range, &Scalar::unknown())
+        let (_, found) = Scalar::refine(Cond::Eq, Width::W32, &range, &Scalar::unknown())
             .expect("ranges are not empty");
         assert!(found.contains(value), "{found:?} lost {value:#x}");
         found
@@ -101,16 +101,16 @@ const SAMPLES: u32 = 4_000;
 #[test]
 fn meanings() {
     let mut random = Random(0x5851_f42d_4c95_7f2d);
-    for width in [Width::W32, Width::W64] {
+    for width in Width::ALL {
         for _ in 0..SAMPLES {
             let (x, y) = (random.value(), random.value());
             let (low_x, low_y) = (x & mask(width), y & mask(width));
-            for op in OPS {
+            for op in AluOp::ALL {
                 let expected = concrete::alu(op, low_x, low_y, width.bits());
                 let result = isa::semantics::alu(op, width, x, y);
                 assert_eq!(result, expected, "{op:?} {width:?} of {x:#x} and {y:#x}");
             }
-            for cond in CONDS {
+            for cond in Cond::ALL {
                 let expected = concrete::cond(cond, low_x, low_y, width.bits());
                 let result = isa::semantics::cond(cond, width, x, y);
                 assert_eq!(result, expected, "{cond:?} {width:?} of {x:#x} and {y:#x}");
@@ -126,7 +126,7 @@ fn operations_on_one_operand() {
     for _ in 0..SAMPLES {
         let x = random.value();
         let a = random.around(x);
-        for width in [Width::W32, Width::W64] {
+        for width in Width::ALL {
             assert!(Scalar::neg(width, &a).contains(semantics::neg(width, x)));
             for size in [Size::B, Size::H, Size::W] {
                 let moved = Scalar::mov_sx(width, size, &a);
@@ -136,8 +136,8 @@ fn operations_on_one_operand() {
                 );
             }
         }
-        for size in [Size::B, Size::H, Size::W, Size::Dw] {
-            for kind in [Endian::ToLittle, Endian::ToBig, Endian::Swap] {
+        for size in Size::ALL {
+            for kind in Endian::ALL {
                 let converted = Scalar::endian(kind, size, &a);
                 assert!(
                     converted.contains(semantics::endian(kind, size, x)),
@@ -158,8 +158,8 @@ fn operations_on_one_operand() {
 #[test]
 fn binary_operations() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for op in OPS {
-        for width in [Width::W32, Width::W64] {
+    for op in AluOp::ALL {
+        for width in Width::ALL {
             for _ in 0..SAMPLES {
                 let (x, y) = (random.value(), random.value());
                 let (a, b) = (random.around(x), random.around(y));
@@ -177,8 +177,8 @@ fn binary_operations() {
 #[test]
 fn branches() {
     let mut random = Random(0x2545_f491_4f6c_dd1d);
-    for cond in CONDS {
-        for width in [Width::W32, Width::W64] {
+    for cond in Cond::ALL {
+        for width in Width::ALL {
             for _ in 0..SAMPLES {
                 let x = random.value();
                 let y = if random.below(3) == 0 {
