@@ -1,5 +1,5 @@
 //! Contracts with the outside: platforms, helpers, maps, program types, contexts, the native
-//! module ABI of eBPF for Windows, result codes, limits, diagnostic ids.
+//! module ABI and the device protocol of eBPF for Windows, result codes, limits, diagnostic ids.
 //!
 //! Every fact is one row of one table; verifier, compiler, runtime, command line, documentation
 //! and tests are derived from the rows. Invariants: `no_std`, no allocation, no code with policy.
@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod guid;
 pub mod helper;
 pub mod info_hash;
+pub mod ioctl;
 pub mod limits;
 pub mod map;
 pub mod native;
