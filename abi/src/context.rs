@@ -85,6 +85,15 @@ impl Field {
         }
     }
 
+    /// The same field, read only as a whole.
+    #[must_use]
+    pub const fn whole(self) -> Field {
+        Field {
+            narrow: false,
+            ..self
+        }
+    }
+
     /// The same field, writable.
     #[must_use]
     pub const fn writable(self) -> Field {

@@ -1,10 +1,11 @@
-//! Tasks of this repository: `cargo xtask lint`, `cargo xtask ci`, `cargo xtask fuzz`.
+//! Tasks of this repository: `cargo xtask lint`, `ci`, `fuzz`, `kernel`.
 //!
 //! Everything that continuous integration does is a task here, so that it can be run on any machine
 //! in the same way. What is left out: building and running the product; that is `cargo` itself.
 
 mod ci;
 mod fuzz;
+mod kernel;
 mod lint;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +27,8 @@ enum Task {
     Ci(ci::Args),
     /// Run the fuzz targets for a short time on the stable toolchain
     Fuzz(fuzz::Args),
+    /// Ask the Linux kernel's verifier for its verdicts and compare (needs root)
+    Kernel(kernel::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::Lint(args) => lint::run(&root, &args),
         Task::Ci(args) => ci::run(&root, &args),
         Task::Fuzz(args) => fuzz::run(&root, &args),
+        Task::Kernel(args) => kernel::run(&root, &args),
     };
     match ok {
         Ok(true) => ExitCode::SUCCESS,

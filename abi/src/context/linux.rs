@@ -188,9 +188,9 @@ pub static XDP_MD: Context = Context { name: "xdp_md", size: 24, data: 0, end: 4
     Field::pointer("data", 0, 4, PacketData),
     Field::pointer("data_end", 4, 4, PacketEnd),
     Field::pointer("data_meta", 8, 4, PacketMeta),
-    Field::number("ingress_ifindex", 12, 4),
-    Field::number("rx_queue_index", 16, 4),
-    Field::number("egress_ifindex", 20, 4),
+    Field::number("ingress_ifindex", 12, 4).whole(),
+    Field::number("rx_queue_index", 16, 4).whole(),
+    Field::number("egress_ifindex", 20, 4).whole(),
 ] };
 
 /// `struct bpf_sock_addr`.

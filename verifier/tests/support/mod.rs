@@ -1,8 +1,10 @@
-//! Cases: small programs in files, shared by the tests that judge and that mutate them.
+//! Cases: small programs in files, shared by the tests that judge them and by the crate that
+//! mutates and runs them (which includes this file).
+#![allow(dead_code, reason = "each of the users needs a part")]
 
 use abi::{Platform, map, program_type};
-use program::{MapDef, MapId, Object, RawProgram};
-use std::path::Path;
+use program::{GlobalSection, MapDef, MapId, Object, RawProgram};
+use std::path::{Path, PathBuf};
 
 /// One case.
 pub(crate) struct Case {
@@ -125,6 +127,15 @@ impl Case {
         })
         .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
+        // Frozen maps are constant sections of zeros.
+        let constants = (0..).zip(&self.maps).filter(|(_, map)| map.frozen);
+        object.globals = constants
+            .map(|(index, map)| GlobalSection {
+                section: ".rodata".into(),
+                map: MapId(index),
+                data: vec![0; map.value_size as usize],
+            })
+            .collect();
         object
     }
 }
@@ -149,10 +160,16 @@ fn slots(line: &str) -> u32 {
     }
 }
 
+/// A folder of the verifier's tests.
+fn folder(name: &str) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut places = here.ancestors().map(|place| place.join("tests").join(name));
+    places.find(|place| place.is_dir()).unwrap()
+}
+
 /// All cases in `tests/cases`, with the name of their file.
 pub(crate) fn all() -> Vec<(String, Case)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
+    let mut files: Vec<_> = std::fs::read_dir(folder("cases"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
@@ -161,9 +178,43 @@ pub(crate) fn all() -> Vec<(String, Case)> {
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_stem().unwrap().display().to_string();
-        for source in text.split("\n=== ").skip(1) {
-            cases.push((name.clone(), Case::parse(source)));
-        }
+        cases.extend(parse(&text).into_iter().map(|case| (name.clone(), case)));
     }
     cases
+}
+
+/// The cases of a file's text; each begins with `=== name` on a line of its own.
+pub(crate) fn parse(text: &str) -> Vec<Case> {
+    let text = format!("\n{text}");
+    let sources = text.split("\n=== ").skip(1);
+    sources.map(Case::parse).collect()
+}
+
+/// The cases of a file in `tests/programs`: `case TITLE`, then optionally `type PLATFORM NAME` and
+/// `map KIND KEY VALUE ENTRIES [inner INDEX | frozen]` lines, then instructions.
+pub(crate) fn programs(file: &str) -> Vec<Case> {
+    let text = std::fs::read_to_string(folder("programs").join(file)).unwrap();
+    let chunks = text.split("\ncase ").skip(1);
+    chunks
+        .map(|chunk| Case::parse(&chunk.lines().map(directive).collect::<String>()))
+        .map(|mut case| {
+            // Here the range of verdicts counts.
+            let program_type = program_type::by_name(case.platform, case.program_type.name);
+            case.program_type = program_type.unwrap();
+            case
+        })
+        .collect()
+}
+
+/// A line of `tests/programs` as one of `tests/cases`.
+fn directive(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["type", platform, name] => format!("@type {platform}/{name}\n"),
+        ["map", kind, key, value, entries, rest @ ..] => {
+            let rest = rest.join("=");
+            format!("@map {kind} key={key} value={value} max={entries} {rest}\n")
+        }
+        _ => format!("{line}\n"),
+    }
 }
