@@ -13,12 +13,12 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    Code, Core, Guard, Program,
+    Code, Core, Guard, Hook, Link, Program,
     interpreter::{Trap, TrapKind},
 };
 use abi::{Context, Platform};
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::{cell::Cell, ops::ControlFlow};
 use isa::Size;
 
 /// Bytes in front of a context: eight words of `EBPF_CONTEXT_HEADER`.
@@ -146,10 +146,52 @@ impl Run<'_> {
         context: u64,
         extra: Extra<'_>,
     ) -> Result<u64, Trap> {
+        self.count_invocation();
+        // SAFETY: the obligations of the caller, passed on.
+        unsafe { self.invoke_counted(program, context, extra) }
+    }
+
+    /// Calls the programs of a hook in the order of their links, as long as `decide` says so.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Run::invoke`], for every program of the hook.
+    #[inline(always)]
+    pub unsafe fn invoke_hook(
+        &mut self,
+        hook: &Hook,
+        context: u64,
+        mut decide: impl FnMut(&Link, Result<u64, Trap>) -> ControlFlow<()>,
+    ) {
+        self.count_invocation();
+        for link in hook.links(&self.guard) {
+            let Some(program) = link.program(&self.guard) else {
+                continue;
+            };
+            // SAFETY: the obligations of the caller, passed on.
+            let result = unsafe { self.invoke_counted(program, context, Extra::default()) };
+            if decide(link, result).is_break() {
+                return;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn count_invocation(&mut self) {
         self.invocations += 1;
         if self.invocations > RENEWAL {
             self.renew();
         }
+    }
+
+    /// Safety: as for [`Run::invoke`]. Keeps the epoch that is pinned.
+    #[inline(always)]
+    unsafe fn invoke_counted(
+        &self,
+        program: &Program,
+        context: u64,
+        extra: Extra<'_>,
+    ) -> Result<u64, Trap> {
         self.state.tail_calls.set(0);
         self.state.next.set(0);
         // SAFETY: the obligations of the caller, passed on.

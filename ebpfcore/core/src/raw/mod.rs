@@ -3,6 +3,7 @@
 //! What lies here and why: reference counting with fallible allocation ([`shared`]), zeroed blocks
 //! whose bytes programs and the runtime share (`block`), the lock-free hash table (`table`), map
 //! operations by address (`map_ops`), the functions that programs call by address ([`helpers`]),
+//! a waiting lock ([`locked`]), values that are replaced while they are read ([`published`]),
 //! the interpreter's loop and its memories, invocation ([`context`]), calls into native code
 //! ([`native`]). Everything else in the crate is safe code.
 
@@ -12,8 +13,10 @@ pub mod checked;
 pub mod context;
 mod execute;
 pub mod helpers;
+pub mod locked;
 pub(crate) mod map_ops;
 pub mod native;
+pub mod published;
 pub mod shared;
 pub(crate) mod table;
 

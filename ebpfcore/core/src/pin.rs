@@ -1,0 +1,227 @@
+//! Pins: names under which objects stay alive without a handle.
+//!
+//! A path is brought into one form before it is compared ([`Path::canonical`]); the form is that of
+//! eBPF for Windows, so that its user-mode parts find the same objects: prefix `BPF:`, backslashes,
+//! no empty or `.` components, `..` resolved, the leading `\ebpf\global\` left out.
+//!
+//! Invariants: paths in the table are canonical and differ from each other; the table holds one
+//! reference per pin. Pins live as long as the runtime.
+
+use crate::{Map, Program, Shared, Status, link::Link};
+use alloc::vec::Vec;
+
+/// Longest canonical path (`EBPF_MAX_PIN_PATH_LENGTH` less its terminator).
+pub const PATH_BYTES: usize = 255;
+
+/// What every canonical path starts with.
+const PREFIX: &[u8] = b"BPF:";
+/// The folder that is the same as none.
+const GLOBAL: [&[u8]; 2] = [b"ebpf", b"global"];
+
+/// A canonical path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Path(Vec<u8>);
+
+/// Something that can be pinned, or named by a handle.
+#[derive(Clone)]
+pub enum Object {
+    /// A map.
+    Map(Shared<Map>),
+    /// A program.
+    Program(Shared<Program>),
+    /// A link between a program and a hook.
+    Link(Shared<Link>),
+}
+
+/// All pins of a runtime, ascending by path.
+#[derive(Default)]
+pub struct Pins {
+    pins: Vec<(Path, Object)>,
+}
+
+impl Path {
+    /// The canonical form of a path.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidArgument`] for an empty or too long path, one that holds a colon or a NUL,
+    /// or one that leads above the root; [`Status::NoMemory`].
+    pub fn canonical(path: &[u8]) -> Result<Path, Status> {
+        let rest = match path.split_at_checked(PREFIX.len()) {
+            Some((start, rest)) if start.eq_ignore_ascii_case(PREFIX) => rest,
+            _ => path,
+        };
+        if rest.iter().any(|byte| matches!(byte, b':' | 0)) {
+            return Err(Status::InvalidArgument);
+        }
+        let parts = components(rest)?;
+        let parts = match parts.split_at_checked(GLOBAL.len()) {
+            // The folder alone names itself.
+            Some((start, rest)) if !rest.is_empty() && is_global(start) => rest,
+            _ => &parts,
+        };
+        let length: usize = parts.iter().map(|part| part.len() + 1).sum();
+        if parts.is_empty() || PREFIX.len() + length > PATH_BYTES {
+            return Err(Status::InvalidArgument);
+        }
+        let mut text = Vec::new();
+        text.try_reserve_exact(PREFIX.len() + length)
+            .map_err(|_| Status::NoMemory)?;
+        text.extend_from_slice(PREFIX);
+        for part in parts {
+            text.push(b'\\');
+            text.extend_from_slice(part);
+        }
+        Ok(Path(text))
+    }
+
+    /// Its bytes, UTF-8 as far as the caller gave UTF-8.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn try_clone(&self) -> Result<Path, Status> {
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(self.0.len())
+            .map_err(|_| Status::NoMemory)?;
+        bytes.extend_from_slice(&self.0);
+        Ok(Path(bytes))
+    }
+}
+
+fn is_global(parts: &[&[u8]]) -> bool {
+    let same = |(part, global): (&&[u8], &[u8])| part.eq_ignore_ascii_case(global);
+    parts.iter().zip(GLOBAL).all(same)
+}
+
+/// The components of a path, `.` and `..` resolved.
+fn components(path: &[u8]) -> Result<Vec<&[u8]>, Status> {
+    // A path that is short enough has few components; a long one is refused below.
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop().ok_or(Status::InvalidArgument)?;
+            }
+            _ => {
+                parts.try_reserve(1).map_err(|_| Status::NoMemory)?;
+                parts.push(part);
+            }
+        }
+    }
+    Ok(parts)
+}
+
+impl Object {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        match self {
+            Object::Map(map) => map.id(),
+            Object::Program(program) => program.id(),
+            Object::Link(link) => link.id(),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> ObjectKind {
+        match self {
+            Object::Map(_) => ObjectKind::Map,
+            Object::Program(_) => ObjectKind::Program,
+            Object::Link(_) => ObjectKind::Link,
+        }
+    }
+}
+
+/// Kinds of objects; the discriminants are those of `ebpf_object_type_t`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum ObjectKind {
+    /// A map.
+    Map = 1,
+    /// A link.
+    Link = 2,
+    /// A program.
+    Program = 3,
+}
+
+impl Pins {
+    /// Pins an object.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::ObjectAlreadyExists`] when the path is taken, [`Status::NoMemory`].
+    pub fn insert(&mut self, path: Path, object: Object) -> Result<(), Status> {
+        let Err(position) = self.position(&path) else {
+            return Err(Status::ObjectAlreadyExists);
+        };
+        self.pins.try_reserve(1).map_err(|_| Status::NoMemory)?;
+        self.pins.insert(position, (path, object));
+        Ok(())
+    }
+
+    /// Takes a pin away; gives the reference it held.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::KeyNotFound`] when there is none.
+    pub fn remove(&mut self, path: &Path) -> Result<Object, Status> {
+        let position = self.position(path).map_err(|_| Status::KeyNotFound)?;
+        Ok(self.pins.remove(position).1)
+    }
+
+    /// The object pinned at a path.
+    #[must_use]
+    pub fn get(&self, path: &Path) -> Option<&Object> {
+        let position = self.position(path).ok()?;
+        self.pins.get(position).map(|(_, object)| object)
+    }
+
+    /// The first pin after a path, of any or one kind; from the first on without a path.
+    #[must_use]
+    pub fn next(&self, after: Option<&Path>, kind: Option<ObjectKind>) -> Option<(&Path, &Object)> {
+        let start = match after.map(|path| self.position(path)) {
+            None => 0,
+            Some(Ok(position)) => position + 1,
+            Some(Err(position)) => position,
+        };
+        let mut rest = self.pins.iter().skip(start);
+        rest.find(|(_, object)| kind.is_none_or(|kind| object.kind() == kind))
+            .map(|(path, object)| (path, object))
+    }
+
+    /// How often an object is pinned.
+    #[must_use]
+    pub fn count(&self, id: u32) -> u32 {
+        let pins = self.pins.iter().filter(|(_, object)| object.id() == id);
+        u32::try_from(pins.count()).unwrap_or(u32::MAX)
+    }
+
+    /// All pins are given up; their references with them.
+    pub fn clear(&mut self) -> Vec<Object> {
+        let pins = core::mem::take(&mut self.pins);
+        pins.into_iter().map(|(_, object)| object).collect()
+    }
+
+    /// A copy of the path of the next pin, as an answer needs it once the lock is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NoMoreKeys`] at the end, [`Status::NoMemory`].
+    pub fn next_path(
+        &self,
+        after: Option<&Path>,
+        kind: Option<ObjectKind>,
+    ) -> Result<(Path, ObjectKind), Status> {
+        let (path, object) = self.next(after, kind).ok_or(Status::NoMoreKeys)?;
+        Ok((path.try_clone()?, object.kind()))
+    }
+
+    fn position(&self, path: &Path) -> Result<usize, usize> {
+        self.pins.binary_search_by(|(known, _)| known.cmp(path))
+    }
+}
