@@ -89,9 +89,17 @@ pub(crate) enum Command {
 /// How an input object is read.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct ObjectArgs {
-    /// Program type of every program, instead of the one that its section name says.
-    #[arg(long = "type", value_name = "TYPE")]
-    pub(crate) program_type: Option<String>,
+    /// Program type of the sections whose name says none, or of one section whatever its name says;
+    /// may be repeated.
+    #[arg(long = "type", value_name = "[SECTION=]TYPE")]
+    pub(crate) program_types: Vec<String>,
+    /// What the functions outside of program sections (in `.text`) are.
+    #[arg(long, value_enum, default_value_t = TextArg::Subprograms, value_name = "WHAT")]
+    pub(crate) text: TextArg,
+    /// What happens to a program that has undefined symbols or cannot be decoded; `verify` gives it
+    /// the verdict `error`, other commands refuse the file.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) unlinkable: Option<UnlinkableArg>,
     /// Whose helper numbers, map types and contexts the bytecode uses.
     #[arg(long, value_enum, default_value_t = PlatformArg::Windows, value_name = "PLATFORM")]
     pub(crate) platform: PlatformArg,
@@ -104,6 +112,24 @@ pub(crate) enum PlatformArg {
     Windows,
     /// The Linux kernel; such programs verify and run here, but make no driver.
     Linux,
+}
+
+/// What functions in `.text` are.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TextArg {
+    /// Subprograms, unless no other section has a program.
+    Subprograms,
+    /// Programs, each by itself.
+    Programs,
+}
+
+/// What happens to a program that cannot be linked.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum UnlinkableArg {
+    /// The whole file is refused.
+    Refuse,
+    /// The others are used.
+    LeaveOut,
 }
 
 /// Arguments of the main job.

@@ -38,6 +38,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
     let program = Program {
         name: raw.name.into(),
         section: String::new(),
+        unmarked: false,
         program_type: raw.program_type,
         attach_type: None,
         insns,
@@ -59,6 +60,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
         license: None,
         version: None,
         sha256: [0; 32],
+        unlinked: Vec::new(),
         notes: Vec::new(),
     })
 }

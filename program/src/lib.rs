@@ -31,5 +31,5 @@ pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
 pub use error::{LoadError, Place};
 pub use model::{
     BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Object, Program,
-    ProgramId,
+    ProgramId, Unlinked,
 };

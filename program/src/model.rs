@@ -1,5 +1,6 @@
 //! The program model: what a file (or an IOCTL) says, checked for form but not for safety.
 
+use crate::error::LoadError;
 use abi::{AttachType, MapKind, Platform, ProgramType};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use isa::{Insn, InsnIdx};
@@ -46,8 +47,23 @@ pub struct Object {
     pub version: Option<u32>,
     /// SHA-256 of the whole file; zero when there is none.
     pub sha256: [u8; 32],
+    /// Programs that were left out because they cannot be linked, in file order.
+    pub unlinked: Vec<Unlinked>,
     /// Remarks for the user about things that were read but ignored, one line each.
     pub notes: Vec<String>,
+}
+
+/// A program of the file that cannot be linked, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlinked {
+    /// C function name.
+    pub name: String,
+    /// ELF section name.
+    pub section: String,
+    /// The name is that of an untyped symbol; see [`Program::unmarked`].
+    pub unmarked: bool,
+    /// What is wrong.
+    pub error: LoadError,
 }
 
 /// One map definition.
@@ -119,6 +135,9 @@ pub struct Program {
     pub name: String,
     /// ELF section name.
     pub section: String,
+    /// The only function of a section in which no symbol is marked as a function (old compilers):
+    /// such programs go by the name of their section.
+    pub unmarked: bool,
     /// Its type, from the section prefix or `--type`.
     pub program_type: &'static ProgramType,
     /// Its attach type, when the section prefix names one.
@@ -161,7 +180,27 @@ pub struct Line {
     pub text: Arc<str>,
 }
 
+impl Unlinked {
+    /// What it goes by: its function, or its section where no function is marked.
+    #[must_use]
+    pub fn known_as(&self) -> &str {
+        match self.unmarked {
+            true => &self.section,
+            false => &self.name,
+        }
+    }
+}
+
 impl Program {
+    /// What it goes by: its function, or its section where no function is marked.
+    #[must_use]
+    pub fn known_as(&self) -> &str {
+        match self.unmarked {
+            true => &self.section,
+            false => &self.name,
+        }
+    }
+
     /// The source line of an instruction, if the file carries line information.
     #[must_use]
     pub fn line(&self, at: InsnIdx) -> Option<&Line> {

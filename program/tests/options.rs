@@ -25,15 +25,15 @@ fn programs(object: &Object) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_type_for_all_sections() {
+fn a_type_for_sections_that_say_nothing() {
     let options = LoadOptions {
         program_type: Some(windows("bind")),
         ..LoadOptions::default()
     };
     let object = load("unknown_section.o", &options).unwrap();
-    assert_eq!(programs(&object), [("known", "bind"), ("unknown", "bind")]);
-    // The section says xdp, so where to attach is not known either.
-    assert!(object.programs[0].attach_type.is_none());
+    assert_eq!(programs(&object), [("known", "xdp"), ("unknown", "bind")]);
+    assert!(object.programs[0].attach_type.is_some());
+    assert!(object.programs[1].attach_type.is_none());
     let object = load("no_program.o", &options).unwrap();
     assert_eq!(programs(&object), [("lonely", "bind")]);
 }
@@ -47,6 +47,18 @@ fn a_type_for_one_section() {
     let object = load("unknown_section.o", &options).unwrap();
     assert_eq!(programs(&object), [("known", "xdp"), ("unknown", "bind")]);
     assert!(object.programs[0].attach_type.is_some());
+    // What a section says is overruled only by its own name.
+    let options = LoadOptions {
+        section_types: vec![("xdp".into(), windows("bind"))],
+        program_type: Some(windows("sockops")),
+        ..LoadOptions::default()
+    };
+    let object = load("unknown_section.o", &options).unwrap();
+    assert_eq!(
+        programs(&object),
+        [("known", "bind"), ("unknown", "sockops")]
+    );
+    assert!(object.programs[0].attach_type.is_none());
 }
 
 #[test]
@@ -93,6 +105,11 @@ fn programs_that_cannot_be_linked() {
         "{:?}",
         object.notes
     );
+    let [left_out] = &*object.unlinked else {
+        panic!("{:?}", object.unlinked)
+    };
+    assert_eq!((&*left_out.name, &*left_out.section), ("use", "xdp"));
+    assert_eq!(left_out.error.code(), diagnostic::SYMBOL_UNRESOLVED);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What several commands share: reading an object and choosing programs in it.
 
-use crate::args::{ObjectArgs, PlatformArg};
+use crate::args::{ObjectArgs, PlatformArg, TextArg, UnlinkableArg};
 use crate::report::{Diagnostic, Outcome};
 use crate::{files, pipeline};
 use abi::{Platform, ProgramType, diagnostic as id};
-use program::{LoadOptions, Object, ProgramId};
+use program::{LoadOptions, Object, ProgramId, TextFunctions, Unlinkable};
 use std::path::Path;
 
 /// Which programs of an object are meant; nothing given means all.
@@ -18,21 +18,43 @@ pub(crate) struct Filter<'a> {
 
 /// The stages' settings for one input.
 pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
-    let platform = platform(args.platform);
-    let program_type = args
-        .program_type
-        .as_deref()
-        .map(|name| program_type(platform, name));
-    Ok(pipeline::Job {
-        load: LoadOptions {
-            name: stem(path),
-            platform,
-            program_type: program_type.transpose()?,
-            ..LoadOptions::default()
+    let mut load = LoadOptions {
+        name: stem(path),
+        platform: platform(args.platform),
+        text: match args.text {
+            TextArg::Subprograms => TextFunctions::Subprograms,
+            TextArg::Programs => TextFunctions::Programs,
         },
+        unlinkable: match args.unlinkable {
+            None | Some(UnlinkableArg::Refuse) => Unlinkable::Refuse,
+            Some(UnlinkableArg::LeaveOut) => Unlinkable::LeaveOut,
+        },
+        ..LoadOptions::default()
+    };
+    add_types(&mut load, &args.program_types)?;
+    Ok(pipeline::Job {
+        load,
         verify: verifier::Options::default(),
         codegen: codegen::Options::default(),
     })
+}
+
+/// Applies `--type TYPE` and `--type SECTION=TYPE`.
+fn add_types(load: &mut LoadOptions, texts: &[String]) -> Outcome<()> {
+    for text in texts {
+        match text.rsplit_once('=') {
+            Some((section, name)) => {
+                let given = program_type(load.platform, name)?;
+                load.section_types.push((section.to_owned(), given));
+            }
+            None if load.program_type.is_some() => {
+                let text = "--type is given twice for sections that say nothing";
+                return Err(vec![Diagnostic::error(id::USAGE, text)]);
+            }
+            None => load.program_type = Some(program_type(load.platform, text)?),
+        }
+    }
+    Ok(())
 }
 
 /// The program type of a name; an error lists the names there are.
@@ -49,8 +71,13 @@ fn program_type(platform: Platform, name: &str) -> Outcome<&'static ProgramType>
 
 /// Reads and loads an object.
 pub(crate) fn object(path: &Path, args: &ObjectArgs) -> Outcome<Object> {
+    load(path, &job(path, args)?)
+}
+
+/// The same with settings that are made already.
+pub(crate) fn load(path: &Path, job: &pipeline::Job) -> Outcome<Object> {
     let bytes = files::read(path, abi::limits::ELF_BYTES)?;
-    pipeline::load(&bytes, &job(path, args)?).map_err(|list| in_file(list, path))
+    pipeline::load(&bytes, job).map_err(|list| in_file(list, path))
 }
 
 /// The chosen programs; an error names what there is when nothing matches.

@@ -2,10 +2,11 @@
 
 use crate::commands::{emit, input};
 use crate::pipeline::Job;
-use crate::report::{Diagnostic, from_stage, json as report_json, style};
+use crate::report::{Diagnostic, Outcome, from_stage, json as report_json, style};
 use crate::{Response, args};
-use program::{Object, ProgramId};
+use program::{Object, Program, ProgramId, Unlinkable};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Verifies the selected programs of every input.
@@ -28,14 +29,16 @@ fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnos
         section: args.section.as_deref(),
         program: args.program.as_deref(),
     };
-    let loaded = input::object(path, &args.object).and_then(|object| {
-        Ok((
-            input::select(&object, path, filter)?,
-            input::job(path, &args.object)?,
-            object,
-        ))
+    let loaded = load(args, path).and_then(|(job, object)| {
+        let unlinked = unlinked(&object, path, filter);
+        let ids = match input::select(&object, path, filter) {
+            // Something matches, even if it is not linked.
+            Err(_) if !unlinked.is_empty() => Vec::new(),
+            selected => selected?,
+        };
+        Ok((ids, unlinked, job, object))
     });
-    let (ids, job, object) = match loaded {
+    let (ids, unlinked, job, object) = match loaded {
         Ok(loaded) => loaded,
         Err(list) => {
             let json = json!({"file": name, "verdict": "error", "programs": [], "diagnostics": report_json::diagnostics(&list)});
@@ -52,17 +55,86 @@ fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnos
             style::BOLD.render_reset()
         );
     }
-    for id in ids {
-        let verdict = one_program(args, &job, &object, id);
+    let verdicts = ids
+        .into_iter()
+        .map(|id| one_program(args, &job, &object, id));
+    for verdict in verdicts.chain(unlinked) {
         text += &verdict.text;
         programs.push(verdict.json);
         diagnostics.extend(input::in_file(verdict.diagnostics, path));
     }
     (
         text,
-        json!({"file": name, "programs": programs, "notes": object.notes}),
+        json!({"file": name, "programs": programs, "notes": notes(args, &object)}),
         diagnostics,
     )
+}
+
+/// Loads for verdicts: what one program lacks does not spoil the others, and where neither the
+/// section nor the user says what a Linux program is, it is taken for the plainest type.
+fn load(args: &args::VerifyArgs, path: &Path) -> Outcome<(Job, Object)> {
+    let mut job = input::job(path, &args.object)?;
+    if args.object.unlinkable.is_none() {
+        job.load.unlinkable = Unlinkable::LeaveOut;
+    }
+    if job.load.program_type.is_none() {
+        job.load.program_type = abi::program_type::by_name(job.load.platform, PLAINEST);
+    }
+    let object = input::load(path, &job)?;
+    Ok((job, object))
+}
+
+/// The type of Linux programs of which nobody says the type; Windows has no such type.
+const PLAINEST: &str = "socket_filter";
+
+/// The loader's remarks, and which types were guessed.
+fn notes(args: &args::VerifyArgs, object: &Object) -> Vec<String> {
+    let is_guessed =
+        |program: &&Program| program.attach_type.is_none() && program.program_type.name == PLAINEST;
+    let guessed: BTreeSet<&str> = match &*args.object.program_types {
+        [] => object.programs.iter().filter(is_guessed),
+        _ => [].iter().filter(is_guessed),
+    }
+    .map(|program| &*program.section)
+    .collect();
+    let mut notes = object.notes.clone();
+    notes.extend(guessed.into_iter().map(|section| {
+        format!(
+            "section `{section}` verified as {PLAINEST}: its name selects no program type; name \
+             the type with --type"
+        )
+    }));
+    notes
+}
+
+/// The programs that could not be linked, as verdicts.
+fn unlinked(object: &Object, path: &Path, filter: input::Filter<'_>) -> Vec<Verdict> {
+    object
+        .unlinked
+        .iter()
+        .filter(|program| {
+            filter.section.is_none_or(|name| program.section == name)
+                && filter.program.is_none_or(|name| program.name == name)
+        })
+        .map(|program| {
+            let (on, off) = (style::BAD.render(), style::BAD.render_reset());
+            let diagnostics = input::in_file(vec![from_stage::load(&program.error)], path);
+            Verdict {
+                text: format!(
+                    "{on}error{off} {} (section {}): cannot be linked\n",
+                    program.name, program.section
+                ),
+                json: json!({
+                    "section": program.section,
+                    "function": program.known_as(),
+                    "symbol": program.name,
+                    "verdict": "error",
+                    "diagnostics": report_json::diagnostics(&diagnostics),
+                }),
+                diagnostics,
+            }
+        })
+        .collect()
 }
 
 struct Verdict {
@@ -96,7 +168,8 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
     text += &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps\n");
     let json = json!({
         "section": program.section,
-        "function": program.name,
+        "function": program.known_as(),
+        "symbol": program.name,
         "type": program.program_type.name,
         "verdict": word,
         "instructions": slots,

@@ -112,21 +112,19 @@ impl Diagnostic {
 /// The result of a command: failures are lists of diagnostics.
 pub(crate) type Outcome<T> = Result<T, Vec<Diagnostic>>;
 
-/// Exit code for a list of diagnostics: the worst error decides; warnings do not count.
+/// Exit code for a list of diagnostics; warnings do not count. A bug of ours outweighs everything,
+/// and a rejected program outweighs a file that cannot be read: whoever asks for verdicts must not
+/// miss one.
 pub(crate) fn exit_code(diagnostics: &[Diagnostic]) -> u8 {
     let errors = diagnostics
         .iter()
         .filter(|diagnostic| diagnostic.severity == Severity::Error);
-    errors
-        .map(|diagnostic| exit_code_of(diagnostic.fault()))
-        .max()
-        .unwrap_or(0)
-}
-
-fn exit_code_of(fault: Fault) -> u8 {
-    match fault {
-        Fault::Program => 1,
-        Fault::Environment => 2,
-        Fault::Bug => 3,
-    }
+    let faults: Vec<Fault> = errors.map(Diagnostic::fault).collect();
+    let codes = [
+        (Fault::Bug, 3),
+        (Fault::Program, 1),
+        (Fault::Environment, 2),
+    ];
+    let worst = codes.iter().find(|(fault, _)| faults.contains(fault));
+    worst.map_or(0, |(_, code)| *code)
 }

@@ -60,6 +60,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
     Program {
         name: name.to_owned(),
         section: "bind".to_owned(),
+        unmarked: false,
         program_type: &abi::program_type::windows::BIND,
         attach_type: None,
         functions: functions.collect(),
@@ -80,6 +81,7 @@ pub(crate) fn object(programs: Vec<Program>) -> Object {
         license: None,
         version: None,
         sha256: [0; 32],
+        unlinked: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -39,6 +39,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
     program::Program {
         name: name.into(),
         section: "xdp".into(),
+        unmarked: false,
         program_type: abi::program_type::by_name(Platform::Windows, "xdp").unwrap(),
         attach_type: None,
         functions: vec![Function {
@@ -77,6 +78,7 @@ fn object(first: Vec<Insn>, second: Vec<Insn>) -> Object {
         license: None,
         version: None,
         sha256: [0; 32],
+        unlinked: Vec::new(),
         notes: Vec::new(),
     }
 }

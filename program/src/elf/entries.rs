@@ -123,15 +123,14 @@ fn attach_type(platform: Platform, section: &str) -> Option<&'static AttachType>
 /// The type of the programs in a section.
 fn section_type(options: &LoadOptions, section: &str) -> Option<Types> {
     let attach = attach_type(options.platform, section);
-    let given = given_type(options, section).or(options.program_type);
-    match (given, attach) {
+    match (given_type(options, section), attach) {
         // The section may still say where to attach.
         (Some(given), attach) => {
             let fits = |attach: &&AttachType| std::ptr::eq(attach.program_type, given);
             Some((given, attach.filter(fits)))
         }
         (None, Some(attach)) => Some((attach.program_type, Some(attach))),
-        (None, None) => None,
+        (None, None) => options.program_type.map(|given| (given, None)),
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct CodeFunction<'d> {
     pub(crate) end: u32,
     /// Visible outside its file.
     pub(crate) global: bool,
+    /// Alone in a section that marks no function.
+    pub(crate) unmarked: bool,
 }
 
 /// All functions, ascending by section and place.
@@ -88,11 +90,7 @@ fn starting_symbols<'d>(file: &ElfFile<'d>, section: usize) -> Vec<Symbol<'d>> {
         .collect()
 }
 
-fn section_functions<'d>(
-    index: usize,
-    section: &Section<'d>,
-    mut symbols: Vec<Symbol<'d>>,
-) -> Result<Vec<CodeFunction<'d>>, LoadError> {
+fn check_size(section: &Section<'_>) -> Result<(), LoadError> {
     let slot_bytes = Slot::BYTES as u64;
     if !section.size.is_multiple_of(slot_bytes) {
         let text = format!("{} bytes are not a number of 8-byte slots", section.size);
@@ -102,6 +100,15 @@ fn section_functions<'d>(
         let text = format!("{} slots in one section", section.size / slot_bytes);
         return Err(LoadError::new(diagnostic::BYTECODE_LIMIT, text));
     }
+    Ok(())
+}
+
+fn section_functions<'d>(
+    index: usize,
+    section: &Section<'d>,
+    mut symbols: Vec<Symbol<'d>>,
+) -> Result<Vec<CodeFunction<'d>>, LoadError> {
+    check_size(section)?;
     if symbols
         .iter()
         .any(|symbol| symbol.kind == SymbolKind::Function)
@@ -117,12 +124,17 @@ fn section_functions<'d>(
             "no symbol names a function in this code section",
         ));
     }
+    let unmarked = symbols.len() == 1 && symbols[0].kind != SymbolKind::Function;
     let ends: Vec<u64> = symbols.iter().skip(1).map(|symbol| symbol.value).collect();
     symbols
         .iter()
         .zip(ends.into_iter().chain([section.size]))
         .map(|(symbol, next)| {
             function(index, symbol, next)
+                .map(|function| CodeFunction {
+                    unmarked,
+                    ..function
+                })
                 .map_err(|error| error.symbol(symbol.name).offset(symbol.value))
         })
         .collect()
@@ -161,6 +173,7 @@ fn function<'d>(
         start: slot(symbol.value)?,
         end: slot(end)?,
         global: symbol.global && !symbol.hidden,
+        unmarked: false,
     })
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::LoadError,
-    model::{BtfFunction, Function, Program},
+    model::{BtfFunction, Function, Program, Unlinked},
 };
 use abi::{diagnostic, limits};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
@@ -33,6 +33,13 @@ pub(super) struct Linker<'a, 'd> {
     btf_index: BTreeMap<usize, i32>,
     weak: bool,
     slots: usize,
+}
+
+/// What linking makes.
+pub(super) struct Linked {
+    pub(super) programs: Vec<Program>,
+    pub(super) unlinked: Vec<Unlinked>,
+    pub(super) btf_functions: Vec<BtfFunction>,
 }
 
 /// Functions of one program in placement order.
@@ -69,17 +76,18 @@ impl<'a, 'd> Linker<'a, 'd> {
         unlinkable: Unlinkable,
         lines: &mut Lines<'_, '_>,
         notes: &mut Notes,
-    ) -> Result<(Vec<Program>, Vec<BtfFunction>), LoadError> {
+    ) -> Result<Linked, LoadError> {
         let mut programs = Vec::with_capacity(entries.len());
+        let mut unlinked = Vec::new();
         for entry in entries {
             match (self.program(entry, lines), unlinkable) {
                 (Ok(program), _) => programs.push(program),
                 (Err(error), Unlinkable::LeaveOut) if is_of_program(&error) => {
-                    let name = self.functions.get(entry.function).name;
-                    notes.push(format!(
-                        "program `{name}` left out: {} {error}",
-                        error.code()
-                    ));
+                    let left_out = self.left_out(entry, error);
+                    let (name, error) = (&left_out.name, &left_out.error);
+                    let code = error.code();
+                    notes.push(format!("program `{name}` left out: {code} {error}"));
+                    unlinked.push(left_out);
                 }
                 (Err(error), _) => return Err(error),
             }
@@ -87,7 +95,21 @@ impl<'a, 'd> Linker<'a, 'd> {
         if self.weak {
             notes.push("weak externs that nobody defines are taken as address 0".into());
         }
-        Ok((programs, self.btf_functions))
+        Ok(Linked {
+            programs,
+            unlinked,
+            btf_functions: self.btf_functions,
+        })
+    }
+
+    fn left_out(&self, entry: &Entry, error: LoadError) -> Unlinked {
+        let function = self.functions.get(entry.function);
+        Unlinked {
+            name: function.name.into(),
+            section: self.file.sections[function.section].name.into(),
+            unmarked: function.unmarked,
+            error,
+        }
     }
 
     fn program(&mut self, entry: &Entry, lines: &mut Lines<'_, '_>) -> Result<Program, LoadError> {
@@ -96,6 +118,7 @@ impl<'a, 'd> Linker<'a, 'd> {
         let mut program = Program {
             name: function.name.into(),
             section: self.file.sections[function.section].name.into(),
+            unmarked: function.unmarked,
             program_type: entry.program_type,
             attach_type: entry.attach_type,
             insns: Vec::with_capacity(placement.end as usize),

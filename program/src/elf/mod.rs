@@ -35,9 +35,9 @@ pub struct LoadOptions {
     pub platform: Platform,
     /// Name of the object: the file's stem.
     pub name: String,
-    /// Type of every program, whatever its section says.
+    /// Type of the programs whose section says nothing about it.
     pub program_type: Option<&'static ProgramType>,
-    /// Types of the programs in single sections, by full section name; wins over `program_type`.
+    /// Types of the programs in single sections, by full section name; wins over what the name says.
     pub section_types: Vec<(String, &'static ProgramType)>,
     /// What functions in `.text` are.
     pub text: TextFunctions,
@@ -97,15 +97,15 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let mut lines = lines::Lines::new(&file, btf.as_ref(), &ext);
     lines.check_functions(&functions)?;
     let linker = link::Linker::new(&file, &functions, &bodies, &externs);
-    let (programs, btf_functions) =
-        linker.link(&entries, options.unlinkable, &mut lines, &mut notes)?;
+    let linked = linker.link(&entries, options.unlinkable, &mut lines, &mut notes)?;
     let object = Object {
         platform: options.platform,
         name: options.name.clone(),
         maps: maps.defs,
         globals: maps.globals,
-        btf_functions,
-        programs,
+        btf_functions: linked.btf_functions,
+        programs: linked.programs,
+        unlinked: linked.unlinked,
         license: sections::license(&file)?,
         version: sections::version(&file)?,
         sha256: Sha256::digest(bytes).into(),

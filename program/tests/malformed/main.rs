@@ -350,3 +350,21 @@ fn overlapping_code_is_counted() {
     }
     assert_eq!(load(&elf).unwrap_err().code(), is::BYTECODE_LIMIT);
 }
+
+#[test]
+fn programs_that_nobody_marks_go_by_their_section() {
+    let mut elf = one(&[MOV_R0, EXIT]);
+    assert!(!load(&elf).unwrap().programs[0].unmarked);
+    elf.symbols[0].info = UNTYPED;
+    elf.symbols[0].size = 0;
+    assert!(load(&elf).unwrap().programs[0].unmarked);
+    // Two of them: the section's name no longer says which.
+    elf.symbols.push(Symbol {
+        name: "other",
+        value: 8,
+        ..elf.symbols[0]
+    });
+    let object = load(&elf).unwrap();
+    assert_eq!(object.programs.len(), 2);
+    assert!(object.programs.iter().all(|program| !program.unmarked));
+}

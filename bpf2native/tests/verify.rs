@@ -1,0 +1,84 @@
+//! Verdicts as other programs read them: one per program of a file, whatever the others are like.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use common::{bpf2native, root, run, run_json};
+use serde_json::Value;
+
+/// `verify` on a test object of the loader: exit code and (section, function, verdict) of each
+/// program.
+fn verify(file: &str, more: &[&str]) -> (i32, Vec<[String; 3]>) {
+    let path = root().join("program/tests/data").join(file);
+    let (code, answer) = run_json(bpf2native().arg("verify").arg(path).args(more));
+    let programs = answer["files"][0]["programs"].as_array().unwrap();
+    let cell = |program: &Value, key: &str| program[key].as_str().unwrap().to_owned();
+    let rows = programs
+        .iter()
+        .map(|program| ["section", "function", "verdict"].map(|key| cell(program, key)));
+    (code, rows.collect())
+}
+
+#[track_caller]
+fn expect(file: &str, more: &[&str], code: i32, programs: &[[&str; 3]]) {
+    let (found_code, found) = verify(file, more);
+    let found: Vec<[&str; 3]> = found
+        .iter()
+        .map(|row| row.each_ref().map(String::as_str))
+        .collect();
+    assert_eq!((found_code, &*found), (code, programs), "{file} {more:?}");
+}
+
+#[test]
+fn a_program_that_cannot_be_linked_does_not_spoil_the_others() {
+    let programs = [
+        ["xdp", "good", "accepted"],
+        ["bind", "endless", "rejected"],
+        ["xdp/other", "unlinkable", "error"],
+    ];
+    expect("verdicts.o", &[], 1, &programs);
+    expect("verdicts.o", &["--section", "xdp"], 0, &programs[..1]);
+    expect("verdicts.o", &["--section", "xdp/other"], 2, &programs[2..]);
+    expect("verdicts.o", &["--unlinkable", "refuse"], 2, &[]);
+}
+
+#[test]
+fn types_for_sections_that_say_nothing() {
+    let known = ["xdp", "known", "accepted"];
+    let unknown = ["mystery/one", "unknown", "accepted"];
+    expect("unknown_section.o", &[], 0, &[known]);
+    expect(
+        "unknown_section.o",
+        &["--type", "bind"],
+        0,
+        &[known, unknown],
+    );
+    let one = ["--type", "mystery/one=xdp"];
+    expect("unknown_section.o", &one, 0, &[known, unknown]);
+    let linux = ["--platform", "linux"];
+    expect("unknown_section.o", &linux, 0, &[known, unknown]);
+    let path = root().join("program/tests/data/unknown_section.o");
+    for wrong in [&["xdp", "bind"][..], &["mystery/one=nonsense"]] {
+        let mut command = bpf2native();
+        command.arg("verify").arg(&path);
+        for text in wrong {
+            command.args(["--type", text]);
+        }
+        let ran = run(&mut command);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains("BN0701"), "{ran:?}");
+    }
+}
+
+#[test]
+fn functions_outside_of_sections() {
+    let (_, programs) = verify("subprograms.o", &[]);
+    assert_eq!(programs.len(), 2, "{programs:?}");
+    let (_, programs) = verify("subprograms.o", &["--text", "programs", "--type", "xdp"]);
+    assert_eq!(programs.len(), 4, "{programs:?}");
+}
