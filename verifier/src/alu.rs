@@ -75,7 +75,7 @@ impl Step<'_, '_> {
         let Value::Number { scalar, link: 0 } = value else {
             return Ok(value);
         };
-        if scalar.is_const().is_some() || *self.state.top().register(reg) != value {
+        if scalar.is_const().is_some() || self.state.top().register(reg) != value {
             return Ok(value);
         }
         let link = self.fresh();

@@ -75,7 +75,7 @@ impl Step<'_, '_> {
     /// Checks all arguments of a call.
     pub(crate) fn check_arguments(&mut self, helper: &Helper) -> Result<Arguments, Reason> {
         let mut arguments = Arguments {
-            first: *self.state.top().register(Reg::R1),
+            first: self.state.top().register(Reg::R1),
             map: None,
             alloc_size: 0,
             lock: None,

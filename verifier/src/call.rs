@@ -189,7 +189,7 @@ impl Step<'_, '_> {
         }
         let mut frame = Frame::new(function, self.at, self.state.depth() + 1);
         for reg in Reg::ARGS {
-            frame.set(reg, *self.state.top().register(reg));
+            frame.set(reg, self.state.top().register(reg));
         }
         self.clobber_arguments();
         self.state.push(frame);
@@ -213,7 +213,7 @@ impl Step<'_, '_> {
             });
         }
         for reg in Reg::ARGS {
-            let found = *self.state.top().register(reg);
+            let found = self.state.top().register(reg);
             if found.pointer().is_some() && !is_context(&found) {
                 return Err(Reason::PlatformArgument { reg, found });
             }
@@ -229,7 +229,7 @@ impl Step<'_, '_> {
         if self.state.depth() == 0 {
             return self.end();
         }
-        let found = *self.state.top().register(Reg::R0);
+        let found = self.state.top().register(Reg::R0);
         let own = self.state.depth();
         if let Some(Region::Stack { frame }) = found.pointer().map(|pointer| pointer.region)
             && usize::from(frame) >= own

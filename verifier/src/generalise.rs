@@ -7,7 +7,8 @@
 //! The explorer takes a guess back when a path from it fails.
 
 use crate::domain::Scalar;
-use crate::stack::{Byte, EMPTY, Half, Slot, Stack};
+use crate::packed::Packed;
+use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
 use crate::state::{Frame, State};
 use crate::subsume::{pointer_fits, slot_fits};
 use crate::value::{Pointer, Region, Value};
@@ -42,8 +43,8 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
     }
     let mut changed = false;
     for reg in Reg::ALL {
-        let value = *frame.register(reg);
-        match (value, old.register(reg)) {
+        let value = frame.register(reg);
+        match (value, &old.register(reg)) {
             (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
                 if let Some(wide) = widened(&scalar, known) {
                     frame.set(reg, Value::number(wide));
@@ -89,7 +90,7 @@ fn forgotten(new: &Value, old: &Value) -> Value {
 
 fn generalise_stack(stack: &mut Stack, old: &Stack) -> bool {
     let mut changed = false;
-    for index in 0..stack.slots().len() {
+    for index in 0..SLOTS {
         let (slot, known) = (stack.slot(index), old.slot(index));
         if slot_fits(slot, known) {
             continue;
@@ -109,14 +110,14 @@ fn generalised_slot(slot: &Slot, old: &Slot) -> Slot {
             let Some(known) = old.part(0, 8) else {
                 return EMPTY;
             };
-            let wide = match (&**value, &known) {
+            let wide = match (&value.value(), &known.value()) {
                 (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
                     Value::number(widened(scalar, known).unwrap_or(*scalar))
                 }
                 (value, known) => forgotten(value, known),
             };
             if wide.is_readable() {
-                Slot::Whole(Rc::new(wide))
+                Slot::Whole(Packed::from(wide))
             } else {
                 EMPTY
             }
@@ -138,13 +139,13 @@ fn generalised_slot(slot: &Slot, old: &Slot) -> Slot {
     }
 }
 
-fn generalise_half(half: &mut Half, old: Option<&Value>) {
-    let (Half::Number { scalar, .. }, Some(Value::Number { scalar: known, .. })) = (&half, old)
-    else {
+fn generalise_half(half: &mut Half, old: Option<&Packed>) {
+    let (Half::Number(number), Some(known)) = (&half, old) else {
         return;
     };
-    if let Some(wide) = widened(scalar, known) {
-        let scalar = wide.truncate32();
-        *half = Half::Number { scalar, link: 0 };
+    if let (Some(scalar), Some(known)) = (number.scalar(), known.scalar())
+        && let Some(wide) = widened(&scalar, &known)
+    {
+        *half = Half::Number(Packed::number(&wide.truncate32(), 0));
     }
 }

@@ -26,6 +26,7 @@ mod live;
 mod map_use;
 mod memory;
 pub mod options;
+mod packed;
 pub mod reason;
 mod reason_text;
 pub mod reject;

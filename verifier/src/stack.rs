@@ -2,15 +2,17 @@
 //!
 //! Bytes are grouped in slots of eight, counted from the end of the frame as r10 does. A slot keeps
 //! a whole 64-bit value (the only form in which pointers exist on the stack), two 32-bit halves, or
-//! eight bytes that are only known to be written, zero, or neither.
+//! eight bytes that are only known to be written, zero, or neither. Slots are kept in chunks that
+//! states share until one of them changes (copy on write).
 //!
 //! Invariants: offsets given to these functions lie in the frame (the caller checks bounds first);
 //! a pointer that is overwritten in part leaves unreadable bytes, never a number.
 
 use crate::domain::Scalar;
+use crate::packed::Packed;
 use crate::value::Value;
 use alloc::rc::Rc;
-use alloc::vec::Vec;
+use core::ops::Range;
 use isa::{AluOp, Width};
 
 /// What is known about one byte.
@@ -32,7 +34,7 @@ pub(crate) enum Slot {
     /// Bytes without a common value; never [`Byte::Pointer`].
     Bytes([Byte; 8]),
     /// One 64-bit value.
-    Whole(Rc<Value>),
+    Whole(Packed),
     /// Two 32-bit halves, the lower address first.
     Halves(Rc<[Half; 2]>),
 }
@@ -43,7 +45,7 @@ pub(crate) enum Half {
     /// Bytes without a common value; never [`Byte::Pointer`].
     Bytes([Byte; 4]),
     /// A zero-extended 32-bit number.
-    Number { scalar: Scalar, link: u32 },
+    Number(Packed),
 }
 
 /// Why stack bytes cannot be used, with the offset of the first such byte.
@@ -55,45 +57,66 @@ pub(crate) enum Fault {
     Pointer(i64),
 }
 
-/// One frame. Slot `i` covers the bytes from `-8 * (i + 1)`.
-#[derive(Clone, PartialEq, Debug, Default)]
+/// Slots that are shared and copied together.
+pub(crate) type Chunk = [Slot; CHUNK];
+
+const CHUNK: usize = 8;
+const CHUNKS: usize = (abi::limits::STACK_BYTES as usize).div_ceil(8 * CHUNK);
+/// Slots of a frame.
+pub(crate) const SLOTS: usize = CHUNK * CHUNKS;
+
+/// One frame. Slot `i` covers the bytes from `-8 * (i + 1)`; a chunk that is missing is empty.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Stack {
-    slots: Vec<Slot>,
+    chunks: [Option<Rc<Chunk>>; CHUNKS],
 }
 
 /// A slot that was never written.
 pub(crate) const EMPTY: Slot = Slot::Bytes([Byte::Unwritten; 8]);
 
 impl Stack {
-    /// The slots from the end of the frame down.
-    pub(crate) fn slots(&self) -> &[Slot] {
-        &self.slots
+    /// The chunks from the end of the frame down.
+    pub(crate) fn chunks(&self) -> &[Option<Rc<Chunk>>] {
+        &self.chunks
+    }
+
+    /// The slots that may hold something, with their indices, from the end of the frame down.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        let present = self.chunks.iter().enumerate();
+        present.flat_map(|(number, chunk)| {
+            let slots = chunk.iter().flat_map(|chunk| chunk.iter().enumerate());
+            slots.map(move |(index, slot)| (number * CHUNK + index, slot))
+        })
+    }
+
+    /// The indices of the slots in a chunk.
+    pub(crate) fn slots_of(chunk: usize) -> Range<usize> {
+        chunk * CHUNK..(chunk + 1) * CHUNK
     }
 
     /// The slot at an index; slots never touched are empty.
     pub(crate) fn slot(&self, index: usize) -> &Slot {
-        self.slots.get(index).unwrap_or(&EMPTY)
+        let chunk = self.chunks.get(index / CHUNK).and_then(Option::as_ref);
+        chunk.map_or(&EMPTY, |chunk| &chunk[index % CHUNK])
     }
 
     fn slot_mut(&mut self, index: usize) -> &mut Slot {
-        if index >= self.slots.len() {
-            self.slots.resize(index + 1, EMPTY);
-        }
-        &mut self.slots[index]
+        let chunk = &mut self.chunks[index / CHUNK];
+        let chunk = chunk.get_or_insert_with(|| Rc::new([EMPTY; CHUNK]));
+        &mut Rc::make_mut(chunk)[index % CHUNK]
     }
 
-    /// Puts something else in a slot that exists.
+    /// Puts something else in a slot.
     pub(crate) fn replace(&mut self, index: usize, slot: Slot) {
-        if let Some(place) = self.slots.get_mut(index) {
-            *place = slot;
-        }
+        *self.slot_mut(index) = slot;
     }
 
     /// What a load of `size` bytes finds, zero-extended.
     pub(crate) fn read(&self, offset: i64, size: u32) -> Result<Value, Fault> {
         let (index, start) = place(offset);
         if start + size as usize <= 8 {
-            return self.slot(index).part(start, size).ok_or_else(|| {
+            let found = self.slot(index).part(start, size);
+            return found.map(|found| found.value()).ok_or_else(|| {
                 self.readable(offset, offset + i64::from(size))
                     .err()
                     .unwrap_or(Fault::Pointer(offset))
@@ -130,7 +153,7 @@ impl Stack {
     pub(crate) fn write(&mut self, offset: i64, size: u32, value: &Value) {
         let (index, start) = place(offset);
         match (size, start) {
-            (8, 0) => *self.slot_mut(index) = Slot::Whole(Rc::new(*value)),
+            (8, 0) => *self.slot_mut(index) = Slot::Whole(Packed::from(*value)),
             (4, 0 | 4) => self.write_half(index, start / 4, value),
             _ => {
                 let byte = if value.is_zero() {
@@ -155,30 +178,19 @@ impl Stack {
         };
         let slot = self.slot_mut(index);
         let mut halves = slot.halves();
-        halves[half] = Half::Number {
-            scalar: scalar.truncate32(),
-            link,
-        };
+        halves[half] = Half::Number(Packed::number(&scalar.truncate32(), link));
         *slot = Slot::Halves(Rc::new(halves));
     }
 
     /// Sets every byte from `low` up to `high`.
     pub(crate) fn fill(&mut self, low: i64, high: i64, byte: Byte) {
-        for offset in low..high {
-            let (index, start) = place(offset);
-            let slot = self.slot_mut(index);
-            // A half that stays whole keeps its number.
-            if let Slot::Halves(halves) = slot {
-                let mut halves = (**halves).clone();
-                let mut bytes = halves[start / 4].bytes();
-                bytes[start % 4] = byte;
-                halves[start / 4] = Half::Bytes(bytes);
-                *slot = Slot::Halves(Rc::new(halves));
-                continue;
-            }
-            let mut bytes = slot.plain_bytes();
-            bytes[start] = byte;
-            *slot = Slot::Bytes(bytes);
+        let mut next = low;
+        while next < high {
+            let (index, start) = place(next);
+            let bytes = (high - next).min(8 - start as i64);
+            self.slot_mut(index)
+                .fill(start, start + bytes as usize, byte);
+            next += bytes;
         }
     }
 
@@ -194,63 +206,50 @@ impl Stack {
         }
     }
 
+    /// Does [`Stack::keep`] change nothing?
+    pub(crate) fn is_kept(&self, live: u128) -> bool {
+        let mut chunks = self.chunks.iter().enumerate();
+        chunks.all(|(number, chunk)| {
+            let live = part_of(live, number);
+            chunk
+                .as_ref()
+                .is_none_or(|chunk| is_chunk_kept(chunk, live))
+        })
+    }
+
     /// Forgets the four-byte granules that are not in `live` (bit 0 is the one next to r10).
     pub(crate) fn keep(&mut self, live: u128) {
-        for index in 0..self.slots.len() {
-            let pair = (live >> (2 * index.min(63))) & 3;
-            // Bit 0 is the granule with the higher address.
-            match pair {
-                3 => {}
-                0 => self.slots[index] = EMPTY,
-                _ => {
-                    let dead = if pair == 1 { 0 } else { 4 };
-                    let base = -8 * (index as i64 + 1) + dead;
-                    if self.slots[index] != EMPTY {
-                        self.fill(base, base + 4, Byte::Unwritten);
-                    }
-                }
+        for (number, place) in self.chunks.iter_mut().enumerate() {
+            let live = part_of(live, number);
+            let Some(chunk) = place.as_mut().filter(|chunk| !is_chunk_kept(chunk, live)) else {
+                continue;
+            };
+            let slots = Rc::make_mut(chunk);
+            for (index, slot) in slots.iter_mut().enumerate() {
+                slot.keep(granules_of(live, index));
             }
-        }
-        while self.slots.last() == Some(&EMPTY) {
-            self.slots.pop();
+            if slots.iter().all(|slot| *slot == EMPTY) {
+                *place = None;
+            }
         }
     }
 
     /// Changes the stored values that `hit` selects.
-    pub(crate) fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
-        for slot in &mut self.slots {
-            match slot {
-                Slot::Whole(value) if hit(value) => {
-                    change(Rc::make_mut(value));
-                    if !value.is_readable() {
-                        *slot = EMPTY;
-                    }
-                }
-                Slot::Halves(halves) => {
-                    if !halves
-                        .iter()
-                        .any(|half| half.value().is_some_and(|v| hit(&v)))
-                    {
-                        continue;
-                    }
-                    for half in Rc::make_mut(halves) {
-                        half.update(hit, change);
-                    }
-                }
-                _ => {}
+    pub(crate) fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {
+        for chunk in self.chunks.iter_mut().flatten() {
+            if !chunk.iter().any(|slot| slot.any(&hit)) {
+                continue;
+            }
+            for slot in Rc::make_mut(chunk) {
+                slot.update(&hit, &change);
             }
         }
     }
 
     /// Does `hit` select a stored value?
-    pub(crate) fn any(&self, hit: &dyn Fn(&Value) -> bool) -> bool {
-        self.slots.iter().any(|slot| match slot {
-            Slot::Whole(value) => hit(value),
-            Slot::Halves(halves) => halves
-                .iter()
-                .any(|half| half.value().is_some_and(|v| hit(&v))),
-            Slot::Bytes(_) => false,
-        })
+    pub(crate) fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
+        let mut chunks = self.chunks.iter().flatten();
+        chunks.any(|chunk| chunk.iter().any(|slot| slot.any(&hit)))
     }
 }
 
@@ -260,12 +259,10 @@ impl Slot {
         match self {
             Slot::Bytes(bytes) => bytes[at],
             Slot::Halves(halves) => halves[at / 4].bytes()[at % 4],
-            Slot::Whole(value) => match **value {
-                Value::Pointer(_) => Byte::Pointer,
-                Value::Number { .. } if value.is_zero() => Byte::Zero,
-                Value::Number { .. } => Byte::Written,
-                Value::Unreadable(_) => Byte::Unwritten,
-            },
+            Slot::Whole(Packed::Pointer(_)) => Byte::Pointer,
+            Slot::Whole(Packed::Unreadable(_)) => Byte::Unwritten,
+            Slot::Whole(number) if number.is_zero() => Byte::Zero,
+            Slot::Whole(_) => Byte::Written,
         }
     }
 
@@ -277,34 +274,108 @@ impl Slot {
         })
     }
 
+    /// Sets the bytes from `start` up to `end`.
+    fn fill(&mut self, start: usize, end: usize, byte: Byte) {
+        // A half that stays whole keeps its number.
+        if let Slot::Halves(halves) = self {
+            for (half, first) in Rc::make_mut(halves).iter_mut().zip([0, 4]) {
+                half.fill(start.max(first) - first, end.max(first) - first, byte);
+            }
+            return;
+        }
+        let mut bytes = self.plain_bytes();
+        bytes[start..end].fill(byte);
+        *self = Slot::Bytes(bytes);
+    }
+
+    /// Does forgetting the halves that are not in `live` change nothing? Bit 0 is the half at the
+    /// higher address.
+    fn is_kept(&self, live: u8) -> bool {
+        let unwritten = |mut bytes: Range<usize>| bytes.all(|at| self.byte(at) == Byte::Unwritten);
+        match live {
+            3 => true,
+            2 => unwritten(4..8),
+            1 => unwritten(0..4),
+            _ => *self == EMPTY,
+        }
+    }
+
+    /// Forgets the halves that are not in `live`.
+    fn keep(&mut self, live: u8) {
+        if self.is_kept(live) {
+            return;
+        }
+        match live {
+            0 => *self = EMPTY,
+            1 => self.fill(0, 4, Byte::Unwritten),
+            _ => self.fill(4, 8, Byte::Unwritten),
+        }
+    }
+
+    /// Does `hit` select a stored value?
+    fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
+        match self {
+            Slot::Whole(value) => hit(value),
+            Slot::Halves(halves) => halves.iter().any(|half| match half {
+                Half::Number(number) => hit(number),
+                Half::Bytes(_) => false,
+            }),
+            Slot::Bytes(_) => false,
+        }
+    }
+
+    /// Changes the stored values that `hit` selects.
+    fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {
+        if !self.any(&hit) {
+            return;
+        }
+        match self {
+            Slot::Whole(value) => {
+                change(value);
+                if !value.is_readable() {
+                    *self = EMPTY;
+                }
+            }
+            Slot::Halves(halves) => {
+                for half in Rc::make_mut(halves) {
+                    match half {
+                        Half::Number(number) if hit(number) => change(number),
+                        _ => {}
+                    }
+                }
+            }
+            Slot::Bytes(_) => {}
+        }
+    }
+
     /// The slot in two halves; a pointer is given up.
     fn halves(&self) -> [Half; 2] {
-        if let Slot::Halves(halves) = self {
-            return (**halves).clone();
+        match self {
+            Slot::Halves(halves) => (**halves).clone(),
+            Slot::Whole(number) if number.scalar().is_some() => {
+                [0, 4].map(|start| match self.part(start, 4) {
+                    Some(number) => Half::Number(number),
+                    None => Half::Bytes([Byte::Written; 4]),
+                })
+            }
+            _ => {
+                let bytes = self.plain_bytes();
+                [
+                    Half::Bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+                    Half::Bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+                ]
+            }
         }
-        if let Slot::Whole(value) = self
-            && value.scalar().is_some()
-        {
-            return [0, 4].map(|start| match self.part(start, 4) {
-                Some(Value::Number { scalar, link }) => Half::Number { scalar, link },
-                _ => Half::Bytes([Byte::Written; 4]),
-            });
-        }
-        let bytes = self.plain_bytes();
-        [
-            Half::Bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-            Half::Bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
-        ]
     }
 
     /// `size` bytes from `start`, zero-extended; `None` when they cannot be read as a value.
-    pub(crate) fn part(&self, start: usize, size: u32) -> Option<Value> {
+    pub(crate) fn part(&self, start: usize, size: u32) -> Option<Packed> {
         match self {
-            Slot::Whole(value) if size == 8 => value.is_readable().then_some(**value),
-            Slot::Whole(value) => Some(cut(value.scalar()?, start, size, value.link())),
+            Slot::Whole(value) if size == 8 => value.is_readable().then(|| value.clone()),
+            Slot::Whole(value) => cut(value, start, size),
             Slot::Halves(halves) => match &halves[start / 4] {
-                Half::Number { scalar, link } if start % 4 + size as usize <= 4 => {
-                    Some(cut(scalar, start % 4, size, *link))
+                Half::Number(number) if start % 4 + size as usize <= 4 => {
+                    cut(number, start % 4, size)
                 }
                 _ if size == 8 => combine(halves),
                 _ => self.plain_part(start, size),
@@ -313,7 +384,7 @@ impl Slot {
         }
     }
 
-    fn plain_part(&self, start: usize, size: u32) -> Option<Value> {
+    fn plain_part(&self, start: usize, size: u32) -> Option<Packed> {
         let mut zero = true;
         for at in start..start + size as usize {
             match self.byte(at) {
@@ -322,11 +393,8 @@ impl Slot {
                 Byte::Unwritten | Byte::Pointer => return None,
             }
         }
-        Some(if zero {
-            Value::constant(0)
-        } else {
-            Value::number(unsigned(size))
-        })
+        let bits = if zero { 0 } else { size * 8 };
+        Some(Packed::number(&Scalar::of_width(bits), 0))
     }
 }
 
@@ -334,37 +402,26 @@ impl Half {
     pub(crate) fn bytes(&self) -> [Byte; 4] {
         match self {
             Half::Bytes(bytes) => *bytes,
-            Half::Number { scalar, .. } if scalar.is_const() == Some(0) => [Byte::Zero; 4],
-            Half::Number { .. } => [Byte::Written; 4],
+            Half::Number(number) if number.is_zero() => [Byte::Zero; 4],
+            Half::Number(_) => [Byte::Written; 4],
         }
     }
 
-    fn value(&self) -> Option<Value> {
-        match self {
-            Half::Number { scalar, link } => Some(Value::Number {
-                scalar: *scalar,
-                link: *link,
-            }),
-            Half::Bytes(_) => None,
+    fn fill(&mut self, start: usize, end: usize, byte: Byte) {
+        let end = end.min(4);
+        if start < end {
+            let mut bytes = self.bytes();
+            bytes[start..end].fill(byte);
+            *self = Half::Bytes(bytes);
         }
     }
 
     fn scalar(&self) -> Option<Scalar> {
         match self {
-            Half::Number { scalar, .. } => Some(*scalar),
+            Half::Number(number) => number.scalar(),
             Half::Bytes(bytes) if bytes.contains(&Byte::Unwritten) => None,
             Half::Bytes(bytes) if *bytes == [Byte::Zero; 4] => Some(Scalar::constant(0)),
             Half::Bytes(_) => Some(unsigned(4)),
-        }
-    }
-
-    fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
-        let Some(mut value) = self.value().filter(|value| hit(value)) else {
-            return;
-        };
-        change(&mut value);
-        if let Value::Number { scalar, link } = value {
-            *self = Half::Number { scalar, link };
         }
     }
 }
@@ -380,31 +437,42 @@ impl Value {
 }
 
 /// `size` bytes of a number from byte `start`. What is cut whole keeps its link.
-fn cut(scalar: &Scalar, start: usize, size: u32, link: u32) -> Value {
-    let amount = Scalar::constant(start as u64 * 8);
-    let shifted = Scalar::alu(AluOp::Rsh, Width::W64, scalar, &amount);
+fn cut(number: &Packed, start: usize, size: u32) -> Option<Packed> {
+    let scalar = number.scalar()?;
     let bits = size * 8;
-    let whole = start == 0 && (bits >= 64 || scalar.umax() >> bits == 0);
-    Value::Number {
-        scalar: shifted.zero_extend(bits),
-        link: if whole { link } else { 0 },
+    if start == 0 && scalar.umax() >> bits.min(63) == 0 {
+        return Some(number.clone());
     }
+    let amount = Scalar::constant(start as u64 * 8);
+    let shifted = Scalar::alu(AluOp::Rsh, Width::W64, &scalar, &amount);
+    Some(Packed::number(&shifted.zero_extend(bits), 0))
 }
 
-fn combine(halves: &[Half; 2]) -> Option<Value> {
+fn combine(halves: &[Half; 2]) -> Option<Packed> {
     let (low, high) = (halves[0].scalar()?, halves[1].scalar()?);
     let high = Scalar::alu(AluOp::Lsh, Width::W64, &high, &Scalar::constant(32));
-    Some(Value::number(Scalar::alu(
-        AluOp::Or,
-        Width::W64,
-        &low,
-        &high,
-    )))
+    let whole = Scalar::alu(AluOp::Or, Width::W64, &low, &high);
+    Some(Packed::number(&whole, 0))
 }
 
 /// Any number of `size` bytes.
 fn unsigned(size: u32) -> Scalar {
-    Scalar::UNKNOWN.zero_extend(size.saturating_mul(8).min(64))
+    Scalar::of_width(size.saturating_mul(8))
+}
+
+/// The granules of a chunk among those of a frame.
+fn part_of(live: u128, chunk: usize) -> u16 {
+    (live >> (2 * CHUNK * chunk)) as u16
+}
+
+/// The two granules of a slot among those of a chunk.
+fn granules_of(live: u16, slot: usize) -> u8 {
+    (live >> (2 * slot)) as u8 & 3
+}
+
+fn is_chunk_kept(chunk: &Chunk, live: u16) -> bool {
+    let mut slots = chunk.iter().enumerate();
+    live == u16::MAX || slots.all(|(index, slot)| slot.is_kept(granules_of(live, index)))
 }
 
 /// Slot index and byte in the slot of a negative offset.

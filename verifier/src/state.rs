@@ -1,10 +1,11 @@
 //! The abstract state on one path: call frames, held references, the held lock.
 //!
-//! Frames are shared between states until one of them changes (copy on write), so that putting a
-//! branch aside is cheap.
+//! Frames, chunks of their stacks and most values are shared between states until one of them
+//! changes (copy on write), so that putting a branch aside is cheap. Values are kept packed.
 
 use crate::domain::Scalar;
 use crate::limits;
+use crate::packed::{NOTHING, Packed};
 use crate::stack::{Half, Slot, Stack};
 use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::rc::Rc;
@@ -20,7 +21,7 @@ pub(crate) struct Frame {
     pub(crate) function: usize,
     /// Its call instruction; meaningless in the main program.
     pub(crate) call: InsnIdx,
-    registers: [Value; Reg::COUNT],
+    registers: [Packed; Reg::COUNT],
     /// Its stack.
     pub(crate) stack: Stack,
 }
@@ -69,47 +70,41 @@ pub(crate) struct State {
 impl Frame {
     /// A frame at the start of its function, with nothing in the registers but r10.
     pub(crate) fn new(function: usize, call: InsnIdx, depth: usize) -> Frame {
-        let mut registers = [Value::uninitialised(); Reg::COUNT];
-        registers[Reg::R10.index()] =
-            Value::Pointer(Pointer::to(Region::Stack { frame: depth as u8 }));
-        Frame {
+        let mut frame = Frame {
             function,
             call,
-            registers,
+            registers: [NOTHING; Reg::COUNT],
             stack: Stack::default(),
-        }
+        };
+        let top = Pointer::to(Region::Stack { frame: depth as u8 });
+        frame.set(Reg::R10, Value::Pointer(top));
+        frame
     }
 
     /// What a register holds.
-    pub(crate) fn register(&self, reg: Reg) -> &Value {
+    pub(crate) fn register(&self, reg: Reg) -> Value {
+        self.packed(reg).value()
+    }
+
+    /// What a register holds, as it is stored.
+    pub(crate) fn packed(&self, reg: Reg) -> &Packed {
         &self.registers[reg.index()]
     }
 
     /// Sets a register.
     pub(crate) fn set(&mut self, reg: Reg, value: Value) {
-        self.registers[reg.index()] = value;
+        self.registers[reg.index()] = Packed::from(value);
     }
 
-    fn any(&self, hit: &dyn Fn(&Value) -> bool) -> bool {
-        self.registers.iter().any(hit) || self.stack.any(hit)
+    fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
+        self.registers.iter().any(&hit) || self.stack.any(hit)
     }
 
-    fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
+    fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {
         for value in self.registers.iter_mut().filter(|value| hit(value)) {
             change(value);
         }
         self.stack.update(hit, change);
-    }
-
-    /// Makes unreadable what is not read any more: registers not in the bit set `registers`,
-    /// stack granules not in `stack`.
-    fn keep(&mut self, registers: u16, stack: u128) {
-        for reg in Reg::ALL {
-            if registers & (1 << reg.number()) == 0 && reg != Reg::R10 {
-                self.set(reg, Value::uninitialised());
-            }
-        }
-        self.stack.keep(stack);
     }
 }
 
@@ -177,26 +172,59 @@ impl State {
         }
         let left = self.frames.pop()?;
         let depth = self.frames.len();
-        self.update(&|value| is_stack_of(value, depth), &|value| {
-            *value = Value::Unreadable(Unreadable::FrameLeft);
-        });
+        self.update_pointers(
+            |pointer| is_stack_of(pointer, depth),
+            |_| Value::Unreadable(Unreadable::FrameLeft),
+        );
         Some(left.call)
     }
 
     /// Changes every value, in all frames, that `hit` selects.
-    pub(crate) fn update(&mut self, hit: &dyn Fn(&Value) -> bool, change: &dyn Fn(&mut Value)) {
+    fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {
         for frame in &mut self.frames {
-            if frame.any(hit) {
-                Rc::make_mut(frame).update(hit, change);
+            if frame.any(&hit) {
+                Rc::make_mut(frame).update(&hit, &change);
             }
         }
     }
 
-    /// Forgets what frame `depth` will not read.
+    /// Changes every pointer, in all frames, that `hit` selects.
+    pub(crate) fn update_pointers(
+        &mut self,
+        hit: impl Fn(&Pointer) -> bool,
+        change: impl Fn(Pointer) -> Value,
+    ) {
+        self.update(
+            |value| value.pointer().is_some_and(&hit),
+            |value| {
+                if let Packed::Pointer(pointer) = value {
+                    *value = Packed::from(change(**pointer));
+                }
+            },
+        );
+    }
+
+    /// Forgets what frame `depth` will not read: registers not in the bit set `registers`, stack
+    /// granules not in `stack`.
     pub(crate) fn keep(&mut self, depth: usize, registers: u16, stack: u128) {
-        if let Some(frame) = self.frames.get_mut(depth) {
-            Rc::make_mut(frame).keep(registers, stack);
+        let Some(frame) = self.frames.get_mut(depth) else {
+            return;
+        };
+        let dead = |frame: &Frame, reg: Reg| {
+            let live = registers & (1 << reg.number()) != 0 || reg == Reg::R10;
+            !live && *frame.packed(reg) != NOTHING
+        };
+        let is_kept = !Reg::ALL.into_iter().any(|reg| dead(frame, reg));
+        if is_kept && frame.stack.is_kept(stack) {
+            return;
         }
+        let frame = Rc::make_mut(frame);
+        for reg in Reg::ALL {
+            if dead(frame, reg) {
+                frame.registers[reg.index()] = NOTHING;
+            }
+        }
+        frame.stack.keep(stack);
     }
 
     /// Everything that holds the linked number becomes `scalar`.
@@ -204,12 +232,11 @@ impl State {
         if wanted == 0 {
             return;
         }
-        self.update(&|value| value.link() == wanted, &|value| {
-            *value = Value::Number {
-                scalar,
-                link: wanted,
-            };
-        });
+        let known = Packed::number(&scalar, wanted);
+        self.update(
+            |value| value.link() == wanted,
+            |value| value.clone_from(&known),
+        );
         let known = self.distances.iter().find(|known| known.link == wanted);
         if let Some(Distance { packet, fixed, .. }) = known.copied() {
             // `end - (base + fixed) >= least` means `base + fixed + least <= end`.
@@ -231,26 +258,23 @@ impl State {
         let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes > 0) else {
             return;
         };
-        let hit = move |value: &Value| {
-            value
-                .pointer()
-                .is_some_and(|pointer| match (pointer.region, region) {
-                    (Region::Packet { id, .. }, Region::Packet { id: of, .. })
-                    | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: of, .. }) => {
-                        id == of
-                    }
-                    _ => false,
-                })
-        };
-        self.update(&hit, &|value| {
-            if let Value::Pointer(Pointer {
-                region: Region::Packet { range, .. } | Region::PacketMeta { range, .. },
-                ..
-            }) = value
-            {
-                *range = bytes.max(*range);
-            }
-        });
+        self.update_pointers(
+            |pointer| match (pointer.region, region) {
+                (Region::Packet { id, range }, Region::Packet { id: of, .. })
+                | (Region::PacketMeta { id, range }, Region::PacketMeta { id: of, .. }) => {
+                    id == of && range < bytes
+                }
+                _ => false,
+            },
+            |mut pointer| {
+                if let Region::Packet { range, .. } | Region::PacketMeta { range, .. } =
+                    &mut pointer.region
+                {
+                    *range = bytes;
+                }
+                Value::Pointer(pointer)
+            },
+        );
     }
 
     /// Forgets distances that no number holds any more.
@@ -259,17 +283,16 @@ impl State {
         self.distances.retain(|known| {
             frames
                 .iter()
-                .any(|frame| frame.any(&|value| value.link() == known.link))
+                .any(|frame| frame.any(|value| value.link() == known.link))
         });
     }
 
     /// The packet was moved: pointers into it are dead.
     pub(crate) fn move_packet(&mut self, at: InsnIdx) {
         self.distances.clear();
-        self.update(
-            &|value| value.pointer().is_some_and(Pointer::is_packet),
-            &|value| *value = Value::Unreadable(Unreadable::PacketMoved(at)),
-        );
+        self.update_pointers(Pointer::is_packet, |_| {
+            Value::Unreadable(Unreadable::PacketMoved(at))
+        });
     }
 
     /// Gives up a reference. False when it is not held.
@@ -278,27 +301,24 @@ impl State {
             return false;
         };
         self.references.remove(position);
-        self.update(
-            &|value| value.pointer().is_some_and(|p| p.reference() == id),
-            &|value| *value = Value::Unreadable(Unreadable::Released(at)),
+        self.update_pointers(
+            |pointer| pointer.reference() == id,
+            |_| Value::Unreadable(Unreadable::Released(at)),
         );
         true
     }
 
     /// The pointers with this null number turn out not to be NULL.
     pub(crate) fn assume_not_null(&mut self, null: u32) {
-        self.update(&|value| has_null(value, null), &|value| {
-            if let Value::Pointer(pointer) = value {
-                pointer.null = 0;
-            }
-        });
+        self.update_pointers(
+            |pointer| pointer.null == null,
+            |pointer| Value::Pointer(Pointer { null: 0, ..pointer }),
+        );
     }
 
     /// The pointers with this null number turn out to be NULL: numbers, and nothing to release.
     pub(crate) fn assume_null(&mut self, null: u32) {
-        self.update(&|value| has_null(value, null), &|value| {
-            *value = Value::constant(0);
-        });
+        self.update_pointers(|pointer| pointer.null == null, |_| Value::constant(0));
         // An acquiring helper gives its reference the same number.
         self.references.retain(|held| held.id != null);
     }
@@ -308,20 +328,14 @@ impl State {
         let top = self.top();
         Reg::ALL
             .into_iter()
-            .map(|reg| (reg, *top.register(reg)))
+            .map(|reg| (reg, top.register(reg)))
             .filter(|(_, value)| value.is_readable())
             .collect()
     }
 }
 
-fn has_null(value: &Value, null: u32) -> bool {
-    value.pointer().is_some_and(|pointer| pointer.null == null)
-}
-
-fn is_stack_of(value: &Value, depth: usize) -> bool {
-    value.pointer().is_some_and(
-        |pointer| matches!(pointer.region, Region::Stack { frame } if usize::from(frame) >= depth),
-    )
+fn is_stack_of(pointer: &Pointer, depth: usize) -> bool {
+    matches!(pointer.region, Region::Stack { frame } if usize::from(frame) >= depth)
 }
 
 impl fmt::Display for State {
@@ -334,7 +348,7 @@ impl fmt::Display for State {
                 list.item(format_args!("{reg} = {value}"))?;
             }
         }
-        for (index, slot) in top.stack.slots().iter().enumerate() {
+        for (index, slot) in top.stack.slots() {
             list.slot(8 * (index + 1), slot)?;
         }
         for held in &self.references {
@@ -360,11 +374,11 @@ impl List<'_, '_> {
     /// The stack slot `offset` bytes below r10; nothing when its content is unknown.
     fn slot(&mut self, offset: usize, slot: &Slot) -> fmt::Result {
         match slot {
-            Slot::Whole(value) => self.item(format_args!("[r10-{offset}] = {value}")),
+            Slot::Whole(value) => self.item(format_args!("[r10-{offset}] = {}", value.value())),
             Slot::Halves(halves) => {
                 for (half, place) in halves.iter().zip([offset, offset - 4]) {
-                    if let Half::Number { scalar, .. } = half {
-                        self.item(format_args!("[r10-{place}] = number {scalar}"))?;
+                    if let Half::Number(number) = half {
+                        self.item(format_args!("[r10-{place}] = {}", number.value()))?;
                     }
                 }
                 Ok(())

@@ -190,7 +190,7 @@ impl Step<'_, '_> {
 
     /// What a register holds, which must be readable.
     pub(crate) fn read(&self, reg: Reg) -> Result<Value, Reason> {
-        match *self.state.top().register(reg) {
+        match self.state.top().register(reg) {
             Value::Unreadable(why) => Err(Reason::Unreadable { reg, why }),
             value => Ok(value),
         }

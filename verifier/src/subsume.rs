@@ -4,13 +4,18 @@
 //! well. Numbers that only mean "the same as" (links, packet ids, null numbers, elements,
 //! references) differ between paths; a partial map from the old state's numbers to the new one's
 //! makes them comparable: whatever the old state says is the same must be the same in the new one.
+//!
+//! Most comparisons fail, so the contents are compared first, place by place and without regard to
+//! those numbers, and only then the map is made. A stored state remembers where the last state that
+//! it did not cover differed, because the next one is likely to differ there too.
 
-use crate::domain::Scalar;
-use crate::stack::{Byte, Half, Slot, Stack};
+use crate::packed::Packed;
+use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
 use crate::state::{Frame, State};
-use crate::value::{Pointer, Region, Value};
+use crate::value::{Pointer, Region};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::hash::{Hash, Hasher};
 use isa::Reg;
 
@@ -28,32 +33,113 @@ struct Names {
     references: Vec<(u32, u32)>,
 }
 
+/// A state that others are compared with.
+pub(crate) struct Known {
+    state: State,
+    /// Where the last state that was not covered differed.
+    difference: Cell<Place>,
+}
+
+/// A place in a state that holds something.
+#[derive(Clone, Copy)]
+struct Place {
+    frame: u8,
+    /// A register, or a stack slot counted from the last register on.
+    content: u8,
+}
+
+impl Known {
+    /// To compare others with.
+    pub(crate) fn new(state: State) -> Known {
+        let place = Place {
+            frame: 0,
+            content: 0,
+        };
+        Known {
+            state,
+            difference: Cell::new(place),
+        }
+    }
+
+    /// The state.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Is every concrete state of `new` one of this?
+    pub(crate) fn covers(&self, new: &State) -> bool {
+        let old = &self.state;
+        if !new.has_shape_of(old) || !new.fits_at(old, self.difference.get()) {
+            return false;
+        }
+        if let Some(place) = new.first_difference(old) {
+            self.difference.set(place);
+            return false;
+        }
+        new.has_names_of(old)
+    }
+}
+
 impl State {
     /// Is every concrete state of `self` one of `old`?
     pub(crate) fn is_subsumed_by(&self, old: &State) -> bool {
-        let mut names = Names::default();
+        self.has_shape_of(old) && self.first_difference(old).is_none() && self.has_names_of(old)
+    }
+
+    /// Are the same functions running and the same kinds of resources held?
+    fn has_shape_of(&self, old: &State) -> bool {
+        let held = |state: &State| state.lock.map(|lock| lock.map);
         self.frames().len() == old.frames().len()
-            && self.resources_match(old, &mut names)
+            && self.references.len() == old.references.len()
+            && held(self) == held(old)
             && self
                 .frames()
                 .iter()
                 .zip(old.frames())
-                .all(|(new, old)| frame_leq(new, old, &mut names))
-            && self.lock_matches(old, &mut names)
-            && self.distances_match(old, &mut names)
+                .all(|(new, old)| new.function == old.function && new.call == old.call)
+            && self
+                .references
+                .iter()
+                .zip(&old.references)
+                .all(|(new, old)| new.acquired == old.acquired)
     }
 
-    fn resources_match(&self, old: &State, names: &mut Names) -> bool {
-        if self.references.len() != old.references.len() {
-            return false;
+    /// Does what one place holds fit, whatever its numbers mean elsewhere?
+    fn fits_at(&self, old: &State, place: Place) -> bool {
+        let frame = usize::from(place.frame);
+        match (self.frames().get(frame), old.frames().get(frame)) {
+            (Some(new), Some(old)) => frame_fits_at(new, old, usize::from(place.content)),
+            _ => true,
         }
+    }
+
+    /// The first place that does not fit.
+    fn first_difference(&self, old: &State) -> Option<Place> {
+        // Functions that were called last differ most.
+        let frames = self.frames().iter().zip(old.frames()).enumerate().rev();
+        frames
+            .filter(|(_, (new, old))| !Rc::ptr_eq(new, old))
+            .find_map(|(depth, (new, old))| {
+                let content = frame_difference(new, old)?;
+                Some(Place {
+                    frame: depth as u8,
+                    content: content as u8,
+                })
+            })
+    }
+
+    /// Is what is the same in the old state the same in the new one? The contents must fit.
+    fn has_names_of(&self, old: &State) -> bool {
+        let mut names = Names::default();
         for (new, old) in self.references.iter().zip(&old.references) {
-            if new.acquired != old.acquired {
-                return false;
-            }
             names.references.push((old.id, new.id));
         }
-        true
+        self.frames()
+            .iter()
+            .zip(old.frames())
+            .all(|(new, old)| names.bind_frame(new, old))
+            && self.lock_matches(old, &mut names)
+            && self.distances_match(old, &mut names)
     }
 
     fn lock_matches(&self, old: &State, names: &mut Names) -> bool {
@@ -89,9 +175,10 @@ impl State {
         for frame in self.frames() {
             frame.call.hash(&mut hasher);
             for reg in Reg::ALL {
-                hash_value(frame.register(reg), &mut hasher);
+                hash_value(frame.packed(reg), &mut hasher);
             }
-            for slot in frame.stack.slots() {
+            for (index, slot) in frame.stack.slots().filter(|(_, slot)| **slot != EMPTY) {
+                index.hash(&mut hasher);
                 hash_slot(slot, &mut hasher);
             }
         }
@@ -100,83 +187,103 @@ impl State {
     }
 }
 
-fn frame_leq(new: &Rc<Frame>, old: &Rc<Frame>, names: &mut Names) -> bool {
-    new.function == old.function
-        && new.call == old.call
-        && Reg::ALL
-            .into_iter()
-            .all(|reg| value_leq(new.register(reg), old.register(reg), names))
-        && stack_leq(&new.stack, &old.stack, names)
+/// The register or slot at which the frames differ.
+fn frame_difference(new: &Frame, old: &Frame) -> Option<usize> {
+    let mut registers = 0..Reg::COUNT;
+    registers
+        .find(|content| !frame_fits_at(new, old, *content))
+        .or_else(|| Some(Reg::COUNT + stack_difference(&new.stack, &old.stack)?))
 }
 
-fn value_leq(new: &Value, old: &Value, names: &mut Names) -> bool {
-    match (new, old) {
-        (_, Value::Unreadable(_)) => true,
-        (
-            Value::Number { scalar, link },
-            Value::Number {
-                scalar: old_scalar,
-                link: old_link,
-            },
-        ) => scalar.leq(old_scalar) && names.link(*old_link, *link, scalar),
-        (Value::Pointer(new), Value::Pointer(old)) => pointer_leq(new, old, names),
-        (Value::Number { .. }, Value::Pointer(old)) => {
-            // NULL is one of the things that such a pointer can be.
-            old.null != 0
-                && old.reference() == 0
-                && new.is_zero()
-                && same(&mut names.nulls, old.null, NULL)
+fn stack_difference(new: &Stack, old: &Stack) -> Option<usize> {
+    let chunks = new.chunks().iter().zip(old.chunks());
+    let mut differing = chunks.enumerate().filter(|(_, chunks)| match chunks {
+        (_, None) => false,
+        (Some(new), Some(old)) => !Rc::ptr_eq(new, old),
+        (None, Some(_)) => true,
+    });
+    differing.find_map(|(chunk, _)| {
+        let mut slots = Stack::slots_of(chunk);
+        slots.find(|index| !slot_fits(new.slot(*index), old.slot(*index)))
+    })
+}
+
+/// Does a register or slot fit?
+fn frame_fits_at(new: &Frame, old: &Frame, content: usize) -> bool {
+    match Reg::ALL.get(content) {
+        Some(reg) => fits(new.packed(*reg), old.packed(*reg)),
+        None => {
+            let index = content.saturating_sub(Reg::COUNT).min(SLOTS);
+            slot_fits(new.stack.slot(index), old.stack.slot(index))
         }
-        _ => false,
+    }
+}
+
+/// Is the value a special case, whatever its numbers mean elsewhere in the states?
+fn fits(new: &Packed, old: &Packed) -> bool {
+    match (new, old) {
+        (_, Packed::Unreadable(_)) => true,
+        (Packed::Pointer(new), Packed::Pointer(old)) => {
+            Rc::ptr_eq(new, old) || pointer_fits(new, old)
+        }
+        // NULL is one of the things that such a pointer can be.
+        (_, Packed::Pointer(old)) => old.null != 0 && old.reference() == 0 && new.is_zero(),
+        _ => new.is_number_of(old),
     }
 }
 
 /// Is the pointer a special case, whatever its numbers mean elsewhere in the states?
 pub(crate) fn pointer_fits(new: &Pointer, old: &Pointer) -> bool {
-    pointer_leq(new, old, &mut Names::default())
-}
-
-/// Is the slot a special case, whatever its numbers mean elsewhere in the states?
-pub(crate) fn slot_fits(new: &Slot, old: &Slot) -> bool {
-    slot_leq(new, old, &mut Names::default())
-}
-
-fn pointer_leq(new: &Pointer, old: &Pointer, names: &mut Names) -> bool {
-    if old.null == 0 && new.null != 0 {
-        return false;
-    }
     new.fixed == old.fixed
-        && new.var.leq(&old.var)
-        && (old.null == 0 || same(&mut names.nulls, old.null, new.null))
-        && region_leq(new, old, names)
+        && (old.null != 0 || new.null == 0)
+        && region_fits(new.region, old.region)
+        && (new.var == old.var || new.var.leq(&old.var))
 }
 
-fn region_leq(new: &Pointer, old: &Pointer, names: &mut Names) -> bool {
-    match (new.region, old.region) {
-        (Region::Packet { id, range }, Region::Packet { id: of, range: had }) => {
-            range >= had && same_packet(names, of, id)
+fn region_fits(new: Region, old: Region) -> bool {
+    match (new, old) {
+        (Region::Packet { id, range }, Region::Packet { id: of, range: had })
+        | (Region::PacketMeta { id, range }, Region::PacketMeta { id: of, range: had }) => {
+            range >= had && (of != 0 || id == 0)
         }
-        (Region::PacketMeta { id, range }, Region::PacketMeta { id: of, range: had }) => {
-            range >= had && same_packet(names, of, id)
-        }
-        (
-            Region::MapValue { map, object },
-            Region::MapValue {
-                map: old_map,
-                object: of,
-            },
-        ) => map == old_map && same(&mut names.objects, of, object),
+        (Region::MapValue { map, .. }, Region::MapValue { map: old, .. }) => map == old,
         (
             Region::Memory { size, reference },
             Region::Memory {
                 size: had,
                 reference: of,
             },
-        ) => size == had && same_reference(names, of, reference),
+        ) => size == had && (reference == 0) == (of == 0),
         (Region::Socket { reference }, Region::Socket { reference: of }) => {
-            same_reference(names, of, reference)
+            (reference == 0) == (of == 0)
         }
         (new, old) => new == old,
+    }
+}
+
+/// Is the slot a special case, whatever its numbers mean elsewhere in the states?
+pub(crate) fn slot_fits(new: &Slot, old: &Slot) -> bool {
+    match (new, old) {
+        (Slot::Bytes(new), Slot::Bytes(old)) => {
+            new == old || new.iter().zip(old).all(|(new, old)| byte_fits(*new, *old))
+        }
+        (_, Slot::Bytes(old)) => (0..8).all(|at| byte_fits(new.byte(at), old[at])),
+        (Slot::Whole(new), Slot::Whole(old)) => new.is_readable() && fits(new, old),
+        (_, Slot::Whole(old)) => new.part(0, 8).is_some_and(|new| fits(&new, old)),
+        (Slot::Halves(new), Slot::Halves(old)) if Rc::ptr_eq(new, old) => true,
+        (_, Slot::Halves(halves)) => halves.iter().enumerate().all(|(index, half)| match half {
+            Half::Bytes(bytes) => (0..4).all(|at| byte_fits(new.byte(4 * index + at), bytes[at])),
+            Half::Number(old) => new.part(4 * index, 4).is_some_and(|new| fits(&new, old)),
+        }),
+    }
+}
+
+fn byte_fits(new: Byte, old: Byte) -> bool {
+    match old {
+        Byte::Unwritten => true,
+        Byte::Written => matches!(new, Byte::Written | Byte::Zero),
+        Byte::Zero => new == Byte::Zero,
+        Byte::Pointer => new == Byte::Pointer,
     }
 }
 
@@ -204,53 +311,78 @@ fn same(names: &mut Vec<(u32, u32)>, old: u32, new: u32) -> bool {
 }
 
 impl Names {
+    fn bind_frame(&mut self, new: &Frame, old: &Frame) -> bool {
+        Reg::ALL
+            .into_iter()
+            .all(|reg| self.bind(new.packed(reg), old.packed(reg)))
+            && old
+                .stack
+                .slots()
+                .all(|(index, old)| self.bind_slot(new.stack.slot(index), old))
+    }
+
+    fn bind_slot(&mut self, new: &Slot, old: &Slot) -> bool {
+        match (new, old) {
+            (_, Slot::Bytes(_)) => true,
+            (Slot::Whole(new), Slot::Whole(old)) => self.bind(new, old),
+            (_, Slot::Whole(old)) => new.part(0, 8).is_some_and(|new| self.bind(&new, old)),
+            (_, Slot::Halves(halves)) => {
+                halves.iter().zip([0, 4]).all(|(half, start)| match half {
+                    // What has no link says nothing about other places.
+                    Half::Number(old) if old.link() != 0 => {
+                        new.part(start, 4).is_some_and(|new| self.bind(&new, old))
+                    }
+                    Half::Number(_) | Half::Bytes(_) => true,
+                })
+            }
+        }
+    }
+
+    /// Records what the numbers of a place are, or compares with what was recorded.
+    fn bind(&mut self, new: &Packed, old: &Packed) -> bool {
+        match (new, old) {
+            (_, Packed::Unreadable(_)) => true,
+            (Packed::Pointer(new), Packed::Pointer(old)) => {
+                (old.null == 0 || same(&mut self.nulls, old.null, new.null))
+                    && self.bind_region(new.region, old.region)
+            }
+            (_, Packed::Pointer(old)) => same(&mut self.nulls, old.null, NULL),
+            (new, old) => self.bind_link(new, old.link()),
+        }
+    }
+
+    fn bind_region(&mut self, new: Region, old: Region) -> bool {
+        match (new, old) {
+            (Region::Packet { id, .. }, Region::Packet { id: of, .. })
+            | (Region::PacketMeta { id, .. }, Region::PacketMeta { id: of, .. }) => {
+                same_packet(self, of, id)
+            }
+            (Region::MapValue { object, .. }, Region::MapValue { object: of, .. }) => {
+                same(&mut self.objects, of, object)
+            }
+            (Region::Memory { reference, .. }, Region::Memory { reference: of, .. })
+            | (Region::Socket { reference }, Region::Socket { reference: of }) => {
+                same_reference(self, of, reference)
+            }
+            _ => true,
+        }
+    }
+
     /// Numbers that are linked in the old state must be equal in the new one.
-    fn link(&mut self, old: u32, new: u32, scalar: &Scalar) -> bool {
+    fn bind_link(&mut self, new: &Packed, old: u32) -> bool {
         if old == 0 {
             return true;
         }
-        let constant = scalar.is_const();
+        let constant = match new {
+            Packed::Constant { value, .. } => Some(*value),
+            _ => None,
+        };
+        let new = new.link();
         if let Some((_, (link, value))) = self.links.iter().find(|(name, _)| *name == old) {
             return (*link != 0 && *link == new) || (constant.is_some() && *value == constant);
         }
         self.links.push((old, (new, constant)));
         true
-    }
-}
-
-fn stack_leq(new: &Stack, old: &Stack, names: &mut Names) -> bool {
-    old.slots()
-        .iter()
-        .enumerate()
-        .all(|(index, old)| slot_leq(new.slot(index), old, names))
-}
-
-fn slot_leq(new: &Slot, old: &Slot, names: &mut Names) -> bool {
-    match old {
-        Slot::Bytes(_) => (0..8).all(|at| byte_leq(new.byte(at), old.byte(at))),
-        Slot::Whole(old) => new
-            .part(0, 8)
-            .is_some_and(|new| value_leq(&new, old, names)),
-        Slot::Halves(halves) => halves.iter().enumerate().all(|(index, half)| match half {
-            Half::Bytes(bytes) => (0..4).all(|at| byte_leq(new.byte(4 * index + at), bytes[at])),
-            Half::Number { scalar, link } => {
-                let old = Value::Number {
-                    scalar: *scalar,
-                    link: *link,
-                };
-                new.part(4 * index, 4)
-                    .is_some_and(|new| value_leq(&new, &old, names))
-            }
-        }),
-    }
-}
-
-fn byte_leq(new: Byte, old: Byte) -> bool {
-    match old {
-        Byte::Unwritten => true,
-        Byte::Written => matches!(new, Byte::Written | Byte::Zero),
-        Byte::Zero => new == Byte::Zero,
-        Byte::Pointer => new == Byte::Pointer,
     }
 }
 
@@ -287,43 +419,51 @@ impl Hasher for Fnv {
     }
 }
 
-fn hash_value(value: &Value, hasher: &mut Fnv) {
+fn hash_value(value: &Packed, hasher: &mut Fnv) {
+    core::mem::discriminant(value).hash(hasher);
     match value {
-        Value::Unreadable(_) => 0u32.hash(hasher),
-        Value::Number { scalar, .. } => hash_scalar(scalar, hasher),
-        Value::Pointer(pointer) => {
-            core::mem::discriminant(&pointer.region).hash(hasher);
-            pointer.fixed.hash(hasher);
-            hash_scalar(&pointer.var, hasher);
-            (pointer.null != 0).hash(hasher);
-            match pointer.region {
-                Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
-                    range.hash(hasher);
-                }
-                Region::MapValue { map, .. } => map.hash(hasher),
-                _ => {}
-            }
+        Packed::Unreadable(_) => {}
+        Packed::Constant { value, .. } => value.hash(hasher),
+        Packed::Wide { bits, .. } => u32::from(*bits).hash(hasher),
+        Packed::Number { scalar, .. } => {
+            // The bounds say enough; bits and halves follow from them most of the time.
+            scalar.umin().hash(hasher);
+            scalar.umax().hash(hasher);
+            scalar.smin().hash(hasher);
+            scalar.bits().value().hash(hasher);
         }
+        Packed::Pointer(pointer) => hash_pointer(pointer, hasher),
     }
 }
 
-fn hash_scalar(scalar: &Scalar, hasher: &mut Fnv) {
-    // The bounds say enough; bits and halves follow from them most of the time.
-    scalar.umin().hash(hasher);
-    scalar.umax().hash(hasher);
-    scalar.smin().hash(hasher);
-    scalar.bits().value().hash(hasher);
+fn hash_pointer(pointer: &Pointer, hasher: &mut Fnv) {
+    core::mem::discriminant(&pointer.region).hash(hasher);
+    pointer.fixed.hash(hasher);
+    pointer.var.umin().hash(hasher);
+    pointer.var.umax().hash(hasher);
+    (pointer.null != 0).hash(hasher);
+    match pointer.region {
+        Region::Packet { range, .. } | Region::PacketMeta { range, .. } => range.hash(hasher),
+        Region::MapValue { map, .. } => map.hash(hasher),
+        _ => {}
+    }
 }
 
 fn hash_slot(slot: &Slot, hasher: &mut Fnv) {
     match slot {
-        Slot::Bytes(bytes) => bytes.hash(hasher),
+        Slot::Bytes(bytes) => {
+            let word = bytes.map(|byte| byte as u8);
+            hasher.write_u64(u64::from_le_bytes(word));
+        }
         Slot::Whole(value) => hash_value(value, hasher),
         Slot::Halves(halves) => {
             for half in halves.iter() {
                 match half {
-                    Half::Bytes(bytes) => bytes.hash(hasher),
-                    Half::Number { scalar, .. } => hash_scalar(scalar, hasher),
+                    Half::Bytes(bytes) => {
+                        let word = bytes.map(|byte| byte as u8);
+                        hasher.write_u32(u32::from_le_bytes(word));
+                    }
+                    Half::Number(number) => hash_value(number, hasher),
                 }
             }
         }

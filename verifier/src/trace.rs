@@ -29,7 +29,7 @@ impl View<'_> {
     /// What a register of the running function holds.
     #[must_use]
     pub fn register(&self, reg: Reg) -> Value {
-        *self.0.top().register(reg)
+        self.0.top().register(reg)
     }
 
     /// Depth of the running function; 0 is the main program.

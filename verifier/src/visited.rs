@@ -12,6 +12,7 @@
 
 use crate::limits;
 use crate::state::State;
+use crate::subsume::Known;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::InsnIdx;
@@ -25,7 +26,7 @@ struct Node {
     at: InsnIdx,
     open: u32,
     fingerprint: u64,
-    state: State,
+    state: Known,
 }
 
 /// What is stored for one instruction.
@@ -75,8 +76,8 @@ impl Visited {
         let place = self.places.entry(at).or_default();
         if let Some(id) = place.open.get(&fingerprint)
             && let Some(node) = self.nodes.get(id.0 as usize).and_then(Option::as_ref)
-            && state.is_subsumed_by(&node.state)
-            && node.state.is_subsumed_by(state)
+            && node.state.covers(state)
+            && node.state.state().is_subsumed_by(state)
         {
             return Visit::Endless;
         }
@@ -96,7 +97,7 @@ impl Visited {
             at,
             open: 1,
             fingerprint,
-            state: state.clone(),
+            state: Known::new(state.clone()),
         });
         Visit::Go(Some(id))
     }
@@ -112,7 +113,7 @@ impl Visited {
         let nodes = place.finished.iter().rev().take(CANDIDATES);
         nodes
             .filter_map(|id| self.nodes.get(id.0 as usize)?.as_ref())
-            .find_map(|node| state.generalised(&node.state))
+            .find_map(|node| state.generalised(node.state.state()))
     }
 
     /// Is the node still being explored?
@@ -180,7 +181,7 @@ impl Visited {
             nodes
                 .get(id.0 as usize)
                 .and_then(Option::as_ref)
-                .is_some_and(|node| state.is_subsumed_by(&node.state))
+                .is_some_and(|node| node.state.covers(state))
         };
         let Some(position) = place.finished.iter().rposition(covers) else {
             return false;

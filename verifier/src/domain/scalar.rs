@@ -65,6 +65,21 @@ impl<const W: u32, const H: u32> Number<W, H> {
         })
     }
 
+    /// Every value of at most `bits` bits, unsigned.
+    #[must_use]
+    pub const fn of_width(bits: u32) -> Number<W, H> {
+        let (full, low) = (Value::of_width(bits), Value::of_width(bits));
+        Number::from_halves(&Halves { full, low })
+    }
+
+    /// How many bits the values have, if nothing else is known.
+    #[must_use]
+    pub fn only_width(&self) -> Option<u32> {
+        let wide = self.umin() == 0 && self.bits() == Tnum::new(0, self.umax());
+        let bits = 64_u32.wrapping_sub(self.umax().leading_zeros());
+        (wide && *self == Number::of_width(bits)).then_some(bits)
+    }
+
     /// All values between the two bounds, given in either order.
     #[must_use]
     pub fn from_range_u(a: u64, b: u64) -> Number<W, H> {

@@ -48,6 +48,21 @@ impl<const W: u32> Value<W> {
         }
     }
 
+    /// Every value of at most `bits` bits, unsigned; every value from `W` bits on.
+    pub(crate) const fn of_width(bits: u32) -> Value<W> {
+        if bits >= W {
+            return Value::UNKNOWN;
+        }
+        let most = bits::mask(bits);
+        Value {
+            bits: Tnum::new(0, most),
+            umin: 0,
+            umax: most,
+            smin: 0,
+            smax: most as i64,
+        }
+    }
+
     /// The values from `min` to `max`, both below 2 to the `W`.
     pub(crate) fn from_unsigned(min: u64, max: u64) -> Value<W> {
         Value::UNKNOWN.with_unsigned(min, max).settled()

@@ -38,6 +38,19 @@ fn constants_are_found() {
 }
 
 #[test]
+fn widths_are_found() {
+    for bits in 0..=4 {
+        let members = universe::of_number(&Number::<4, 2>::of_width(bits));
+        assert_eq!(members, (1 << (1_u32 << bits)) - 1, "{bits} bits");
+    }
+    for number in universe::numbers::<4, 2>() {
+        let members = universe::of_number(&number);
+        let only = (0..=4).find(|bits| members == (1 << (1_u32 << bits)) - 1);
+        assert_eq!(number.only_width(), only, "{number:?}");
+    }
+}
+
+#[test]
 fn every_number_has_a_member_and_tight_bounds() {
     for number in universe::numbers::<4, 2>() {
         let members: Vec<u64> = universe::members(universe::of_number(&number)).collect();
