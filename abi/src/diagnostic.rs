@@ -130,6 +130,7 @@ diagnostics! {
     VERIFY_TAIL_CALL = 238, Program, "tail call in a subprogram", "Make the tail call in the main function, or mark the function `static inline`.";
     VERIFY_ATOMIC = 239, Program, "atomic operation that is not allowed", "Use atomic operations on aligned stack memory, map values or acquired memory.";
     VERIFY_PLATFORM_ARGUMENT = 240, Program, "pointer passed to a platform function of unknown prototype", "Pass numbers or the context pointer.";
+    VERIFY_CALLBACK = 241, Program, "a function cannot be called back like this", "Return 0 or 1 from callbacks, release in them what they acquire, and leave alone what the caller holds.";
     // 03xx: code generation (crate codegen)
     CODEGEN_NO_PROGRAMS = 301, Environment, "no program to compile", "The object has no section that names a program; put SEC(\"...\") before the function or select one with `--type`.";
     CODEGEN_MIXED_OBJECTS = 302, Bug, "programs of different objects in one module", "This is a bug in bpf2native; please report it with the input file.";

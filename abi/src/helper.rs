@@ -61,7 +61,7 @@ pub enum ArgKind {
     Socket,
     /// A function of this program, as a callback.
     Callback,
-    /// Pointer to stack memory handed to a callback, or NULL.
+    /// Pointer to stack memory handed to the callback, or NULL.
     CallbackContext,
     /// `struct bpf_spin_lock` inside a map value.
     SpinLock,
@@ -98,6 +98,45 @@ pub enum ReturnKind {
     BtfId,
 }
 
+/// What a function gets that a helper calls back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CallbackArg {
+    /// A number below the number in the helper's first argument.
+    Index,
+    /// The map argument of the helper, or the map that the timer lies in.
+    Map,
+    /// The key of an element of that map; read-only.
+    Key,
+    /// The value of that element.
+    Value,
+    /// A kernel object.
+    Object,
+    /// A dynamic pointer that can be read only while the callback runs.
+    DynPtr,
+    /// The helper's [`ArgKind::CallbackContext`].
+    Context,
+}
+
+/// When a helper calls a function back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CallbackTime {
+    /// Any number of times, before the helper returns.
+    During,
+    /// At any later time, with a stack of its own.
+    Later,
+}
+
+/// How a helper calls a function back.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Callback {
+    /// Arguments of the function.
+    pub args: &'static [CallbackArg],
+    /// When it is called.
+    pub time: CallbackTime,
+    /// Largest number that it may return; the smallest is 0.
+    pub result_most: u32,
+}
+
 /// One helper prototype.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Helper {
@@ -122,6 +161,8 @@ pub struct Helper {
     pub result_32: bool,
     /// Flags byte appended to the helper's part of `program_info_hash`, when not zero.
     pub hashed_flags: u8,
+    /// How it calls the function in its [`ArgKind::Callback`] argument.
+    pub callback: Option<&'static Callback>,
 }
 
 /// First number that is specific to a program type on Windows.
@@ -148,6 +189,16 @@ impl Helper {
             releases: false,
             result_32: false,
             hashed_flags: 0,
+            callback: None,
+        }
+    }
+
+    /// The same helper, calling a function back.
+    #[must_use]
+    pub const fn calls(self, callback: &'static Callback) -> Helper {
+        Helper {
+            callback: Some(callback),
+            ..self
         }
     }
 

@@ -6,6 +6,8 @@ pub const STACK_BYTES: u32 = 512;
 pub const CALL_FRAMES: u32 = 8;
 /// Tail calls in one invocation (`MAX_TAIL_CALL_CNT` of both platforms).
 pub const TAIL_CALLS: u32 = 33;
+/// Rounds of `bpf_loop`, and with them calls of its callback (Linux: `BPF_MAX_LOOPS`).
+pub const LOOP_ROUNDS: u32 = 1 << 23;
 /// Instruction slots of one program (Linux: 1 000 000 for privileged users).
 pub const PROGRAM_SLOTS: u32 = 1_000_000;
 /// Longest name of a map, section or program without the terminator (native ABI: 1..63).

@@ -10,7 +10,7 @@ use crate::step::{Step, is_context};
 use crate::value::{Region, Value};
 use abi::{ArgKind, Helper, MapKind};
 use alloc::vec::Vec;
-use isa::Reg;
+use isa::{InsnIdx, Reg};
 use program::{MapDef, MapId};
 
 /// What the arguments of one call turned out to be.
@@ -23,6 +23,12 @@ pub(crate) struct Arguments {
     pub(crate) alloc_size: u32,
     /// The lock argument.
     pub(crate) lock: Option<Lock>,
+    /// The function argument.
+    pub(crate) callback: Option<InsnIdx>,
+    /// What the function argument gets from the caller.
+    pub(crate) context: Value,
+    /// The map that the timer argument lies in.
+    pub(crate) timer: Option<MapArgument>,
     /// Stack bytes that the helper writes.
     writes: Vec<(u8, i64, i64)>,
 }
@@ -79,6 +85,9 @@ impl Step<'_, '_> {
             map: None,
             alloc_size: 0,
             lock: None,
+            callback: None,
+            context: Value::uninitialised(),
+            timer: None,
             writes: Vec::new(),
         };
         for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
@@ -137,17 +146,43 @@ impl Step<'_, '_> {
                 arguments.lock = Some(self.lock_argument(argument.reg, found, argument.helper)?);
                 Ok(())
             }
+            ArgKind::Callback => {
+                arguments.callback = Some(function_argument(argument)?);
+                Ok(())
+            }
+            ArgKind::CallbackContext => {
+                arguments.context = found;
+                callback_context(argument)
+            }
+            ArgKind::Timer => {
+                arguments.timer = Some(self.timer_argument(argument)?);
+                Ok(())
+            }
             _ => self.object_argument(argument),
         }
     }
 
+    /// The map whose value a timer lies in.
+    fn timer_argument(&self, argument: Argument<'_>) -> Result<MapArgument, Reason> {
+        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
+        let Some(pointer) = pointer else {
+            return Err(argument.refuse());
+        };
+        let Region::MapValue { map: id, .. } = pointer.region else {
+            return Err(argument.refuse());
+        };
+        let place = self.map(id).and_then(|map| map.timer).map(i64::from);
+        if place.is_none() || pointer.known_offset() != place {
+            return Err(argument.refuse());
+        }
+        // A map found in another map is only known by its template.
+        Ok(MapArgument { id, inner: true })
+    }
+
     /// Arguments that stand for an object as a whole.
     fn object_argument(&self, argument: Argument<'_>) -> Result<(), Reason> {
-        match argument.kind {
-            ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer | ArgKind::DynPtr => {
-                return Err(argument.unsupported());
-            }
-            _ => {}
+        if argument.kind == ArgKind::DynPtr {
+            return Err(argument.unsupported());
         }
         let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
         let Some(pointer) = pointer else {
@@ -215,8 +250,22 @@ impl Step<'_, '_> {
                 what: "the map",
             });
         }
-        arguments.map = Some(MapArgument { id, inner });
+        let map = MapArgument { id, inner };
+        if arguments
+            .timer
+            .is_some_and(|timer| !self.is_map_of_timer(map, timer))
+        {
+            return Err(argument.refuse());
+        }
+        arguments.map = Some(map);
         Ok(())
+    }
+
+    /// Is the map for sure the one that the timer lies in? One that is a template is known to be
+    /// several maps.
+    fn is_map_of_timer(&self, map: MapArgument, timer: MapArgument) -> bool {
+        let maps = &self.env.object.maps;
+        map.id == timer.id && !map.inner && maps.iter().all(|one| one.inner != Some(map.id))
     }
 
     /// A key or value of the map argument.
@@ -305,6 +354,7 @@ impl Step<'_, '_> {
             }
             Region::MapValue { map, .. } => self.check_map_value(&base, map, span, access),
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            Region::MapKey { map } => self.check_key(&base, map, span, access),
             _ => Err(argument.refuse()),
         }
     }
@@ -339,4 +389,26 @@ impl Step<'_, '_> {
             }
         }
     }
+}
+
+/// The function to call back.
+fn function_argument(argument: Argument<'_>) -> Result<InsnIdx, Reason> {
+    match argument.found.pointer() {
+        Some(pointer) if pointer.known_offset() == Some(0) => match pointer.region {
+            Region::Function { start } => Ok(start),
+            _ => Err(argument.refuse()),
+        },
+        _ => Err(argument.refuse()),
+    }
+}
+
+/// What is handed to the function: stack memory, or NULL.
+fn callback_context(argument: Argument<'_>) -> Result<(), Reason> {
+    let is_stack = argument.found.pointer().is_some_and(|pointer| {
+        matches!(pointer.region, Region::Stack { .. }) && pointer.known_offset().is_some()
+    });
+    if is_stack || argument.found.is_zero() {
+        return Ok(());
+    }
+    Err(argument.refuse())
 }

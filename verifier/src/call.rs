@@ -4,7 +4,7 @@ use crate::argument::Arguments;
 use crate::cfg;
 use crate::limits;
 use crate::reason::{Reason, WrongTarget};
-use crate::state::{Frame, Lock, Reference};
+use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
 use crate::value::{Pointer, Region, Value};
 use abi::{ArgKind, Helper, Platform, ReturnKind};
@@ -12,7 +12,7 @@ use isa::{Insn, Reg};
 
 impl Step<'_, '_> {
     /// `call id`
-    pub(crate) fn call_helper(&mut self, id: i32) -> Result<(), Reason> {
+    pub(crate) fn call_helper(&mut self, id: i32) -> Result<Flow, Reason> {
         let helper = self.helper(id)?;
         self.check_lock(helper)?;
         if helper.ret == ReturnKind::NoReturnIfSucceed {
@@ -31,9 +31,13 @@ impl Step<'_, '_> {
         if helper.reallocates_packet {
             self.state.move_packet(self.at);
         }
+        if let Some(callback) = helper.callback {
+            return self.call_back(callback, &arguments);
+        }
         self.clobber_arguments();
         let result = self.helper_result(helper, &arguments)?;
-        self.set(Reg::R0, result)
+        self.set(Reg::R0, result)?;
+        self.next(1)
     }
 
     fn helper(&self, id: i32) -> Result<&'static Helper, Reason> {
@@ -80,6 +84,11 @@ impl Step<'_, '_> {
     /// The other program takes over and never comes back.
     fn check_tail_call(&self) -> Result<(), Reason> {
         self.nothing_held("the tail call")?;
+        let frames = self.state.frames().iter();
+        if frames.into_iter().any(|frame| frame.role != Role::Called) {
+            let what = "it makes a tail call";
+            return Err(Reason::Callback { what });
+        }
         let waits = self.env.program.program_type.platform == Platform::Windows;
         if waits && self.state.depth() > 0 {
             return Err(Reason::TailCall);
@@ -226,8 +235,19 @@ impl Step<'_, '_> {
 
     /// Back to the caller, or the end of the program.
     pub(crate) fn exit(&mut self) -> Result<Flow, Reason> {
-        if self.state.depth() == 0 {
-            return self.end();
+        match self.state.top().role {
+            Role::CalledBack { invocation, most } => {
+                self.check_callback_result(most)?;
+                self.state.pop();
+                return Ok(Flow::Returned(invocation));
+            }
+            Role::Later { most } => {
+                self.nothing_held("the end of the callback")?;
+                self.check_callback_result(most)?;
+                return Ok(Flow::End);
+            }
+            Role::Called if self.state.depth() == 0 => return self.end(),
+            Role::Called => {}
         }
         let found = self.state.top().register(Reg::R0);
         let own = self.state.depth();

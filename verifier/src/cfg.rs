@@ -3,6 +3,7 @@
 //! Checks what holds for every instruction whether reached or not: jumps stay in their function and
 //! hit whole instructions, calls hit functions, and no function can call itself.
 
+use crate::live;
 use crate::reason::{Reason, WrongTarget};
 use alloc::vec::Vec;
 use isa::{CallTarget, Imm64, Insn, InsnIdx};
@@ -70,6 +71,11 @@ impl Cfg {
             }
             for next in successors(at, insn).into_iter().flatten() {
                 count(&mut entries, next);
+            }
+            if let Insn::Call(CallTarget::Helper(id)) = insn
+                && live::calls_back(program, *id)
+            {
+                count(&mut entries, at);
             }
             if matches!(insn, Insn::Call(CallTarget::Local(_))) {
                 self.check_call(program, at, insn)?;
@@ -208,7 +214,11 @@ fn order_calls(program: &Program) -> Result<Vec<usize>, Located> {
             continue;
         };
         if active[callee] {
-            return Err((at, Reason::Recursion { function: callee }));
+            // Taking an address is no call: a timer may start itself again.
+            if matches!(program.insns[at.index()], Insn::Call(_)) {
+                return Err((at, Reason::Recursion { function: callee }));
+            }
+            continue;
         }
         if done[callee] {
             height[function] = height[function].max(height[callee] + 1);

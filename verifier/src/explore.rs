@@ -7,6 +7,7 @@
 //! would be an endless path of the analysis, or pass for ever through covered states, each of which
 //! leads to the end of a path within as many steps as the analysis took.
 
+use crate::callback::Invocation;
 use crate::cfg::Cfg;
 use crate::facts::Facts;
 use crate::limits;
@@ -14,7 +15,7 @@ use crate::live::Liveness;
 use crate::options::Options;
 use crate::reason::Reason;
 use crate::reject::{Decision, Rejection, Way};
-use crate::state::State;
+use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
 use crate::visited::{NodeId, Visit, Visited};
@@ -51,6 +52,17 @@ struct Guess {
     before: Pending,
 }
 
+/// A callback being followed; the path behind its helper waits.
+struct Running {
+    invocation: Invocation,
+    /// Where the helper is called, with the path before that.
+    at: InsnIdx,
+    node: Option<NodeId>,
+    decisions: Option<DecisionId>,
+    /// How many paths waited before the one behind the helper.
+    pending: usize,
+}
+
 /// Position in the list of decisions.
 #[derive(Clone, Copy)]
 struct DecisionId(u32);
@@ -72,6 +84,10 @@ pub(crate) struct Explorer<'a, 'o> {
     guesses: Vec<Guess>,
     /// Guesses that were taken back, by instruction.
     failed_guesses: BTreeMap<InsnIdx, u32>,
+    /// Callbacks being followed, each inside the one before.
+    running: Vec<Running>,
+    /// Functions that something calls later, each followed as a program of its own.
+    later: Vec<Frame>,
     /// The path goes on where a guess was taken back: no new one right there.
     is_retry: bool,
 }
@@ -104,27 +120,44 @@ impl<'a, 'o> Explorer<'a, 'o> {
             stopped: false,
             guesses: Vec::new(),
             failed_guesses: BTreeMap::new(),
+            running: Vec::new(),
+            later: Vec::new(),
             is_retry: false,
         };
-        explorer.pending.push(Pending {
-            at: InsnIdx(0),
-            state: State::entry(),
-            node: None,
-            decisions: None,
-        });
-        while let Some(path) = explorer.pending.pop() {
-            explorer.observer.resumed(path.at);
-            let node = explorer.follow(path);
-            explorer.visited.close(node);
-            if explorer.stopped {
-                break;
-            }
+        explorer.follow_all(InsnIdx(0), State::entry());
+        let mut next = 0;
+        while let Some(frame) = explorer.later.get(next).cloned()
+            && !explorer.stopped
+        {
+            next += 1;
+            let start = env.program.functions.get(frame.function);
+            let start = start.map_or(InsnIdx(0), |function| function.start);
+            explorer.follow_all(start, State::of(frame));
         }
         explorer.facts.steps = explorer.steps;
         Outcome {
             facts: explorer.facts,
             rejections: explorer.rejections,
             steps: explorer.steps,
+        }
+    }
+
+    /// Follows all paths from a state.
+    fn follow_all(&mut self, at: InsnIdx, state: State) {
+        self.pending.push(Pending {
+            at,
+            state,
+            node: None,
+            decisions: None,
+        });
+        while let Some(path) = self.pending.pop() {
+            self.drop_finished_callbacks();
+            self.observer.resumed(path.at);
+            let node = self.follow(path);
+            self.visited.close(node);
+            if self.stopped {
+                break;
+            }
         }
     }
 
@@ -167,6 +200,12 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 target,
                 fall_through,
             } => self.fork(path, (*taken, target), *fall_through),
+            Flow::CallBack(frame) => self.call_back(path, *frame),
+            Flow::Later(frame) => {
+                self.call_later(*frame);
+                path.at = InsnIdx(path.at.0.saturating_add(1));
+            }
+            Flow::Returned(invocation) => return self.called_back(path, invocation),
         }
         Ok(true)
     }
@@ -195,6 +234,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             return false;
         };
         self.pending.truncate(guess.pending);
+        self.drop_finished_callbacks();
         self.visited.abandon(path.node, guess.before.node);
         let failed = self.failed_guesses.entry(guess.before.at).or_default();
         *failed = failed.saturating_add(1);
@@ -304,6 +344,100 @@ impl<'a, 'o> Explorer<'a, 'o> {
         path.decisions = self.decide(path.decisions, path.at, Way::FallThrough);
         path.state = fall_through;
         path.at = InsnIdx(path.at.0.saturating_add(1));
+    }
+
+    /// Into a function that a helper calls; the path behind the helper waits.
+    fn call_back(&mut self, path: &mut Pending, frame: Frame) {
+        self.visited.fork(path.node);
+        let running = Running {
+            invocation: Invocation {
+                frame,
+                invariant: path.state.clone(),
+                loosened: 0,
+            },
+            at: path.at,
+            node: path.node,
+            decisions: path.decisions,
+            pending: self.pending.len(),
+        };
+        self.enter(path, running);
+    }
+
+    /// To the start of the function, with what is believed to hold before each of its calls.
+    fn enter(&mut self, path: &mut Pending, running: Running) {
+        self.pending.push(Pending {
+            at: InsnIdx(running.at.0.saturating_add(1)),
+            state: running.invocation.after(),
+            node: running.node,
+            decisions: running.decisions,
+        });
+        let function = running.invocation.frame.function;
+        let function = self.env.program.functions.get(function);
+        let start = function.map_or(running.at, |function| function.start);
+        let state = running.invocation.inside();
+        *path = Pending {
+            at: start,
+            node: Some(self.visited.store(start, &state, running.node)),
+            state,
+            decisions: running.decisions,
+        };
+        self.running.push(running);
+    }
+
+    /// Back in the helper: the path ends here, or what was believed was wrong.
+    fn called_back(&mut self, path: &mut Pending, invocation: u32) -> Result<bool, Reason> {
+        let found = self.running.last();
+        let Some(running) = found.filter(|running| running.invocation.id() == invocation) else {
+            let what = "its helper is not known any more";
+            return Err(Reason::Callback { what });
+        };
+        if running.invocation.covers(&path.state)? {
+            self.observer.pruned(path.at);
+            return Ok(false);
+        }
+        let pending = running.pending;
+        self.drop_finished_guesses();
+        if self
+            .guesses
+            .last()
+            .is_some_and(|guess| guess.pending > pending)
+        {
+            let what = "it was followed from a state that is too general";
+            return Err(Reason::Callback { what });
+        }
+        let Some(mut running) = self.running.pop() else {
+            return Ok(false);
+        };
+        if let Err(reason) = running.invocation.loosen(&path.state) {
+            self.running.push(running);
+            return Err(reason);
+        }
+        self.pending.truncate(pending);
+        self.visited.abandon(path.node, running.node);
+        self.enter(path, running);
+        Ok(true)
+    }
+
+    /// What waits behind the helper of a callback is taken up: all its paths have ended.
+    fn drop_finished_callbacks(&mut self) {
+        let waiting = self.pending.len();
+        while self
+            .running
+            .last()
+            .is_some_and(|one| one.pending >= waiting)
+        {
+            self.running.pop();
+        }
+    }
+
+    /// Remembers a function that something calls later.
+    fn call_later(&mut self, frame: Frame) {
+        let known = self.later.iter().any(|known| {
+            known.function == frame.function && known.register(Reg::R1) == frame.register(Reg::R1)
+        });
+        if !known {
+            self.later.push(frame);
+        }
     }
 
     fn decide(&mut self, before: Option<DecisionId>, at: InsnIdx, way: Way) -> Option<DecisionId> {

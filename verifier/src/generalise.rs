@@ -38,7 +38,7 @@ impl State {
 
 /// Whether something was widened; `None` when the frames do not fit.
 fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
-    if frame.function != old.function || frame.call != old.call {
+    if frame.function != old.function || frame.call != old.call || frame.role != old.role {
         return None;
     }
     let mut changed = false;

@@ -16,6 +16,7 @@ mod alu;
 mod argument;
 mod branch;
 mod call;
+mod callback;
 mod cfg;
 pub mod domain;
 mod explore;

@@ -139,7 +139,10 @@ impl Liveness {
             CallTarget::Btf(_) | CallTarget::Register(_) => ARGUMENTS,
         };
         live.registers |= used;
-        let local = matches!(target, CallTarget::Local(_));
+        let local = match target {
+            CallTarget::Helper(id) => calls_back(program, id),
+            target => matches!(target, CallTarget::Local(_)),
+        };
         for reg in Reg::ARGS.into_iter().filter(|reg| used & bit(*reg) != 0) {
             live.stack |= match owns[reg.index()] {
                 Own::Bottom | Own::Not => 0,
@@ -195,6 +198,14 @@ fn granules(low: i32, high: i32, touch: Touch) -> u128 {
 
 const fn bit(reg: Reg) -> u16 {
     1 << reg.number()
+}
+
+/// Does the helper call a function back, which then reads the memory it is handed?
+pub(crate) fn calls_back(program: &Program, id: i32) -> bool {
+    let helper = u32::try_from(id)
+        .ok()
+        .and_then(|id| abi::helper::lookup(program.program_type, id));
+    helper.is_some_and(|helper| helper.callback.is_some())
 }
 
 /// Bits of the argument registers that a helper takes.

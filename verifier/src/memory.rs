@@ -175,10 +175,30 @@ impl Step<'_, '_> {
                 self.check_packet(base, span, range, access)
             }
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            Region::MapKey { map } => self.check_key(base, map, span, access),
             Region::Socket { .. } if access == Access::Read => self.check_socket(base, span, size),
             Region::Socket { .. } => Err(base.refuse("writing")),
             _ => Err(base.refuse("memory access")),
         }
+    }
+
+    /// The key that a callback gets may be read.
+    pub(crate) fn check_key(
+        &self,
+        base: &Base,
+        map: MapId,
+        span: Span,
+        access: Access,
+    ) -> Result<(), Reason> {
+        if access == Access::Write {
+            return Err(Reason::ReadOnly {
+                reg: base.reg,
+                found: base.found(),
+                what: "the key of a map element",
+            });
+        }
+        let size = self.map(map).map_or(0, |map| map.key_size);
+        base.within(span, i64::from(size))
     }
 
     /// The proven range counts from the pointer without its known offset.

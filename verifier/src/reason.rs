@@ -238,6 +238,18 @@ pub enum Reason {
         /// What r0 holds.
         found: Value,
     },
+    /// A callback does something that its helper does not allow.
+    Callback {
+        /// What.
+        what: &'static str,
+    },
+    /// A callback returns something that its helper does not take.
+    CallbackResult {
+        /// What r0 holds.
+        found: Value,
+        /// Largest number allowed.
+        most: u32,
+    },
     /// The same state comes back: the loop may never end.
     EndlessLoop,
     /// The step budget is used up.
@@ -339,6 +351,7 @@ impl Reason {
             Reason::Lock { .. } => diagnostic::VERIFY_LOCK,
             Reason::ReturnValue { .. } => diagnostic::VERIFY_RETURN_VALUE,
             Reason::ReturnsStack { .. } => diagnostic::VERIFY_RETURNS_STACK,
+            Reason::Callback { .. } | Reason::CallbackResult { .. } => diagnostic::VERIFY_CALLBACK,
             Reason::EndlessLoop => diagnostic::VERIFY_ENDLESS_LOOP,
             Reason::Budget { .. } => diagnostic::VERIFY_BUDGET,
             Reason::Memory { .. } => diagnostic::VERIFY_MEMORY,

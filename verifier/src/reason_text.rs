@@ -124,6 +124,11 @@ impl Reason {
             Reason::ReturnsStack { found } => {
                 write!(f, "the function returns r0 = {found}, a part of its own frame")
             }
+            Reason::Callback { what } => write!(f, "the callback is refused: {what}"),
+            Reason::CallbackResult { found, most } => write!(
+                f,
+                "the callback returns {found}; only 0 to {most} is allowed"
+            ),
             Reason::EndlessLoop => f.write_str("the loop comes back to the same state: it may never end"),
             Reason::Budget { steps } => write!(
                 f,

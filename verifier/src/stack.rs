@@ -254,6 +254,13 @@ impl Stack {
 }
 
 impl Slot {
+    /// Two zero-extended 32-bit numbers, the one at the lower address first.
+    pub(crate) fn of_halves(halves: [Scalar; 2]) -> Slot {
+        Slot::Halves(Rc::new(
+            halves.map(|scalar| Half::Number(Packed::number(&scalar, 0))),
+        ))
+    }
+
     /// What is known about one of the eight bytes.
     pub(crate) fn byte(&self, at: usize) -> Byte {
         match self {

@@ -14,6 +14,25 @@ use core::fmt;
 use isa::{InsnIdx, Reg};
 use program::MapId;
 
+/// Why a function runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Role {
+    /// As the main program, or called by an instruction.
+    Called,
+    /// A helper calls it before it returns.
+    CalledBack {
+        /// Which call of the helper, as the analysis counts.
+        invocation: u32,
+        /// Largest result that the helper takes.
+        most: u32,
+    },
+    /// Something calls it when the program has ended.
+    Later {
+        /// Largest result that may be returned.
+        most: u32,
+    },
+}
+
 /// One running function.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -21,6 +40,8 @@ pub(crate) struct Frame {
     pub(crate) function: usize,
     /// Its call instruction; meaningless in the main program.
     pub(crate) call: InsnIdx,
+    /// Why it runs.
+    pub(crate) role: Role,
     registers: [Packed; Reg::COUNT],
     /// Its stack.
     pub(crate) stack: Stack,
@@ -73,6 +94,7 @@ impl Frame {
         let mut frame = Frame {
             function,
             call,
+            role: Role::Called,
             registers: [NOTHING; Reg::COUNT],
             stack: Stack::default(),
         };
@@ -113,6 +135,11 @@ impl State {
     pub(crate) fn entry() -> State {
         let mut frame = Frame::new(0, InsnIdx(0), 0);
         frame.set(Reg::R1, Value::Pointer(Pointer::to(Region::Context)));
+        State::of(frame)
+    }
+
+    /// The state at the start of a function that has no caller.
+    pub(crate) fn of(frame: Frame) -> State {
         State {
             frames: alloc::vec![Rc::new(frame)],
             references: Vec::new(),

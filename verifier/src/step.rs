@@ -7,7 +7,7 @@ use crate::domain::Scalar;
 use crate::explore::Env;
 use crate::facts::{Facts, Memory};
 use crate::reason::{Reason, WrongTarget};
-use crate::state::State;
+use crate::state::{Frame, State};
 use crate::value::{Pointer, Region, Unreadable, Value};
 use abi::MapKind;
 use alloc::boxed::Box;
@@ -20,6 +20,12 @@ pub(crate) enum Flow {
     To(InsnIdx),
     /// The path ends.
     End,
+    /// Into a function that the helper called here calls; its frame is not entered yet.
+    CallBack(Box<Frame>),
+    /// To the next instruction, and into this function at some later time.
+    Later(Box<Frame>),
+    /// Back into the helper that called the function of this invocation.
+    Returned(u32),
     /// Both ways of a conditional jump.
     Fork {
         /// The state where the condition holds.
@@ -100,7 +106,7 @@ impl Step<'_, '_> {
                 let target = self.at.jump(i32::from(offset));
                 return self.jump_if((cond, width), dst, src, target);
             }
-            Insn::Call(CallTarget::Helper(id)) => self.call_helper(id)?,
+            Insn::Call(CallTarget::Helper(id)) => return self.call_helper(id),
             Insn::Call(CallTarget::Local(_)) => return self.call_local(insn),
             Insn::Call(CallTarget::Btf(index)) => self.call_platform(index)?,
             Insn::Call(CallTarget::Register(_)) => {

@@ -11,7 +11,7 @@
 
 use crate::packed::Packed;
 use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
-use crate::state::{Frame, State};
+use crate::state::{Frame, Role, State};
 use crate::value::{Pointer, Region};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -92,11 +92,9 @@ impl State {
         self.frames().len() == old.frames().len()
             && self.references.len() == old.references.len()
             && held(self) == held(old)
-            && self
-                .frames()
-                .iter()
-                .zip(old.frames())
-                .all(|(new, old)| new.function == old.function && new.call == old.call)
+            && self.frames().iter().zip(old.frames()).all(|(new, old)| {
+                new.function == old.function && new.call == old.call && new.role == old.role
+            })
             && self
                 .references
                 .iter()
@@ -174,6 +172,9 @@ impl State {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         for frame in self.frames() {
             frame.call.hash(&mut hasher);
+            if let Role::CalledBack { invocation, .. } = frame.role {
+                invocation.hash(&mut hasher);
+            }
             for reg in Reg::ALL {
                 hash_value(frame.packed(reg), &mut hasher);
             }
@@ -220,7 +221,7 @@ fn frame_fits_at(new: &Frame, old: &Frame, content: usize) -> bool {
 }
 
 /// Is the value a special case, whatever its numbers mean elsewhere in the states?
-fn fits(new: &Packed, old: &Packed) -> bool {
+pub(crate) fn fits(new: &Packed, old: &Packed) -> bool {
     match (new, old) {
         (_, Packed::Unreadable(_)) => true,
         (Packed::Pointer(new), Packed::Pointer(old)) => {

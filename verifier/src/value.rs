@@ -91,6 +91,11 @@ pub enum Region {
         /// Which element: equal numbers are the same element.
         object: u32,
     },
+    /// The key of a map element, as a callback gets it; read-only.
+    MapKey {
+        /// The map.
+        map: MapId,
+    },
     /// A map itself.
     Map {
         /// The map, or the template of a map that was found in another map.
@@ -275,6 +280,7 @@ impl fmt::Display for Region {
             Region::PacketMeta { range, .. } => write!(f, "packet metadata ({range} bytes proven)"),
             Region::PacketEnd => f.write_str("packet end"),
             Region::MapValue { map, .. } => write!(f, "value of map {map}"),
+            Region::MapKey { map } => write!(f, "key of map {map}"),
             Region::Map { map, inner: false } => write!(f, "map {map}"),
             Region::Map { map, inner: true } => write!(f, "map like {map}"),
             Region::Memory { size, .. } => write!(f, "memory of {size} bytes"),

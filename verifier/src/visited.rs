@@ -102,6 +102,17 @@ impl Visited {
         Visit::Go(Some(id))
     }
 
+    /// Stores the state at the start of a callback, whatever is known there.
+    pub(crate) fn store(&mut self, at: InsnIdx, state: &State, parent: Option<NodeId>) -> NodeId {
+        self.insert(Node {
+            parent,
+            at,
+            open: 1,
+            fingerprint: state.fingerprint(),
+            state: Known::new(state.clone()),
+        })
+    }
+
     /// A more general state to try here, when many were finished and none of them helps.
     pub(crate) fn guess(&mut self, at: InsnIdx, state: &State) -> Option<State> {
         let place = self.places.get(&at)?;

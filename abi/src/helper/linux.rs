@@ -6,7 +6,7 @@
 
 use super::{
     ArgKind::{self, *},
-    Helper,
+    Callback as Function, CallbackArg as Arg, CallbackTime, Helper,
     ReturnKind::{
         self, AllocMemOrNull, Integer, NoReturnIfSucceed, SockCommonOrNull, SocketOrNull, Void,
     },
@@ -179,13 +179,13 @@ pub static LINUX: &[Helper] = &[
     Helper::new(161, "bpf_ima_inode_hash", Integer, &[ArgKind::BtfId, WritableMem, ConstSize]),
     Helper::new(162, "bpf_sock_from_file", ReturnKind::BtfIdOrNull, &[ArgKind::BtfId]),
     Helper::new(163, "bpf_check_mtu", Integer, &[Context, Anything, FixedMemOut(4), Anything, Anything]),
-    Helper::new(164, "bpf_for_each_map_elem", Integer, &[Map, Callback, CallbackContext, Anything]),
+    Helper::new(164, "bpf_for_each_map_elem", Integer, &[Map, Callback, CallbackContext, Anything]).calls(&EACH_ELEMENT),
     Helper::new(165, "bpf_snprintf", Integer, &[WritableMem, ConstSizeOrZero, ConstStr, ReadableMemOrNull, ConstSizeOrZero]),
     Helper::new(166, "bpf_sys_bpf", Integer, &[Anything, WritableMem, ConstSize]),
     Helper::new(167, "bpf_btf_find_by_name_kind", Integer, &[ReadableMem, ConstSizeOrZero, Anything, Anything]),
     Helper::new(168, "bpf_sys_close", Integer, &[Anything]),
     Helper::new(169, "bpf_timer_init", Integer, &[Timer, Map, Anything]),
-    Helper::new(170, "bpf_timer_set_callback", Integer, &[Timer, Callback]),
+    Helper::new(170, "bpf_timer_set_callback", Integer, &[Timer, Callback]).calls(&TIMER),
     Helper::new(171, "bpf_timer_start", Integer, &[Timer, Anything, Anything]),
     Helper::new(172, "bpf_timer_cancel", Integer, &[Timer]),
     Helper::new(173, "bpf_get_func_ip", Integer, &[Context]),
@@ -195,8 +195,8 @@ pub static LINUX: &[Helper] = &[
     Helper::new(177, "bpf_trace_vprintk", Integer, &[ReadableMem, ConstSize, ReadableMemOrNull, ConstSizeOrZero]),
     Helper::new(178, "bpf_skc_to_unix_sock", ReturnKind::BtfIdOrNull, &[Socket]),
     Helper::new(179, "bpf_kallsyms_lookup_name", Integer, &[ReadableMem, ConstSizeOrZero, Anything, FixedMemOut(8)]),
-    Helper::new(180, "bpf_find_vma", Integer, &[ArgKind::BtfId, Anything, Callback, CallbackContext, Anything]),
-    Helper::new(181, "bpf_loop", Integer, &[Anything, Callback, CallbackContext, Anything]),
+    Helper::new(180, "bpf_find_vma", Integer, &[ArgKind::BtfId, Anything, Callback, CallbackContext, Anything]).calls(&VMA),
+    Helper::new(181, "bpf_loop", Integer, &[Anything, Callback, CallbackContext, Anything]).calls(&LOOP),
     Helper::new(182, "bpf_strncmp", Integer, &[ReadableMem, ConstSize, ConstStr]),
     Helper::new(183, "bpf_get_func_arg", Integer, &[Context, Anything, FixedMemOut(8)]),
     Helper::new(184, "bpf_get_func_ret", Integer, &[Context, FixedMemOut(8)]),
@@ -224,7 +224,26 @@ pub static LINUX: &[Helper] = &[
     Helper::new(206, "bpf_tcp_raw_check_syncookie_ipv4", Integer, &[FixedMem(20), FixedMem(20)]),
     Helper::new(207, "bpf_tcp_raw_check_syncookie_ipv6", Integer, &[FixedMem(40), FixedMem(20)]),
     Helper::new(208, "bpf_ktime_get_tai_ns", Integer, &[]),
-    Helper::new(209, "bpf_user_ringbuf_drain", Integer, &[Map, Callback, CallbackContext, Anything]),
+    Helper::new(209, "bpf_user_ringbuf_drain", Integer, &[Map, Callback, CallbackContext, Anything]).calls(&DRAIN),
     Helper::new(210, "bpf_cgrp_storage_get", ReturnKind::MapValueOrNull, &[Map, ArgKind::BtfId, ArgKind::MapValueOrNull, Anything]),
     Helper::new(211, "bpf_cgrp_storage_delete", Integer, &[Map, ArgKind::BtfId]),
 ];
+
+static LOOP: Function = during(&[Arg::Index, Arg::Context]);
+static EACH_ELEMENT: Function = during(&[Arg::Map, Arg::Key, Arg::Value, Arg::Context]);
+static VMA: Function = during(&[Arg::Object, Arg::Object, Arg::Context]);
+static DRAIN: Function = during(&[Arg::DynPtr, Arg::Context]);
+static TIMER: Function = Function {
+    args: &[Arg::Map, Arg::Key, Arg::Value],
+    time: CallbackTime::Later,
+    result_most: 0,
+};
+
+/// Called while the helper runs; 1 ends the iteration.
+const fn during(args: &'static [Arg]) -> Function {
+    Function {
+        args,
+        time: CallbackTime::During,
+        result_most: 1,
+    }
+}

@@ -13,6 +13,10 @@ const BASE: &[u32] = &[
     93, 94, 153, 154, 164, 169, 170, 171, 172, 181, 194, 210, 211, // locks, timers, loops
     130, 131, 132, 133, 134, 197, 198, 199, 200, 201, 202, 203, 209, // ring buffers, dynptrs
 ];
+/// Spin locks.
+const LOCKS: &[u32] = &[93, 94];
+/// Spin locks and timers.
+const LOCKS_AND_TIMERS: &[u32] = &[93, 94, 169, 170, 171, 172];
 #[rustfmt::skip]
 const TC: &[u32] = &[
     9, 26, 39, 68, // bytes
@@ -120,7 +124,18 @@ pub(super) fn is_permitted(program_type: u32, id: u32) -> bool {
     let Some(own) = groups(program_type) else {
         return true;
     };
-    BASE.contains(&id) || own.iter().any(|group| group.contains(&id))
+    let base = BASE.contains(&id) && !denied(program_type).contains(&id);
+    base || own.iter().any(|group| group.contains(&id))
+}
+
+/// Helpers of [`BASE`] that a program type may not call: programs that can interrupt the code that
+/// holds a lock would wait for it for ever.
+fn denied(program_type: u32) -> &'static [u32] {
+    match program_type {
+        1 => LOCKS,
+        2 | 5 | 7 | 17 | 24 => LOCKS_AND_TIMERS,
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
