@@ -1,6 +1,7 @@
 //! A machine that notices everything: pointers are not numbers, each byte is known to be written
 //! or not, and objects die.
 
+use crate::callback::Rounds;
 use crate::random::Random;
 use abi::{ArgKind, FieldKind, Helper, Platform, ReturnKind};
 use isa::{
@@ -10,11 +11,11 @@ use program::MapId;
 use verifier::Verified;
 use verifier::facts::Memory;
 
-type Fault = &'static str;
+pub(crate) type Fault = &'static str;
 
 /// What a register holds.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Word {
+pub(crate) enum Word {
     Nothing,
     Number(u64),
     Pointer { object: usize, offset: i64 },
@@ -22,7 +23,7 @@ enum Word {
 
 /// One byte of memory.
 #[derive(Clone, Copy, PartialEq)]
-enum Cell {
+pub(crate) enum Cell {
     Nothing,
     Byte(u8),
     /// A byte of a stored pointer.
@@ -33,42 +34,50 @@ enum Cell {
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Context,
     Stack,
-    Packet { end: i64 },
+    Packet {
+        end: i64,
+    },
     MapValue(MapId),
     Map(MapId),
     Memory,
     Socket,
     Kernel,
-    Function,
+    /// A key, read-only.
+    Key,
+    Function(usize),
 }
 
-struct Object {
-    kind: Kind,
-    alive: bool,
+pub(crate) struct Object {
+    pub(crate) kind: Kind,
+    pub(crate) alive: bool,
     /// Offset of the first byte.
     base: i64,
     cells: Vec<Cell>,
     /// Must be released.
-    held: bool,
+    pub(crate) held: bool,
 }
 
-struct Frame {
-    registers: [Word; Reg::COUNT],
-    stack: usize,
-    call: usize,
+pub(crate) struct Frame {
+    pub(crate) registers: [Word; Reg::COUNT],
+    pub(crate) stack: usize,
+    pub(crate) call: usize,
+    /// Set when a helper called it.
+    pub(crate) back: Option<Rounds>,
 }
 
 /// The machine.
 pub(crate) struct Machine<'a, 'r> {
-    verified: &'a Verified<'a>,
-    random: &'r mut Random,
-    objects: Vec<Object>,
-    frames: Vec<Frame>,
+    pub(crate) verified: &'a Verified<'a>,
+    pub(crate) random: &'r mut Random,
+    pub(crate) objects: Vec<Object>,
+    pub(crate) frames: Vec<Frame>,
     packet: usize,
     lock: Option<(usize, i64)>,
+    /// Functions that run when the program has ended.
+    pub(crate) later: Vec<Rounds>,
 }
 
 /// More than any accepted program of the tests can take.
@@ -83,6 +92,7 @@ impl<'a, 'r> Machine<'a, 'r> {
             frames: Vec::new(),
             packet: 0,
             lock: None,
+            later: Vec::new(),
         };
         let size = usize::from(verified.program().program_type.context.size);
         machine.add(Kind::Context, 0, size, Cell::Byte(0));
@@ -95,7 +105,7 @@ impl<'a, 'r> Machine<'a, 'r> {
         machine
     }
 
-    fn add(&mut self, kind: Kind, base: i64, size: usize, cell: Cell) -> usize {
+    pub(crate) fn add(&mut self, kind: Kind, base: i64, size: usize, cell: Cell) -> usize {
         self.objects.push(Object {
             kind,
             alive: true,
@@ -115,7 +125,7 @@ impl<'a, 'r> Machine<'a, 'r> {
         self.packet = self.add(Kind::Packet { end }, -meta, size, Cell::Byte(0));
     }
 
-    fn enter(&mut self, call: usize, arguments: [Word; 5]) {
+    pub(crate) fn enter(&mut self, call: usize, arguments: [Word; 5]) {
         let bytes = abi::limits::STACK_BYTES;
         let stack = self.add(
             Kind::Stack,
@@ -133,6 +143,7 @@ impl<'a, 'r> Machine<'a, 'r> {
             registers,
             stack,
             call,
+            back: None,
         });
     }
 
@@ -157,18 +168,18 @@ impl<'a, 'r> Machine<'a, 'r> {
         Err((at, "did not end"))
     }
 
-    fn top(&mut self) -> &mut Frame {
+    pub(crate) fn top(&mut self) -> &mut Frame {
         self.frames.last_mut().unwrap()
     }
 
-    fn get(&mut self, reg: Reg) -> Result<Word, Fault> {
+    pub(crate) fn get(&mut self, reg: Reg) -> Result<Word, Fault> {
         match self.top().registers[reg.index()] {
             Word::Nothing => Err("read nothing"),
             word => Ok(word),
         }
     }
 
-    fn set(&mut self, reg: Reg, word: Word) -> Result<(), Fault> {
+    pub(crate) fn set(&mut self, reg: Reg, word: Word) -> Result<(), Fault> {
         if reg == Reg::R10 {
             return Err("wrote r10");
         }
@@ -239,7 +250,7 @@ impl<'a, 'r> Machine<'a, 'r> {
                 self.set(dst, Word::Number(value))?;
             }
             Insn::LoadImm64 { dst, imm } => {
-                let word = self.imm64(imm)?;
+                let word = self.imm64(at, imm)?;
                 self.set(dst, word)?;
             }
             Insn::Imm64High => return Err("ran the second slot"),
@@ -291,7 +302,7 @@ impl<'a, 'r> Machine<'a, 'r> {
                 let by = if taken { i64::from(offset) } else { 0 };
                 return Ok(Some((at as i64 + 1 + by) as usize));
             }
-            Insn::Call(CallTarget::Helper(id)) => self.helper(at, id)?,
+            Insn::Call(CallTarget::Helper(id)) => return self.helper(at, id),
             Insn::Call(CallTarget::Local(offset)) => {
                 let mut arguments = [Word::Nothing; 5];
                 arguments.copy_from_slice(&self.top().registers[1..6]);
@@ -328,7 +339,7 @@ impl<'a, 'r> Machine<'a, 'r> {
         }
     }
 
-    fn imm64(&mut self, imm: Imm64) -> Result<Word, Fault> {
+    fn imm64(&mut self, at: usize, imm: Imm64) -> Result<Word, Fault> {
         let map = |fd: i32| MapId(fd as u16);
         Ok(match imm {
             Imm64::Const(value) => Word::Number(value),
@@ -350,15 +361,16 @@ impl<'a, 'r> Machine<'a, 'r> {
                     offset: i64::from(offset),
                 }
             }
-            Imm64::Code(_) => {
-                let object = self.add(Kind::Function, 0, 0, Cell::Nothing);
+            Imm64::Code(offset) => {
+                let start = (at as i64 + 1 + i64::from(offset)) as usize;
+                let object = self.add(Kind::Function(start), 0, 0, Cell::Nothing);
                 Word::Pointer { object, offset: 0 }
             }
             _ => return Err("loaded something else"),
         })
     }
 
-    fn map_value(&mut self, map: MapId) -> usize {
+    pub(crate) fn map_value(&mut self, map: MapId) -> usize {
         let size = self.verified.object().map(map).unwrap().value_size;
         self.add(Kind::MapValue(map), 0, size as usize, Cell::Byte(0))
     }
@@ -494,7 +506,7 @@ impl<'a, 'r> Machine<'a, 'r> {
                     return Err("wrote a frozen map");
                 }
             }
-            (Kind::Socket | Kind::Kernel, _) => return Err("wrote a kernel object"),
+            (Kind::Socket | Kind::Kernel | Kind::Key, _) => return Err("wrote a kernel object"),
             _ => {}
         }
         if let Word::Number(value) = word {
@@ -583,7 +595,7 @@ impl<'a, 'r> Machine<'a, 'r> {
         Ok(Some(at + 1))
     }
 
-    fn clobber(&mut self) {
+    pub(crate) fn clobber(&mut self) {
         self.top().registers[1..6].fill(Word::Nothing);
     }
 
@@ -619,6 +631,9 @@ impl<'a, 'r> Machine<'a, 'r> {
     }
 
     fn exit(&mut self) -> Result<Option<usize>, Fault> {
+        if self.top().back.is_some() {
+            return self.called_back();
+        }
         let result = self.top().registers[0];
         if self.frames.len() > 1 {
             let frame = self.frames.pop().unwrap();
@@ -643,10 +658,10 @@ impl<'a, 'r> Machine<'a, 'r> {
                 }
             }
         }
-        Ok(None)
+        Ok(self.run_later())
     }
 
-    fn nothing_held(&self) -> Result<(), Fault> {
+    pub(crate) fn nothing_held(&self) -> Result<(), Fault> {
         if self.lock.is_some() || self.objects.iter().any(|object| object.held) {
             return Err("ended while holding something");
         }
@@ -696,7 +711,7 @@ fn moved(object: usize, offset: Option<i64>) -> Result<Word, Fault> {
 
 /// Helpers, by their prototypes.
 impl Machine<'_, '_> {
-    fn helper(&mut self, at: usize, id: i32) -> Result<(), Fault> {
+    fn helper(&mut self, at: usize, id: i32) -> Result<Option<usize>, Fault> {
         let program_type = self.verified.program().program_type;
         let helper = u32::try_from(id)
             .ok()
@@ -740,9 +755,13 @@ impl Machine<'_, '_> {
             self.objects[packet].alive = false;
             self.new_packet();
         }
+        if let Some(callback) = helper.callback {
+            return self.call_back(at, helper, callback, map);
+        }
         self.clobber();
         let result = self.result(helper, map, alloc);
-        self.set(Reg::R0, result)
+        self.set(Reg::R0, result)?;
+        Ok(Some(at + 1))
     }
 
     fn result(&mut self, helper: &Helper, map: Option<MapId>, alloc: Option<Word>) -> Word {
@@ -856,6 +875,17 @@ impl Machine<'_, '_> {
                 }
             }
             ArgKind::SpinLock => self.use_lock(helper, word),
+            ArgKind::BtfId => match word {
+                Word::Pointer { object, offset: 0 }
+                    if self.objects[object].kind == Kind::Kernel =>
+                {
+                    Ok(())
+                }
+                _ => Err("not a kernel object"),
+            },
+            ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer => {
+                self.callback_argument(kind, word, map)
+            }
             _ => Err("an argument that is not modelled"),
         }
     }
@@ -908,6 +938,7 @@ impl Machine<'_, '_> {
         let end = start + size as usize;
         match self.objects[object].kind {
             Kind::Stack | Kind::Packet { .. } | Kind::Memory => {}
+            Kind::Key if !write => {}
             Kind::MapValue(map) => {
                 self.not_special(map, start, size as usize)?;
                 if write && self.verified.object().map(map).unwrap().frozen {

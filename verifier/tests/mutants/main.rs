@@ -10,6 +10,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod callback;
 mod machine;
 mod mutate;
 mod random;
