@@ -108,6 +108,13 @@ impl MapTypeRow {
 }
 
 impl MapKind {
+    /// The type of a platform that does this; the plain one where several do.
+    #[must_use]
+    pub fn row(self, platform: Platform) -> Option<&'static MapTypeRow> {
+        let is_meant = |row: &&MapTypeRow| row.kind == self && row.number(platform).is_some();
+        TABLE.iter().find(is_meant)
+    }
+
     /// Whether each CPU has its own value.
     #[must_use]
     pub const fn is_per_cpu(self) -> bool {

@@ -99,6 +99,31 @@ pub struct MapDef {
     pub timer: Option<u32>,
 }
 
+impl MapDef {
+    /// A map with sizes and nothing else: not pinned, empty, without locks. `sizes` are the bytes of
+    /// key and value, and the entries.
+    #[must_use]
+    pub const fn sized(name: String, kind: MapKind, type_number: u32, sizes: [u32; 3]) -> MapDef {
+        let [key_size, value_size, max_entries] = sizes;
+        MapDef {
+            name,
+            type_number,
+            kind,
+            key_size,
+            value_size,
+            max_entries,
+            flags: 0,
+            pin_by_name: false,
+            id: 0,
+            inner: None,
+            initial: Vec::new(),
+            frozen: false,
+            spin_lock: None,
+            timer: None,
+        }
+    }
+}
+
 /// One slot of a map's `values` initialiser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitialValue {

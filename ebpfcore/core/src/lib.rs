@@ -8,11 +8,13 @@
 //!
 //! Invariants: `no_std`; every allocation can fail and says so; nothing allocates without bound
 //! or blocks while a program runs; an address handed to a running program stays valid until the
-//! run ends. `unsafe` stands only in `raw`. Deliberately absent: hooks and I/O control codes.
+//! run ends. `unsafe` stands only in `raw`. Deliberately absent: where hooks are called from, which belongs to
+//! the shell around the core.
 #![no_std]
 
 extern crate alloc;
 
+pub mod control;
 mod core;
 mod epoch;
 pub mod helper;

@@ -116,29 +116,44 @@ pub fn load(
     reserve(&mut loaded, programs.len())?;
     for verified in programs {
         let source = verified.program();
-        let links = ObjectLinks {
-            object,
-            maps: &maps,
-            program_type: source.program_type,
-            extensions,
-        };
-        let name = |error| LoadError::Program {
-            name: source.name.clone(),
-            error,
-        };
-        let code = translate(&source.insns, &links).map_err(name)?;
-        let machine = Machine::new(code, clone_all(&maps)?).for_type(source.program_type);
-        let code = if verified.is_proved() && checking == Checking::Unproved {
-            Code::Interpreted(machine)
-        } else {
-            Code::Checked(machine)
-        };
+        let code = code_over(object, &maps, verified, extensions, checking)?;
         loaded.push(Program::new(core, &source.name, source.program_type, code)?);
     }
     fill_initial(object, &maps, &loaded)?;
     Ok(Loaded {
         maps,
         programs: loaded,
+    })
+}
+
+/// Translates a program over maps that stand at the indices of the object's.
+///
+/// # Errors
+///
+/// [`LoadError::Program`] when something that it refers to is missing.
+pub fn code_over(
+    object: &Object,
+    maps: &[Shared<Map>],
+    verified: &Verified<'_>,
+    extensions: &dyn Extensions,
+    checking: Checking,
+) -> Result<Code, LoadError> {
+    let source = verified.program();
+    let links = ObjectLinks {
+        object,
+        maps,
+        program_type: source.program_type,
+        extensions,
+    };
+    let code = translate(&source.insns, &links).map_err(|error| LoadError::Program {
+        name: source.name.clone(),
+        error,
+    })?;
+    let machine = Machine::new(code, clone_all(maps)?).for_type(source.program_type);
+    Ok(if verified.is_proved() && checking == Checking::Unproved {
+        Code::Interpreted(machine)
+    } else {
+        Code::Checked(machine)
     })
 }
 

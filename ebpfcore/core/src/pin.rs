@@ -4,10 +4,10 @@
 //! eBPF for Windows, so that its user-mode parts find the same objects: prefix `BPF:`, backslashes,
 //! no empty or `.` components, `..` resolved, the leading `\ebpf\global\` left out.
 //!
-//! Invariants: paths in the table are canonical and differ from each other; the table holds one
-//! reference per pin. Pins live as long as the runtime.
+//! Invariants: paths in the table are canonical and differ from each other. The table names objects
+//! by id; whoever owns the objects counts a pin as one user. Pins live as long as the runtime.
 
-use crate::{Map, Program, Shared, Status, link::Link};
+use crate::Status;
 use alloc::vec::Vec;
 
 /// Longest canonical path (`EBPF_MAX_PIN_PATH_LENGTH` less its terminator).
@@ -22,21 +22,31 @@ const GLOBAL: [&[u8]; 2] = [b"ebpf", b"global"];
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Path(Vec<u8>);
 
-/// Something that can be pinned, or named by a handle.
-#[derive(Clone)]
-pub enum Object {
+/// Kinds of objects; the discriminants are those of `ebpf_object_type_t`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum ObjectKind {
     /// A map.
-    Map(Shared<Map>),
+    Map = 1,
+    /// A link.
+    Link = 2,
     /// A program.
-    Program(Shared<Program>),
-    /// A link between a program and a hook.
-    Link(Shared<Link>),
+    Program = 3,
+}
+
+/// The object at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pinned {
+    /// Its id.
+    pub id: u32,
+    /// Its kind.
+    pub kind: ObjectKind,
 }
 
 /// All pins of a runtime, ascending by path.
 #[derive(Default)]
 pub struct Pins {
-    pins: Vec<(Path, Object)>,
+    pins: Vec<(Path, Pinned)>,
 }
 
 impl Path {
@@ -115,47 +125,13 @@ fn components(path: &[u8]) -> Result<Vec<&[u8]>, Status> {
     Ok(parts)
 }
 
-impl Object {
-    /// Its id.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        match self {
-            Object::Map(map) => map.id(),
-            Object::Program(program) => program.id(),
-            Object::Link(link) => link.id(),
-        }
-    }
-
-    /// Its kind.
-    #[must_use]
-    pub const fn kind(&self) -> ObjectKind {
-        match self {
-            Object::Map(_) => ObjectKind::Map,
-            Object::Program(_) => ObjectKind::Program,
-            Object::Link(_) => ObjectKind::Link,
-        }
-    }
-}
-
-/// Kinds of objects; the discriminants are those of `ebpf_object_type_t`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u32)]
-pub enum ObjectKind {
-    /// A map.
-    Map = 1,
-    /// A link.
-    Link = 2,
-    /// A program.
-    Program = 3,
-}
-
 impl Pins {
     /// Pins an object.
     ///
     /// # Errors
     ///
     /// [`Status::ObjectAlreadyExists`] when the path is taken, [`Status::NoMemory`].
-    pub fn insert(&mut self, path: Path, object: Object) -> Result<(), Status> {
+    pub fn insert(&mut self, path: Path, object: Pinned) -> Result<(), Status> {
         let Err(position) = self.position(&path) else {
             return Err(Status::ObjectAlreadyExists);
         };
@@ -164,47 +140,46 @@ impl Pins {
         Ok(())
     }
 
-    /// Takes a pin away; gives the reference it held.
+    /// Takes a pin away; says what it held.
     ///
     /// # Errors
     ///
     /// [`Status::KeyNotFound`] when there is none.
-    pub fn remove(&mut self, path: &Path) -> Result<Object, Status> {
+    pub fn remove(&mut self, path: &Path) -> Result<Pinned, Status> {
         let position = self.position(path).map_err(|_| Status::KeyNotFound)?;
         Ok(self.pins.remove(position).1)
     }
 
     /// The object pinned at a path.
     #[must_use]
-    pub fn get(&self, path: &Path) -> Option<&Object> {
+    pub fn get(&self, path: &Path) -> Option<Pinned> {
         let position = self.position(path).ok()?;
-        self.pins.get(position).map(|(_, object)| object)
+        self.pins.get(position).map(|(_, object)| *object)
     }
 
     /// The first pin after a path, of any or one kind; from the first on without a path.
     #[must_use]
-    pub fn next(&self, after: Option<&Path>, kind: Option<ObjectKind>) -> Option<(&Path, &Object)> {
+    pub fn next(&self, after: Option<&Path>, kind: Option<ObjectKind>) -> Option<(&Path, Pinned)> {
         let start = match after.map(|path| self.position(path)) {
             None => 0,
             Some(Ok(position)) => position + 1,
             Some(Err(position)) => position,
         };
         let mut rest = self.pins.iter().skip(start);
-        rest.find(|(_, object)| kind.is_none_or(|kind| object.kind() == kind))
-            .map(|(path, object)| (path, object))
+        rest.find(|(_, object)| kind.is_none_or(|kind| object.kind == kind))
+            .map(|(path, object)| (path, *object))
     }
 
     /// How often an object is pinned.
     #[must_use]
     pub fn count(&self, id: u32) -> u32 {
-        let pins = self.pins.iter().filter(|(_, object)| object.id() == id);
+        let pins = self.pins.iter().filter(|(_, object)| object.id == id);
         u32::try_from(pins.count()).unwrap_or(u32::MAX)
     }
 
-    /// All pins are given up; their references with them.
-    pub fn clear(&mut self) -> Vec<Object> {
-        let pins = core::mem::take(&mut self.pins);
-        pins.into_iter().map(|(_, object)| object).collect()
+    /// Takes any pin away.
+    pub fn pop(&mut self) -> Option<Pinned> {
+        self.pins.pop().map(|(_, object)| object)
     }
 
     /// A copy of the path of the next pin, as an answer needs it once the lock is gone.
@@ -218,7 +193,7 @@ impl Pins {
         kind: Option<ObjectKind>,
     ) -> Result<(Path, ObjectKind), Status> {
         let (path, object) = self.next(after, kind).ok_or(Status::NoMoreKeys)?;
-        Ok((path.try_clone()?, object.kind()))
+        Ok((path.try_clone()?, object.kind))
     }
 
     fn position(&self, path: &Path) -> Result<usize, usize> {

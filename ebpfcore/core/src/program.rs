@@ -41,13 +41,23 @@ impl Program {
         program_type: &'static ProgramType,
         code: Code,
     ) -> Result<Shared<Program>, Status> {
+        Program::with_id(core.take_id(), name, program_type, code)
+    }
+
+    /// A program under an id that was taken before its code was known.
+    pub(crate) fn with_id(
+        id: u32,
+        name: &str,
+        program_type: &'static ProgramType,
+        code: Code,
+    ) -> Result<Shared<Program>, Status> {
         let mut owned = String::new();
         owned
             .try_reserve_exact(name.len())
             .map_err(|_| Status::NoMemory)?;
         owned.push_str(name);
         Shared::try_new(Program {
-            id: core.take_id(),
+            id,
             name: owned,
             program_type,
             code,
@@ -70,6 +80,12 @@ impl Program {
     #[must_use]
     pub fn program_type(&self) -> &'static ProgramType {
         self.program_type
+    }
+
+    /// Is it machine code of a driver?
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        matches!(self.code, Code::Native { .. })
     }
 
     /// Its code.

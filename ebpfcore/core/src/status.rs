@@ -9,6 +9,8 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(i32)]
 pub enum Status {
+    /// The verifier refused the program.
+    VerificationFailed = 1,
     /// An object of another kind was expected, or a template does not match.
     InvalidObject = 5,
     /// A handle or id of the wrong kind was stored.
@@ -27,6 +29,8 @@ pub enum Status {
     OperationNotSupported = 18,
     /// The key is not in the map.
     KeyNotFound = 19,
+    /// The caller may not do this.
+    AccessDenied = 20,
     /// A size computation left the address space.
     ArithmeticOverflow = 22,
     /// A function that the module needs has no provider.
@@ -41,6 +45,8 @@ pub enum Status {
     NoMoreTailCalls = 27,
     /// The map holds `max_entries` elements.
     OutOfSpace = 29,
+    /// The object is in another state than the operation needs.
+    InvalidState = 34,
 }
 
 impl Status {
@@ -59,11 +65,14 @@ impl Status {
             Status::InvalidFd => 9,                                                 // EBADF
             Status::NoMemory => 12,                                                 // ENOMEM
             Status::ObjectAlreadyExists | Status::KeyAlreadyExists => 17,           // EEXIST
+            Status::AccessDenied => 13,                                             // EACCES
             Status::InsufficientBuffer => 28,                                       // ENOSPC
             Status::ArithmeticOverflow => 75,                                       // EOVERFLOW
             Status::OperationNotSupported => 95,                                    // EOPNOTSUPP
             Status::InvalidObject
             | Status::InvalidArgument
+            | Status::InvalidState
+            | Status::VerificationFailed
             | Status::Failed
             | Status::ExtensionFailedToLoad => 22, // EINVAL
         }
@@ -73,6 +82,9 @@ impl Status {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
+            Status::VerificationFailed => "the verifier refused the program",
+            Status::AccessDenied => "the caller may not do this",
+            Status::InvalidState => "the object is in another state",
             Status::InvalidObject => "the object does not match what is expected",
             Status::InvalidFd => "the object is of another kind",
             Status::InvalidArgument => "an argument is invalid",

@@ -1,14 +1,10 @@
 //! Pins: canonical paths, and what the table holds.
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
-mod support;
-
-use abi::MapKind;
 use ebpfcore::{
     Status,
-    pin::{Object, ObjectKind, Path, Pins},
+    pin::{ObjectKind, Path, Pinned, Pins},
 };
-use support::{core, map};
 
 fn canonical(path: &str) -> Result<String, Status> {
     let path = Path::canonical(path.as_bytes())?;
@@ -58,20 +54,19 @@ fn wrong_paths_are_refused() {
 
 #[test]
 fn pins_are_kept_in_order_and_found() {
-    let (core, _) = core();
     let path = |text: &str| Path::canonical(text.as_bytes()).unwrap();
-    let object = || Object::Map(map(&core, MapKind::Array, [4, 8, 1]));
+    let kind = ObjectKind::Map;
+    let object = Pinned { id: 7, kind };
     let mut pins = Pins::default();
-    let shared = object();
     for name in ["b", "a", "c"] {
-        pins.insert(path(name), shared.clone()).unwrap();
+        pins.insert(path(name), object).unwrap();
     }
     assert_eq!(
-        pins.insert(path("b"), object()).unwrap_err(),
+        pins.insert(path("b"), object).unwrap_err(),
         Status::ObjectAlreadyExists
     );
-    assert_eq!(pins.count(shared.id()), 3);
-    assert_eq!(pins.get(&path("b")).map(Object::id), Some(shared.id()));
+    assert_eq!(pins.count(object.id), 3);
+    assert_eq!(pins.get(&path("b")), Some(object));
     assert!(pins.get(&path("d")).is_none());
 
     let mut seen = Vec::new();
@@ -83,12 +78,15 @@ fn pins_are_kept_in_order_and_found() {
     }
     assert_eq!(seen, [path("a"), path("b"), path("c")]);
     // A path that is gone meanwhile still has a place in the order.
-    assert_eq!(pins.remove(&path("b")).unwrap().id(), shared.id());
-    assert_eq!(pins.remove(&path("b")).err(), Some(Status::KeyNotFound));
+    assert_eq!(pins.remove(&path("b")), Ok(object));
+    assert_eq!(pins.remove(&path("b")), Err(Status::KeyNotFound));
     let (next, _) = pins.next_path(Some(&path("b")), None).unwrap();
     assert_eq!(next, path("c"));
     let none = pins.next_path(None, Some(ObjectKind::Link));
     assert_eq!(none.unwrap_err(), Status::NoMoreKeys);
-    assert_eq!(pins.clear().len(), 2);
-    assert_eq!(pins.count(shared.id()), 0);
+    assert_eq!(
+        (pins.pop(), pins.pop(), pins.pop()),
+        (Some(object), Some(object), None)
+    );
+    assert_eq!(pins.count(object.id), 0);
 }

@@ -130,6 +130,16 @@ impl Map {
         &self.definition.name
     }
 
+    /// What the maps in a map of maps are made like.
+    #[must_use]
+    pub fn template(&self) -> Option<&Definition> {
+        match &self.body {
+            Body::Slots(slots) => slots.template.as_ref(),
+            Body::HashOfMaps(hash) => hash.template.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Its id, unique among the objects of the runtime.
     #[must_use]
     pub fn id(&self) -> u32 {

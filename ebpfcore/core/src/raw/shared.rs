@@ -58,6 +58,14 @@ impl<T> Shared<T> {
         self.inner.as_ptr().expose_provenance() as u64
     }
 
+    /// Is this the only reference? Another one can then only come from this one.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        // SAFETY: a live reference exists, so the allocation is alive.
+        let count = unsafe { &(*self.inner.as_ptr()).count };
+        count.load(Ordering::Acquire) == 1
+    }
+
     /// Gives up the reference for an address that keeps the value alive.
     #[must_use]
     pub fn into_address(self) -> u64 {

@@ -1,0 +1,105 @@
+//! Operations on links: attaching programs to hooks.
+
+use super::{
+    Session,
+    objects::{Entry, Keeping, Object},
+};
+use crate::{Link, Program, Shared, Status};
+use abi::{
+    Guid,
+    ioctl::{Handle, Reply},
+};
+
+impl Session<'_> {
+    pub(super) fn link(
+        self,
+        program: Handle,
+        attach_type: Guid,
+        parameter: &[u8],
+    ) -> Result<usize, Status> {
+        let program = self.program(program)?;
+        let hook = self.control.hook(attach_type);
+        let hook = hook.ok_or(Status::ExtensionFailedToLoad)?;
+        let core = &self.control.core;
+        let link = Link::new(core, hook.attach_type(), parameter, program)?;
+        hook.attach(core, &link)?;
+        let entry = Entry::new(link.id(), Object::Link(link.clone()));
+        let published = self.control.publish(self.client, entry);
+        let handle = published.inspect_err(|_| {
+            // Without an entry nobody would detach it.
+            let _ = hook.detach(core, &link);
+        })?;
+        drop(link);
+        self.reply_handle(
+            handle,
+            &Reply::LinkProgram {
+                link_handle: handle,
+            },
+        )
+    }
+
+    /// Detaches a link, named by its handle or by program, hook and parameter.
+    pub(super) fn unlink(
+        self,
+        link: Handle,
+        program: Handle,
+        attach_type: Guid,
+        parameter: Option<&[u8]>,
+    ) -> Result<usize, Status> {
+        let link = match link {
+            Handle::INVALID => self.find_link(program, attach_type, parameter)?,
+            handle => self.link_of(handle)?,
+        };
+        let id = link.id();
+        let hook = self.control.hook(link.attach_type().guid);
+        hook.ok_or(Status::ExtensionFailedToLoad)?
+            .detach(&self.control.core, &link)?;
+        drop(link);
+        let farewell = self.control.lock().keep_link(id, Keeping::WithUsers);
+        self.control.finish(farewell);
+        self.done()
+    }
+
+    /// The link stays attached when its last handle is closed.
+    pub(super) fn set_legacy(self, handle: Handle) -> Result<usize, Status> {
+        let link = self.link_of(handle)?;
+        if link.share_program(&self.control.core).is_none() {
+            return Err(Status::InvalidState);
+        }
+        self.control.lock().keep_link(link.id(), Keeping::Always);
+        self.done()
+    }
+
+    fn find_link(
+        &self,
+        program: Handle,
+        attach_type: Guid,
+        parameter: Option<&[u8]>,
+    ) -> Result<Shared<Link>, Status> {
+        let program = match program {
+            Handle::INVALID => None,
+            handle => Some(self.program(handle)?.id()),
+        };
+        let hook = self.control.hook(attach_type);
+        hook.ok_or(Status::ExtensionFailedToLoad)?
+            .find(&self.control.core, program, parameter)
+            .ok_or(Status::ObjectNotFound)
+    }
+
+    fn link_of(&self, handle: Handle) -> Result<Shared<Link>, Status> {
+        let id = self.id(handle)?;
+        match &self.control.lock().get(id)?.object {
+            Object::Link(link) => Ok(link.clone()),
+            _ => Err(Status::InvalidFd),
+        }
+    }
+
+    pub(super) fn program(&self, handle: Handle) -> Result<Shared<Program>, Status> {
+        let id = self.id(handle)?;
+        match &self.control.lock().get(id)?.object {
+            Object::Program(program) => Ok(program.clone()),
+            Object::Draft(_) => Err(Status::InvalidState),
+            _ => Err(Status::InvalidFd),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! Control: what user mode asks of the runtime, one message at a time.
+//!
+//! [`Control::serve`] takes a message of the device protocol (`abi::ioctl`), does what it says, and
+//! writes the reply. The caller's process is a [`Client`]: it owns the handles and says what it may
+//! do. Objects stay alive while a handle, a pin or another object needs them; the shell reports each
+//! handle that is gone, also those of a process that died, with [`Control::handle_closed`].
+//!
+//! Invariants: PASSIVE_LEVEL, no epoch pinned; messages are untrusted and decoded in full before
+//! anything happens; an operation that fails leaves nothing behind; the lock is never held while
+//! waiting for running programs. Left out: native modules, test runs and asynchronous operations,
+//! which answer [`Status::OperationNotSupported`].
+
+mod info;
+mod links;
+mod maps;
+mod objects;
+mod programs;
+
+use crate::{
+    Core, Hook, Shared, Status,
+    helper::Extensions,
+    pin::{ObjectKind, Path, Pinned},
+    raw::locked::{Locked, LockedGuard},
+};
+use abi::ioctl::{self, Access, Handle, Reply, Request};
+use alloc::vec::Vec;
+use objects::{Entry, Farewell, Keeping, State};
+
+/// A process that asks, as the shell around the core knows it.
+pub trait Client {
+    /// Makes a handle for an object. The handle counts as a user of the object from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NoMemory`], or what the system says.
+    fn open(&self, id: u32) -> Result<Handle, Status>;
+
+    /// The object of a handle of this process; `None` for any other number.
+    fn object(&self, handle: Handle) -> Option<u32>;
+
+    /// Closes a handle, without reporting it as closed.
+    fn close(&self, handle: Handle) -> Option<u32>;
+
+    /// May it do what only the eBPF service, administrators and the system may?
+    fn is_privileged(&self) -> bool;
+}
+
+/// The control side of a runtime.
+pub struct Control {
+    core: Shared<Core>,
+    hooks: Vec<Hook>,
+    extensions: &'static dyn Extensions,
+    state: Locked<State>,
+}
+
+/// The message that is being answered.
+struct Session<'a> {
+    control: &'a Control,
+    client: &'a dyn Client,
+    output: &'a mut [u8],
+}
+
+impl Control {
+    /// The control side of a runtime with these hooks.
+    #[must_use]
+    pub fn new(
+        core: Shared<Core>,
+        hooks: Vec<Hook>,
+        extensions: &'static dyn Extensions,
+    ) -> Control {
+        Control {
+            core,
+            hooks,
+            extensions,
+            state: Locked::new(State::default()),
+        }
+    }
+
+    /// The runtime below.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The hook of an attach type, for its owner to call programs through.
+    #[must_use]
+    pub fn hook(&self, attach_type: abi::Guid) -> Option<&Hook> {
+        let is_meant = |hook: &&Hook| hook.attach_type().guid == attach_type;
+        self.hooks.iter().find(is_meant)
+    }
+
+    /// Does what a message says and writes the reply; returns the length of the reply.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidArgument`] for a malformed message, [`Status::AccessDenied`], or why the
+    /// operation failed. Nothing is written then.
+    pub fn serve(
+        &self,
+        client: &dyn Client,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, Status> {
+        let request = Request::decode(input).map_err(|_| Status::InvalidArgument)?;
+        let row = ioctl::row(request.operation() as u32).ok_or(Status::InvalidArgument)?;
+        if row.access == Access::Privileged && !client.is_privileged() {
+            return Err(Status::AccessDenied);
+        }
+        let session = Session {
+            control: self,
+            client,
+            output,
+        };
+        session.answer(request)
+    }
+
+    /// A handle is gone: closed by its process, or with it.
+    pub fn handle_closed(&self, id: u32) {
+        let farewell = self.lock().release(id);
+        self.finish(farewell);
+    }
+
+    /// What the verifier said about the code that was last loaded into a program.
+    #[must_use]
+    pub fn verifier_log(&self, id: u32) -> Option<alloc::string::String> {
+        let state = self.lock();
+        state.get(id).ok().map(|entry| entry.log.clone())
+    }
+
+    /// Objects that exist.
+    #[must_use]
+    pub fn object_count(&self) -> usize {
+        self.lock().entries().len()
+    }
+
+    /// Gives up all pins and all links that stay without a handle: the runtime ends.
+    pub fn shut_down(&self) {
+        loop {
+            let pinned = self.lock().pins.pop();
+            let Some(pinned) = pinned else { break };
+            self.handle_closed(pinned.id);
+        }
+        let mut after = 0;
+        while let Ok(id) = self.next_id(after, ObjectKind::Link) {
+            let farewell = self.lock().keep_link(id, Keeping::WithUsers);
+            self.finish(farewell);
+            after = id;
+        }
+        self.finish(None);
+    }
+
+    fn next_id(&self, after: u32, kind: ObjectKind) -> Result<u32, Status> {
+        self.lock().next_id(after, kind)
+    }
+
+    fn lock(&self) -> LockedGuard<'_, State> {
+        self.state.lock(self.core.platform())
+    }
+
+    /// Adds an object and gives its maker a handle; on failure neither exists.
+    fn publish(&self, client: &dyn Client, entry: Entry) -> Result<Handle, Status> {
+        let id = entry.id;
+        {
+            let mut state = self.lock();
+            state.insert(entry)?;
+            state.retain(id)?;
+        }
+        client.open(id).inspect_err(|_| self.handle_closed(id))
+    }
+
+    /// Another handle for an object that exists.
+    fn open(&self, client: &dyn Client, id: u32, kind: ObjectKind) -> Result<Handle, Status> {
+        {
+            let mut state = self.lock();
+            if state.get(id)?.object.kind() != kind {
+                return Err(Status::ObjectNotFound);
+            }
+            state.retain(id)?;
+        }
+        client.open(id).inspect_err(|_| self.handle_closed(id))
+    }
+
+    /// Does what the last user of an object left to do, and lets go what nobody needs.
+    fn finish(&self, farewell: Option<Farewell>) {
+        match farewell {
+            Some(Farewell::Link(link)) => {
+                // It may have been detached by hand before.
+                if let Some(hook) = self.hook(link.attach_type().guid) {
+                    let _ = hook.detach(&self.core, &link);
+                }
+            }
+            Some(Farewell::Map(map)) => map.release_references(),
+            None => {}
+        }
+        loop {
+            let unused = self.lock().take_unused();
+            // Dropped here, without the lock.
+            if unused.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    fn answer(self, request: Request<'_>) -> Result<usize, Status> {
+        use Request as R;
+        match request {
+            R::CreateMap {
+                definition,
+                inner_map_handle,
+                data,
+            } => self.create_map(definition, inner_map_handle, data),
+            R::MapFindElement {
+                handle,
+                find_and_delete,
+                key,
+            } => self.find_element(handle, find_and_delete.into(), key),
+            R::MapUpdateElement {
+                handle,
+                option,
+                data,
+            } => self.update_element(handle, option, data),
+            R::MapUpdateElementWithHandle {
+                map_handle,
+                value_handle,
+                option,
+                key,
+            } => self.update_with_handle(map_handle, value_handle, option, key),
+            R::MapDeleteElement { handle, key } => self.delete_element(handle, key),
+            R::MapGetNextKey {
+                handle,
+                previous_key,
+            } => self.next_key(handle, previous_key),
+            R::MapUpdateElementBatch {
+                handle,
+                option,
+                data,
+            } => self.update_batch(handle, option, data),
+            R::MapDeleteElementBatch { handle, keys } => self.delete_batch(handle, keys),
+            R::MapGetNextKeyValueBatch {
+                handle,
+                find_and_delete,
+                previous_key,
+            } => self.next_batch(handle, find_and_delete.into(), previous_key),
+            R::CreateProgram {
+                program_type,
+                section_name_offset,
+                program_name_offset,
+                data,
+            } => self.create_program(
+                program_type,
+                (section_name_offset, program_name_offset),
+                data,
+            ),
+            R::LoadCode {
+                program_handle,
+                code_type,
+                code,
+            } => self.load_code(program_handle, code_type, code),
+            R::QueryProgramInfo { handle } => self.query_program(handle),
+            R::LinkProgram {
+                program_handle,
+                attach_type,
+                data,
+            } => self.link(program_handle, attach_type, data),
+            R::UnlinkProgram {
+                link_handle,
+                program_handle,
+                attach_type,
+                attach_data_present,
+                data,
+            } => self.unlink(
+                link_handle,
+                program_handle,
+                attach_type,
+                attach_data_present.then_some(data),
+            ),
+            R::LinkSetLegacyMode { link_handle } => self.set_legacy(link_handle),
+            R::UpdatePinning { handle, path } => self.update_pinning(handle, path),
+            R::GetPinnedObject { path } => self.pinned_object(path),
+            R::GetNextPinnedProgramPath { start_path } => self.next_pinned_program(start_path),
+            R::GetNextPinnedObjectPath {
+                object_type,
+                start_path,
+            } => self.next_pinned_object(object_type, start_path),
+            R::CloseHandle { handle } => self.close(handle),
+            R::GetMapHandleById { id } => self.by_id(id, ObjectKind::Map),
+            R::GetProgramHandleById { id } => self.by_id(id, ObjectKind::Program),
+            R::GetLinkHandleById { id } => self.by_id(id, ObjectKind::Link),
+            R::GetNextMapId { start_id } => self.next_id(start_id, ObjectKind::Map),
+            R::GetNextProgramId { start_id } => self.next_id(start_id, ObjectKind::Program),
+            R::GetNextLinkId { start_id } => self.next_id(start_id, ObjectKind::Link),
+            R::GetObjectInfo { handle, .. } => self.object_info(handle),
+            R::EpochSynchronize {} => self.synchronize(),
+            _ => Err(Status::OperationNotSupported),
+        }
+    }
+
+    /// Writes a reply.
+    fn reply(self, reply: &Reply<'_>) -> Result<usize, Status> {
+        let written = reply.encode(self.output);
+        written.map_err(|_| Status::InsufficientBuffer)
+    }
+
+    /// No answer but success.
+    #[expect(clippy::unnecessary_wraps, reason = "ends operations that can fail")]
+    fn done(self) -> Result<usize, Status> {
+        Ok(0)
+    }
+
+    /// A handle as the answer; it is closed again when the answer does not fit.
+    fn reply_handle(self, handle: Handle, reply: &Reply<'_>) -> Result<usize, Status> {
+        let (control, client) = (self.control, self.client);
+        self.reply(reply).inspect_err(|_| {
+            if let Some(id) = client.close(handle) {
+                control.handle_closed(id);
+            }
+        })
+    }
+
+    /// The object that a handle of the caller names.
+    fn id(&self, handle: Handle) -> Result<u32, Status> {
+        self.client.object(handle).ok_or(Status::InvalidFd)
+    }
+
+    fn close(self, handle: Handle) -> Result<usize, Status> {
+        let id = self.client.close(handle).ok_or(Status::InvalidFd)?;
+        self.control.handle_closed(id);
+        self.done()
+    }
+
+    fn by_id(self, id: u32, kind: ObjectKind) -> Result<usize, Status> {
+        let handle = self.control.open(self.client, id, kind)?;
+        let reply = match kind {
+            ObjectKind::Map => Reply::GetMapHandleById { handle },
+            ObjectKind::Program => Reply::GetProgramHandleById { handle },
+            ObjectKind::Link => Reply::GetLinkHandleById { handle },
+        };
+        self.reply_handle(handle, &reply)
+    }
+
+    fn next_id(self, after: u32, kind: ObjectKind) -> Result<usize, Status> {
+        let next_id = self.control.next_id(after, kind)?;
+        self.reply(&match kind {
+            ObjectKind::Map => Reply::GetNextMapId { next_id },
+            ObjectKind::Program => Reply::GetNextProgramId { next_id },
+            ObjectKind::Link => Reply::GetNextLinkId { next_id },
+        })
+    }
+
+    /// Pins an object; an invalid handle takes the pin away.
+    fn update_pinning(self, handle: Handle, path: &[u8]) -> Result<usize, Status> {
+        let path = Path::canonical(path)?;
+        if handle == Handle::INVALID {
+            let pinned = self.control.lock().pins.remove(&path)?;
+            self.control.handle_closed(pinned.id);
+            return self.done();
+        }
+        let id = self.id(handle)?;
+        let pinned = {
+            let mut state = self.control.lock();
+            let kind = state.get(id)?.object.kind();
+            state.retain(id)?;
+            state.pins.insert(path, Pinned { id, kind })
+        };
+        pinned.inspect_err(|_| self.control.handle_closed(id))?;
+        self.done()
+    }
+
+    fn pinned_object(self, path: &[u8]) -> Result<usize, Status> {
+        let path = Path::canonical(path)?;
+        let pinned = self.control.lock().pins.get(&path);
+        let pinned = pinned.ok_or(Status::ObjectNotFound)?;
+        let handle = self.control.open(self.client, pinned.id, pinned.kind)?;
+        self.reply_handle(handle, &Reply::GetPinnedObject { handle })
+    }
+
+    fn next_pinned_program(self, start: &[u8]) -> Result<usize, Status> {
+        let (path, _) = self.next_pin(start, Some(ObjectKind::Program))?;
+        let next_path = path.as_bytes();
+        self.reply(&Reply::GetNextPinnedProgramPath { next_path })
+    }
+
+    fn next_pinned_object(self, object_type: u32, start: &[u8]) -> Result<usize, Status> {
+        let kind = match object_type {
+            0 => None,
+            1 => Some(ObjectKind::Map),
+            2 => Some(ObjectKind::Link),
+            3 => Some(ObjectKind::Program),
+            _ => return Err(Status::InvalidArgument),
+        };
+        let (path, kind) = self.next_pin(start, kind)?;
+        self.reply(&Reply::GetNextPinnedObjectPath {
+            object_type: kind as u32,
+            next_path: path.as_bytes(),
+        })
+    }
+
+    fn next_pin(
+        &self,
+        start: &[u8],
+        kind: Option<ObjectKind>,
+    ) -> Result<(Path, ObjectKind), Status> {
+        let start = match start {
+            [] => None,
+            path => Some(Path::canonical(path)?),
+        };
+        self.control.lock().pins.next_path(start.as_ref(), kind)
+    }
+
+    /// Returns when nothing that was replaced before is in use any more.
+    fn synchronize(self) -> Result<usize, Status> {
+        let core = &self.control.core;
+        core.epoch().synchronize(core.platform());
+        self.done()
+    }
+}

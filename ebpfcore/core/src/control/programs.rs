@@ -1,0 +1,233 @@
+//! Operations on programs: bytecode is verified here, in the kernel, before it can run.
+//!
+//! Bytecode names maps by handles of the caller: the low 32 bits stand in the immediate of
+//! `LDDW` with source 1 or 2. Each is replaced by an index before the bytecode is decoded, so no
+//! address ever comes from user mode. (eBPF for Windows instead resolves addresses in a trusted
+//! service; see [`crate::control`] for what is left out.)
+
+use super::{
+    Session,
+    maps::text,
+    objects::{Draft, Entry, Object},
+};
+use crate::{
+    Definition, Map, Program, Shared, Status,
+    object::{Checking, code_over},
+};
+use abi::{
+    Guid, Platform, ProgramType,
+    ioctl::{Handle, Reply},
+    limits, program_type,
+};
+use alloc::{string::String, vec::Vec};
+use isa::Slot;
+use program::{MapDef, MapId, Object as Source, ProgramId, RawProgram};
+use verifier::{Options, render, verify};
+
+/// `ebpf_code_type_t`: bytecode.
+const CODE_BYTECODE: u32 = 2;
+/// `ebpf_code_type_t`: machine code of a driver.
+const CODE_NATIVE: u32 = 3;
+/// Opcode of `LDDW`.
+const LDDW: u8 = 0x18;
+/// Different maps of one program.
+const MAPS: usize = 256;
+
+/// What becomes a program.
+struct Input<'a> {
+    id: u32,
+    name: String,
+    program_type: &'static ProgramType,
+    bytes: &'a [u8],
+}
+
+impl Session<'_> {
+    pub(super) fn create_program(
+        self,
+        program_type: Guid,
+        (section, name): (u16, u16),
+        data: &[u8],
+    ) -> Result<usize, Status> {
+        let program_type = program_type::by_guid(program_type);
+        let program_type = program_type.ok_or(Status::ExtensionFailedToLoad)?;
+        let (section, name) = strings(data, section, name)?;
+        let draft = Draft {
+            name: text(name, limits::NAME_BYTES)?,
+            program_type,
+        };
+        let id = self.control.core.take_id();
+        let mut entry = Entry::new(id, Object::Draft(draft));
+        entry.section = text(section, limits::NAME_BYTES)?;
+        let handle = self.control.publish(self.client, entry)?;
+        self.reply_handle(
+            handle,
+            &Reply::CreateProgram {
+                program_handle: handle,
+            },
+        )
+    }
+
+    /// Verifies bytecode and puts it into a program that has no code yet. Refused bytecode leaves
+    /// the verifier's text behind.
+    pub(super) fn load_code(
+        self,
+        handle: Handle,
+        code_type: u32,
+        code: &[u8],
+    ) -> Result<usize, Status> {
+        if code_type != CODE_BYTECODE {
+            return Err(Status::OperationNotSupported);
+        }
+        let id = self.id(handle)?;
+        let (name, program_type) = match &self.control.lock().get(id)?.object {
+            Object::Draft(draft) => (draft.name.clone(), draft.program_type),
+            Object::Program(_) => return Err(Status::InvalidState),
+            Object::Map(_) | Object::Link(_) => return Err(Status::InvalidFd),
+        };
+        let (bytes, maps) = self.resolve_maps(code)?;
+        let input = Input {
+            id,
+            name,
+            program_type,
+            bytes: &bytes,
+        };
+        let made = self.compile(&input, &maps);
+        let mut state = self.control.lock();
+        let entry = state.get_mut(id)?;
+        match made {
+            // Somebody else may have been faster.
+            Ok(_) if !matches!(entry.object, Object::Draft(_)) => return Err(Status::InvalidState),
+            Ok(program) => entry.object = Object::Program(program),
+            Err((status, log)) => {
+                entry.log = log;
+                return Err(status);
+            }
+        }
+        entry.log.clear();
+        drop(state);
+        self.done()
+    }
+
+    /// Bytecode with map indices in place of the caller's handles, and the maps.
+    fn resolve_maps(&self, code: &[u8]) -> Result<(Vec<u8>, Vec<Shared<Map>>), Status> {
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(code.len())
+            .map_err(|_| Status::NoMemory)?;
+        bytes.extend_from_slice(code);
+        let mut maps: Vec<Shared<Map>> = Vec::new();
+        let mut is_second_half = false;
+        for slot in bytes.chunks_exact_mut(Slot::BYTES) {
+            let is_first_half = !is_second_half && slot[0] == LDDW;
+            is_second_half = is_first_half;
+            if !is_first_half || !matches!(slot[1] >> 4, 1 | 2) {
+                continue;
+            }
+            let Some(immediate) = slot.last_chunk_mut::<4>() else {
+                continue;
+            };
+            let handle = Handle(u64::from(u32::from_le_bytes(*immediate)));
+            let index = note(&mut maps, self.map(handle)?)?;
+            *immediate = index.to_le_bytes();
+        }
+        Ok((bytes, maps))
+    }
+
+    fn compile(
+        &self,
+        input: &Input<'_>,
+        maps: &[Shared<Map>],
+    ) -> Result<Shared<Program>, (Status, String)> {
+        let plain = |status| (status, String::new());
+        let raw = RawProgram {
+            name: &input.name,
+            platform: Platform::Windows,
+            program_type: input.program_type,
+            bytes: input.bytes,
+            maps: definitions(maps).map_err(plain)?,
+        };
+        let refused = |text| (Status::VerificationFailed, text);
+        let source: Source =
+            program::from_bytecode(raw).map_err(|error| refused(alloc::format!("{error}")))?;
+        let verified = verify(&source, ProgramId(0), &Options::default())
+            .map_err(|rejected| refused(render::text(&source, &rejected)))?;
+        let extensions = self.control.extensions;
+        let code = code_over(&source, maps, &verified, extensions, Checking::Unproved)
+            .map_err(|error| refused(alloc::format!("{error}")))?;
+        Program::with_id(input.id, &input.name, input.program_type, code).map_err(plain)
+    }
+
+    pub(super) fn query_program(self, handle: Handle) -> Result<usize, Status> {
+        let id = self.id(handle)?;
+        let (code_type, section) = {
+            let state = self.control.lock();
+            let entry = state.get(id)?;
+            let code_type = match &entry.object {
+                Object::Draft(_) => 0,
+                Object::Program(program) if program.is_native() => CODE_NATIVE,
+                Object::Program(_) => CODE_BYTECODE,
+                Object::Map(_) | Object::Link(_) => return Err(Status::InvalidFd),
+            };
+            (code_type, entry.section.clone())
+        };
+        // The runtime does not know files: their name is empty.
+        self.reply(&Reply::QueryProgramInfo {
+            code_type,
+            file_name_offset: 16,
+            section_name_offset: 16,
+            data: section.as_bytes(),
+        })
+    }
+}
+
+/// Section and program name from the tail of `create_program`; offsets count from the start of the
+/// message.
+fn strings(data: &[u8], section: u16, name: u16) -> Result<(&[u8], &[u8]), Status> {
+    const TAIL: usize = 28;
+    let at = |offset: u16| usize::from(offset).checked_sub(TAIL);
+    let (Some(section), Some(name)) = (at(section), at(name)) else {
+        return Err(Status::InvalidArgument);
+    };
+    match (data.get(section..name), data.get(name..)) {
+        (Some(section), Some(name)) => Ok((section, name)),
+        _ => Err(Status::InvalidArgument),
+    }
+}
+
+/// The index of a map in a list that holds each once.
+fn note(maps: &mut Vec<Shared<Map>>, map: Shared<Map>) -> Result<u32, Status> {
+    let known = maps.iter().position(|other| other.id() == map.id());
+    let index = match known {
+        Some(index) => index,
+        None if maps.len() >= MAPS => return Err(Status::InvalidArgument),
+        None => {
+            maps.try_reserve(1).map_err(|_| Status::NoMemory)?;
+            maps.push(map);
+            maps.len() - 1
+        }
+    };
+    u32::try_from(index).map_err(|_| Status::InvalidArgument)
+}
+
+/// Maps as the verifier sees them; the templates of maps of maps follow at the end.
+fn definitions(maps: &[Shared<Map>]) -> Result<Vec<MapDef>, Status> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(2 * maps.len())
+        .map_err(|_| Status::NoMemory)?;
+    all.extend(maps.iter().map(|map| definition(map.definition())));
+    for (index, map) in maps.iter().enumerate() {
+        if let Some(template) = map.template() {
+            let inner = u16::try_from(all.len()).map_err(|_| Status::InvalidArgument)?;
+            all.push(definition(template));
+            all[index].inner = Some(MapId(inner));
+        }
+    }
+    Ok(all)
+}
+
+fn definition(map: &Definition) -> MapDef {
+    let row = map.kind.row(map.platform);
+    let number = row.and_then(|row| row.number(map.platform)).unwrap_or(0);
+    let sizes = [map.key_size, map.value_size, map.max_entries];
+    MapDef::sized(map.name.clone(), map.kind, number, sizes)
+}

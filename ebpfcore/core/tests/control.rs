@@ -1,0 +1,694 @@
+//! Control messages: what user mode asks, end to end, and what hostile messages do.
+#![expect(unsafe_code, reason = "invokes programs on contexts in memory")]
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+mod support;
+
+use abi::{
+    AttachType, Guid, Platform,
+    ioctl::{Handle, Kind, MapDefinition, Operation, Reply, Request, TABLE},
+    program_type::by_section,
+};
+use ebpfcore::{
+    CONTEXT_HEADER_BYTES, Hook, Status,
+    control::{Client, Control},
+    helper::NoExtensions,
+    link::Capacity,
+};
+use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow};
+use support::{Random, core};
+
+/// A process.
+struct Process {
+    handles: RefCell<BTreeMap<u64, u32>>,
+    next: RefCell<u64>,
+    privileged: bool,
+    /// No handles can be made.
+    exhausted: RefCell<bool>,
+}
+
+impl Process {
+    fn new() -> Process {
+        Process {
+            handles: RefCell::default(),
+            next: RefCell::new(0x40),
+            privileged: true,
+            exhausted: RefCell::new(false),
+        }
+    }
+
+    /// The process ends: the system closes its handles.
+    fn end(&self, control: &Control) {
+        let handles = std::mem::take(&mut *self.handles.borrow_mut());
+        handles.values().for_each(|id| control.handle_closed(*id));
+    }
+}
+
+impl Client for Process {
+    fn open(&self, id: u32) -> Result<Handle, Status> {
+        if *self.exhausted.borrow() {
+            return Err(Status::NoMemory);
+        }
+        let mut next = self.next.borrow_mut();
+        *next += 4;
+        self.handles.borrow_mut().insert(*next, id);
+        Ok(Handle(*next))
+    }
+    fn object(&self, handle: Handle) -> Option<u32> {
+        self.handles.borrow().get(&handle.0).copied()
+    }
+    fn close(&self, handle: Handle) -> Option<u32> {
+        self.handles.borrow_mut().remove(&handle.0)
+    }
+    fn is_privileged(&self) -> bool {
+        self.privileged
+    }
+}
+
+fn xdp() -> &'static AttachType {
+    by_section(Platform::Windows, "xdp").unwrap()
+}
+
+fn control() -> Control {
+    let (core, _) = core();
+    let hooks = vec![Hook::new(xdp(), Capacity::Many)];
+    Control::new(core, hooks, &NoExtensions)
+}
+
+/// Sends a request; gives the bytes of the reply.
+fn ask(control: &Control, process: &Process, request: &Request<'_>) -> Result<Vec<u8>, Status> {
+    let mut input = vec![0; 0xffff];
+    let length = request.encode(&mut input).unwrap();
+    let mut output = vec![0; 0xffff];
+    let length = control.serve(process, &input[..length], &mut output)?;
+    output.truncate(length);
+    Ok(output)
+}
+
+macro_rules! reply {
+    ($bytes:expr, $variant:ident, $field:ident) => {
+        match Reply::decode(&$bytes).unwrap() {
+            Reply::$variant { $field, .. } => $field.to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+}
+
+fn create_map(control: &Control, process: &Process, map_type: u32, sizes: [u32; 3]) -> Handle {
+    try_create_map(control, process, map_type, sizes, Handle::INVALID).unwrap()
+}
+
+fn try_create_map(
+    control: &Control,
+    process: &Process,
+    map_type: u32,
+    [key_size, value_size, max_entries]: [u32; 3],
+    inner_map_handle: Handle,
+) -> Result<Handle, Status> {
+    let definition = MapDefinition {
+        map_type,
+        key_size,
+        value_size,
+        max_entries,
+        ..MapDefinition::default()
+    };
+    let request = Request::CreateMap {
+        definition,
+        inner_map_handle,
+        data: b"m",
+    };
+    let bytes = ask(control, process, &request)?;
+    Ok(reply!(bytes, CreateMap, handle))
+}
+
+fn create_program(control: &Control, process: &Process, program_type: Guid) -> Handle {
+    let request = Request::CreateProgram {
+        program_type,
+        section_name_offset: 28,
+        program_name_offset: 31,
+        data: b"xdpprog",
+    };
+    let bytes = ask(control, process, &request).unwrap();
+    reply!(bytes, CreateProgram, program_handle)
+}
+
+fn load(control: &Control, process: &Process, program: Handle, text: &str) -> Result<(), Status> {
+    let insns = isa::asm::assemble(text).unwrap();
+    let code = isa::encode::program(&insns).unwrap();
+    let request = Request::LoadCode {
+        program_handle: program,
+        code_type: 2,
+        code: &code,
+    };
+    ask(control, process, &request).map(drop)
+}
+
+fn link(control: &Control, process: &Process, program: Handle) -> Result<Handle, Status> {
+    let request = Request::LinkProgram {
+        program_handle: program,
+        attach_type: xdp().guid,
+        data: &7u32.to_le_bytes(),
+    };
+    let bytes = ask(control, process, &request)?;
+    Ok(reply!(bytes, LinkProgram, link_handle))
+}
+
+fn close(control: &Control, process: &Process, handle: Handle) -> Result<(), Status> {
+    ask(control, process, &Request::CloseHandle { handle }).map(drop)
+}
+
+/// What the programs of the hook return.
+fn invoke(control: &Control) -> Vec<u64> {
+    let mut context = vec![0u64; (CONTEXT_HEADER_BYTES + 64) / 8];
+    let address = context.as_mut_ptr().expose_provenance() as u64 + CONTEXT_HEADER_BYTES as u64;
+    let hook = control.hook(xdp().guid).unwrap();
+    let mut results = Vec::new();
+    // SAFETY: a zeroed context with its header; an empty packet.
+    unsafe {
+        control
+            .core()
+            .enter()
+            .invoke_hook(hook, address, |_, result| {
+                results.push(result.unwrap());
+                ControlFlow::Continue(())
+            });
+    }
+    results
+}
+
+/// Counts its calls in element 0 of the array map `handle`.
+fn counting(handle: Handle) -> String {
+    format!(
+        "*(u32 *)(r10 - 4) = 0
+         r2 = r10
+         r2 += -4
+         r1 = map_fd({}) ll
+         call 1
+         if r0 == 0 goto +3
+         r1 = *(u64 *)(r0 + 0)
+         r1 += 1
+         *(u64 *)(r0 + 0) = r1
+         r0 = 1
+         exit",
+        handle.0
+    )
+}
+
+#[test]
+fn maps_live_as_long_as_their_handles() {
+    let (control, process) = (control(), Process::new());
+    let handle = create_map(&control, &process, 1, [4, 8, 10]);
+    let update = |key: u32, value: u64, option| {
+        let data = [&key.to_le_bytes()[..], &value.to_le_bytes()].concat();
+        let data = &data;
+        ask(
+            &control,
+            &process,
+            &Request::MapUpdateElement {
+                handle,
+                option,
+                data,
+            },
+        )
+        .map(drop)
+    };
+    assert_eq!(update(1, 10, 0), Ok(()));
+    assert_eq!(update(1, 11, 1), Err(Status::KeyAlreadyExists));
+    assert_eq!(update(2, 20, 2), Err(Status::KeyNotFound));
+    assert_eq!(update(2, 20, 7), Err(Status::InvalidArgument));
+    assert_eq!(update(2, 20, 1), Ok(()));
+
+    let find = |key: u32, find_and_delete| {
+        let key = &key.to_le_bytes();
+        let request = Request::MapFindElement {
+            handle,
+            find_and_delete,
+            key,
+        };
+        ask(&control, &process, &request).map(|bytes| reply!(bytes, MapFindElement, value))
+    };
+    assert_eq!(find(1, false), Ok(10u64.to_le_bytes().to_vec()));
+    assert_eq!(find(2, true), Ok(20u64.to_le_bytes().to_vec()));
+    assert_eq!(find(2, false), Err(Status::KeyNotFound));
+
+    let request = Request::MapGetNextKey {
+        handle,
+        previous_key: &[],
+    };
+    let bytes = ask(&control, &process, &request).unwrap();
+    assert_eq!(reply!(bytes, MapGetNextKey, next_key), 1u32.to_le_bytes());
+    let request = Request::MapGetNextKey {
+        handle,
+        previous_key: &1u32.to_le_bytes(),
+    };
+    assert_eq!(ask(&control, &process, &request), Err(Status::NoMoreKeys));
+
+    let bytes = ask(&control, &process, &Request::GetNextMapId { start_id: 0 }).unwrap();
+    let id = reply!(bytes, GetNextMapId, next_id);
+    let bytes = ask(&control, &process, &Request::GetMapHandleById { id }).unwrap();
+    let second = reply!(bytes, GetMapHandleById, handle);
+    assert_eq!(
+        ask(&control, &process, &Request::GetProgramHandleById { id }),
+        Err(Status::ObjectNotFound)
+    );
+    assert_eq!(close(&control, &process, handle), Ok(()));
+    assert_eq!(close(&control, &process, handle), Err(Status::InvalidFd));
+    assert_eq!(control.object_count(), 1);
+    let bytes = ask(
+        &control,
+        &process,
+        &Request::GetObjectInfo {
+            handle: second,
+            info: &[],
+        },
+    );
+    let info = reply!(bytes.unwrap(), GetObjectInfo, info);
+    assert_eq!(info.len(), 96);
+    let numbers: Vec<u32> = info[..20]
+        .chunks(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+        .collect();
+    assert_eq!(numbers, [id, 1, 4, 8, 10]);
+    assert_eq!(&info[20..22], b"m\0");
+    process.end(&control);
+    assert_eq!(control.object_count(), 0);
+}
+
+#[test]
+fn batches_go_through_a_whole_map() {
+    let (control, process) = (control(), Process::new());
+    let handle = create_map(&control, &process, 1, [4, 4, 100]);
+    let data: Vec<u8> = (0..60u32)
+        .flat_map(|key| [key, key * key])
+        .flat_map(u32::to_le_bytes)
+        .collect();
+    let request = Request::MapUpdateElementBatch {
+        handle,
+        option: 0,
+        data: &data,
+    };
+    let bytes = ask(&control, &process, &request).unwrap();
+    assert_eq!(
+        reply!(bytes, MapUpdateElementBatch, count_of_elements_processed),
+        60
+    );
+    // Seven pairs and a little room at a time.
+    let mut found = BTreeMap::new();
+    let mut previous: Vec<u8> = Vec::new();
+    loop {
+        let request = Request::MapGetNextKeyValueBatch {
+            handle,
+            find_and_delete: false,
+            previous_key: &previous,
+        };
+        let mut input = [0; 64];
+        let length = request.encode(&mut input).unwrap();
+        let mut output = [0; 8 + 7 * 8 + 3];
+        let Ok(length) = control.serve(&process, &input[..length], &mut output) else {
+            break;
+        };
+        let pairs = reply!(output[..length], MapGetNextKeyValueBatch, data);
+        for pair in pairs.chunks(8) {
+            let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
+            found.insert(number(&pair[..4]), number(&pair[4..]));
+            previous = pair[..4].to_vec();
+        }
+    }
+    assert_eq!(found, (0..60).map(|key| (key, key * key)).collect());
+    let keys: Vec<u8> = (10..20u32).flat_map(u32::to_le_bytes).collect();
+    let request = Request::MapDeleteElementBatch {
+        handle,
+        keys: &keys,
+    };
+    let bytes = ask(&control, &process, &request).unwrap();
+    assert_eq!(
+        reply!(bytes, MapDeleteElementBatch, count_of_elements_processed),
+        10
+    );
+    let request = Request::MapGetNextKeyValueBatch {
+        handle,
+        find_and_delete: true,
+        previous_key: &[],
+    };
+    let bytes = ask(&control, &process, &request).unwrap();
+    assert_eq!(reply!(bytes, MapGetNextKeyValueBatch, data).len(), 50 * 8);
+    assert_eq!(ask(&control, &process, &request), Err(Status::NoMoreKeys));
+}
+
+#[test]
+fn a_program_is_verified_attached_and_detached() {
+    let (control, process) = (control(), Process::new());
+    let map = create_map(&control, &process, 2, [4, 8, 1]);
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    assert_eq!(link(&control, &process, program), Err(Status::InvalidState));
+    load(&control, &process, program, &counting(map)).unwrap();
+    assert_eq!(
+        load(&control, &process, program, &counting(map)),
+        Err(Status::InvalidState)
+    );
+    assert_eq!(invoke(&control), []);
+    let attached = link(&control, &process, program).unwrap();
+    assert_eq!(invoke(&control), [1]);
+    assert_eq!(invoke(&control), [1]);
+    let request = Request::MapFindElement {
+        handle: map,
+        find_and_delete: false,
+        key: &[0; 4],
+    };
+    let bytes = ask(&control, &process, &request).unwrap();
+    assert_eq!(reply!(bytes, MapFindElement, value), 2u64.to_le_bytes());
+
+    let bytes = ask(
+        &control,
+        &process,
+        &Request::GetObjectInfo {
+            handle: program,
+            info: &[],
+        },
+    );
+    let info = reply!(bytes.unwrap(), GetObjectInfo, info);
+    assert_eq!(&info[24..29], b"prog\0");
+    assert_eq!((info[8], info[124]), (1, 1), "one map, one link");
+    let bytes = ask(
+        &control,
+        &process,
+        &Request::QueryProgramInfo { handle: program },
+    )
+    .unwrap();
+    assert_eq!(reply!(bytes, QueryProgramInfo, data), b"xdp");
+
+    // The program stays as long as its link; the map as long as the program.
+    close(&control, &process, program).unwrap();
+    close(&control, &process, map).unwrap();
+    assert_eq!(control.object_count(), 3);
+    assert_eq!(invoke(&control), [1]);
+    close(&control, &process, attached).unwrap();
+    assert_eq!(invoke(&control), []);
+    assert_eq!(control.object_count(), 0);
+}
+
+#[test]
+fn unsafe_bytecode_is_refused_with_the_verifiers_text() {
+    let (control, process) = (control(), Process::new());
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    let unsafe_load = "r1 = *(u64 *)(r1 + 0)\nr0 = *(u8 *)(r1 + 0)\nexit";
+    assert_eq!(
+        load(&control, &process, program, unsafe_load),
+        Err(Status::VerificationFailed)
+    );
+    let id = process.object(program).unwrap();
+    let log = control.verifier_log(id).unwrap();
+    assert!(log.contains("BN02"), "{log}");
+    // The program can still get better code.
+    load(&control, &process, program, "r0 = 1\nexit").unwrap();
+    assert_eq!(control.verifier_log(id).as_deref(), Some(""));
+    // A map is named by a handle of this process, not by any number.
+    let other = create_program(&control, &process, xdp().program_type.guid);
+    let foreign = counting(Handle(0x7777));
+    assert_eq!(
+        load(&control, &process, other, &foreign),
+        Err(Status::InvalidFd)
+    );
+    assert_eq!(
+        load(&control, &process, other, &counting(program)),
+        Err(Status::InvalidFd)
+    );
+}
+
+#[test]
+fn a_link_can_outlive_its_handle_until_it_is_detached() {
+    let (control, process) = (control(), Process::new());
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    load(&control, &process, program, "r0 = 2\nexit").unwrap();
+    let attached = link(&control, &process, program).unwrap();
+    ask(
+        &control,
+        &process,
+        &Request::LinkSetLegacyMode {
+            link_handle: attached,
+        },
+    )
+    .unwrap();
+    close(&control, &process, attached).unwrap();
+    assert_eq!(invoke(&control), [2]);
+    let unlink = |attach_data_present, data| Request::UnlinkProgram {
+        link_handle: Handle::INVALID,
+        program_handle: program,
+        attach_type: xdp().guid,
+        attach_data_present,
+        data,
+    };
+    let wrong = ask(&control, &process, &unlink(true, &[8, 0, 0, 0]));
+    assert_eq!(wrong, Err(Status::ObjectNotFound));
+    ask(&control, &process, &unlink(true, &[7, 0, 0, 0])).unwrap();
+    assert_eq!(invoke(&control), []);
+    let again = ask(&control, &process, &unlink(false, &[]));
+    assert_eq!(again, Err(Status::ObjectNotFound));
+    process.end(&control);
+    assert_eq!(control.object_count(), 0);
+}
+
+#[test]
+fn pins_keep_objects_alive_without_a_process() {
+    let (control, process) = (control(), Process::new());
+    let map = create_map(&control, &process, 2, [4, 8, 1]);
+    let pin = |handle, path: &str| {
+        let path = path.as_bytes();
+        ask(&control, &process, &Request::UpdatePinning { handle, path }).map(drop)
+    };
+    assert_eq!(pin(map, "/ebpf/global/m"), Ok(()));
+    assert_eq!(pin(map, r"BPF:\m"), Err(Status::ObjectAlreadyExists));
+    assert_eq!(pin(map, "c:/m"), Err(Status::InvalidArgument));
+    process.end(&control);
+    assert_eq!(control.object_count(), 1);
+
+    let later = Process::new();
+    let bytes = ask(&control, &later, &Request::GetPinnedObject { path: b"m" }).unwrap();
+    let handle = reply!(bytes, GetPinnedObject, handle);
+    let request = Request::GetNextPinnedObjectPath {
+        object_type: 0,
+        start_path: b"",
+    };
+    let bytes = ask(&control, &later, &request).unwrap();
+    assert_eq!(
+        reply!(bytes, GetNextPinnedObjectPath, next_path),
+        br"BPF:\m"
+    );
+    let request = Request::GetNextPinnedProgramPath { start_path: b"" };
+    assert_eq!(ask(&control, &later, &request), Err(Status::NoMoreKeys));
+    assert_eq!(pin(Handle::INVALID, "m"), Ok(()));
+    assert_eq!(pin(Handle::INVALID, "m"), Err(Status::KeyNotFound));
+    assert_eq!(control.object_count(), 1);
+    close(&control, &later, handle).unwrap();
+    assert_eq!(control.object_count(), 0);
+}
+
+/// A program array that holds the program which uses it is a cycle; it ends with the last handle.
+#[test]
+fn a_cycle_through_a_program_array_ends_with_its_last_user() {
+    let (control, process) = (control(), Process::new());
+    let array = create_map(&control, &process, 3, [4, 4, 4]);
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    let text = format!("r2 = map_fd({}) ll\nr3 = 1\ncall 5\nr0 = 1\nexit", array.0);
+    load(&control, &process, program, &text).unwrap();
+    let put = Request::MapUpdateElementWithHandle {
+        map_handle: array,
+        value_handle: program,
+        option: 0,
+        key: &[1, 0, 0, 0],
+    };
+    ask(&control, &process, &put).unwrap();
+    close(&control, &process, program).unwrap();
+    assert_eq!(control.object_count(), 2);
+    close(&control, &process, array).unwrap();
+    assert_eq!(control.object_count(), 0);
+}
+
+#[test]
+fn maps_of_maps_hold_what_is_put_into_them() {
+    let (control, process) = (control(), Process::new());
+    let inner = create_map(&control, &process, 2, [4, 8, 1]);
+    let refused = try_create_map(&control, &process, 7, [4, 4, 2], Handle::INVALID);
+    assert_eq!(refused, Err(Status::InvalidObject));
+    let outer = try_create_map(&control, &process, 7, [4, 4, 2], inner).unwrap();
+    let put = |value_handle| Request::MapUpdateElementWithHandle {
+        map_handle: outer,
+        value_handle,
+        option: 0,
+        key: &[1, 0, 0, 0],
+    };
+    ask(&control, &process, &put(inner)).unwrap();
+    let other = create_map(&control, &process, 2, [4, 16, 1]);
+    assert_eq!(
+        ask(&control, &process, &put(other)),
+        Err(Status::InvalidObject)
+    );
+    close(&control, &process, inner).unwrap();
+    assert_eq!(control.object_count(), 3);
+    ask(&control, &process, &put(Handle::INVALID)).unwrap();
+    assert_eq!(control.object_count(), 2);
+}
+
+#[test]
+fn only_the_privileged_load_code() {
+    let control = control();
+    let process = Process {
+        privileged: false,
+        ..Process::new()
+    };
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    assert_eq!(
+        load(&control, &process, program, "r0 = 1\nexit"),
+        Err(Status::AccessDenied)
+    );
+}
+
+#[test]
+fn what_cannot_be_answered_is_not_left_behind() {
+    let (control, process) = (control(), Process::new());
+    *process.exhausted.borrow_mut() = true;
+    let refused = try_create_map(&control, &process, 2, [4, 8, 1], Handle::INVALID);
+    assert_eq!(refused, Err(Status::NoMemory));
+    assert_eq!(control.object_count(), 0);
+    *process.exhausted.borrow_mut() = false;
+    // No room for the handle in the reply.
+    let request = Request::CreateMap {
+        definition: MapDefinition {
+            map_type: 2,
+            key_size: 4,
+            value_size: 8,
+            max_entries: 1,
+            ..MapDefinition::default()
+        },
+        inner_map_handle: Handle::INVALID,
+        data: b"m",
+    };
+    let mut input = [0; 64];
+    let length = request.encode(&mut input).unwrap();
+    let refused = control.serve(&process, &input[..length], &mut [0; 15]);
+    assert_eq!(refused, Err(Status::InsufficientBuffer));
+    assert_eq!(control.object_count(), 0);
+    assert!(process.handles.borrow().is_empty());
+}
+
+/// The operations that are not served say so, whatever they are asked with; the list is here so
+/// that a change of it is seen.
+#[test]
+fn what_is_not_served_is_known() {
+    let not_served = [
+        Operation::ResolveHelper,
+        Operation::ResolveMap,
+        Operation::GetEcFunction,
+        Operation::GetProgramInfo,
+        Operation::GetPinnedMapInfo,
+        Operation::BindMap,
+        Operation::MapQueryBuffer,
+        Operation::MapAsyncQuery,
+        Operation::MapWriteData,
+        Operation::LoadNativeModule,
+        Operation::LoadNativePrograms,
+        Operation::ProgramTestRun,
+        Operation::ProgramSetFlags,
+        Operation::AuthorizeNativeModule,
+        Operation::GetCodeIntegrityState,
+        Operation::MapSetWaitHandle,
+        Operation::RingBufferMapMapBuffer,
+        Operation::RingBufferMapUnmapBuffer,
+    ];
+    let (control, process) = (control(), Process::new());
+    for row in TABLE {
+        let message = message(row, &mut |kind| kind.size().unwrap_or(8), &mut Random(1));
+        let answer = control.serve(&process, &message, &mut [0; 256]);
+        assert_eq!(
+            answer == Err(Status::OperationNotSupported),
+            not_served.contains(&row.operation),
+            "{}: {answer:?}",
+            row.name
+        );
+    }
+}
+
+/// Random messages that follow the table, with handles, types and sizes that often exist.
+#[test]
+fn random_messages_do_no_harm() {
+    let (control, process) = (control(), Process::new());
+    let mut random = Random(7);
+    let mut answered = 0;
+    for round in 0..60_000u32 {
+        let row = &TABLE[random.below(TABLE.len() as u64) as usize];
+        let tail = random.below(40) as usize;
+        let mut input = message(row, &mut |kind| kind.size().unwrap_or(tail), &mut random);
+        if random.below(16) == 0 {
+            let at = random.below(input.len() as u64) as usize;
+            input[at] = random.next() as u8;
+        }
+        let mut output = vec![0; random.below(200) as usize];
+        answered += u32::from(control.serve(&process, &input, &mut output).is_ok());
+        if round % 500 == 0 {
+            invoke(&control);
+        }
+        if control.object_count() > 64 {
+            process.end(&control);
+            control.shut_down();
+            assert_eq!(control.object_count(), 0, "round {round}");
+        }
+    }
+    process.end(&control);
+    control.shut_down();
+    assert_eq!(control.object_count(), 0);
+    assert!(answered > 3_000, "only {answered} messages were answered");
+}
+
+/// A message of a row with fields that are plausible.
+fn message(
+    row: &abi::ioctl::Row,
+    size: &mut dyn FnMut(Kind) -> usize,
+    random: &mut Random,
+) -> Vec<u8> {
+    let layout = &row.request;
+    let tail = layout
+        .tail()
+        .map_or(0, |tail| size(tail.kind).next_multiple_of(4));
+    let length = layout
+        .tail()
+        .map_or(layout.size, |field| field.offset + tail);
+    let mut bytes = vec![0; length];
+    bytes[..2].copy_from_slice(&(length as u16).to_le_bytes());
+    bytes[4..8].copy_from_slice(&(row.operation as u32).to_le_bytes());
+    for field in layout.fields {
+        let value: Vec<u8> = match field.kind {
+            Kind::Handle => match random.below(8) {
+                0 => Handle::INVALID.0.to_le_bytes().to_vec(),
+                _ => (0x44 + 4 * random.below(64)).to_le_bytes().to_vec(),
+            },
+            Kind::Guid => match field.name {
+                "attach_type" => xdp().guid.to_bytes().to_vec(),
+                _ => xdp().program_type.guid.to_bytes().to_vec(),
+            },
+            Kind::Definition => {
+                let words = [
+                    random.below(16) as u32,
+                    4,
+                    4 + 4 * random.below(2) as u32,
+                    1 + random.below(4) as u32,
+                    0,
+                    0,
+                ];
+                words.into_iter().flat_map(u32::to_le_bytes).collect()
+            }
+            Kind::U16 if field.name == "section_name_offset" => 28u16.to_le_bytes().to_vec(),
+            Kind::U16 => 30u16.to_le_bytes().to_vec(),
+            Kind::U32 => (random.below(4) as u32).to_le_bytes().to_vec(),
+            Kind::Bytes if field.name == "code" => {
+                isa::encode::program(&isa::asm::assemble("r0 = 1\nexit").unwrap()).unwrap()
+            }
+            kind => (0..kind.size().unwrap_or(tail))
+                .map(|_| b'a' * u8::from(random.below(3) == 0))
+                .collect(),
+        };
+        for (to, from) in bytes.iter_mut().skip(field.offset).zip(value) {
+            *to = from;
+        }
+    }
+    bytes
+}
