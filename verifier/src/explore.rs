@@ -8,7 +8,7 @@
 //! leads to the end of a path within as many steps as the analysis took.
 
 use crate::callback::Invocation;
-use crate::cfg::Cfg;
+use crate::cfg::{Cfg, Located};
 use crate::facts::Facts;
 use crate::limits;
 use crate::live::Liveness;
@@ -30,6 +30,20 @@ pub(crate) struct Env<'a> {
     pub(crate) program: &'a Program,
     pub(crate) cfg: Cfg,
     pub(crate) live: Liveness,
+}
+
+impl<'a> Env<'a> {
+    /// Checks the shape of a program and finds what is live in it.
+    pub(crate) fn of(object: &'a Object, program: &'a Program) -> Result<Env<'a>, Located> {
+        let cfg = Cfg::of(program)?;
+        let live = Liveness::of(program, &cfg);
+        Ok(Env {
+            object,
+            program,
+            cfg,
+            live,
+        })
+    }
 }
 
 /// A path that waits to be followed.

@@ -19,9 +19,11 @@ mod call;
 mod callback;
 mod cfg;
 pub mod domain;
+pub mod explain;
 mod explore;
 pub mod facts;
 mod generalise;
+mod hint;
 pub mod limits;
 mod live;
 mod map_use;
@@ -32,6 +34,8 @@ pub mod reason;
 mod reason_text;
 pub mod reject;
 pub mod render;
+mod replay;
+mod slice;
 mod stack;
 mod state;
 mod step;
@@ -40,19 +44,20 @@ pub mod trace;
 pub mod value;
 pub mod verified;
 mod visited;
+mod words;
 
+pub use explain::{Explanation, explain};
 pub use facts::{Facts, InsnFact};
 pub use options::Options;
 pub use reason::Reason;
 pub use reject::{Decision, Rejected, Rejection, Way};
+pub use slice::Remark;
 pub use trace::{Observer, View};
 pub use verified::Verified;
 
 use alloc::vec;
-use cfg::Cfg;
 use explore::{Env, Explorer};
 use isa::InsnIdx;
-use live::Liveness;
 use program::{Object, ProgramId};
 
 /// Proves that a program of an object is safe.
@@ -88,16 +93,9 @@ pub fn verify_observed<'a>(
         let nothing = Rejection::of_shape(InsnIdx(0), Reason::Size { slots: 0 });
         return Err(refused(vec![nothing], 0));
     };
-    let cfg = match Cfg::of(program) {
-        Ok(cfg) => cfg,
+    let env = match Env::of(object, program) {
+        Ok(env) => env,
         Err((at, reason)) => return Err(refused(vec![Rejection::of_shape(at, reason)], 0)),
-    };
-    let live = Liveness::of(program, &cfg);
-    let env = Env {
-        object,
-        program,
-        cfg,
-        live,
     };
     let outcome = Explorer::run(&env, options, observer);
     if outcome.rejections.is_empty() {

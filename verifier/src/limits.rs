@@ -26,8 +26,15 @@ pub const PACKET_BYTES: i64 = 0xffff;
 pub const MEMORY_BYTES: i64 = 1 << 29;
 /// How often what a callback does to its caller is tried to be summed up.
 pub const CALLBACK_ROUNDS: u32 = 32;
-/// Branches kept of the path to a problem, the last ones.
-pub const PATH_BRANCHES: usize = 64;
+/// Branches kept of the path to a problem, the last ones (1 MiB). With all of them the path can be
+/// followed again to explain the problem.
+pub const PATH_BRANCHES: usize = 1 << 17;
 /// Passes over a function to find what is live. Each loop level needs one more; what needs more
 /// than this jumps against the order of its instructions on purpose.
 pub const LIVENESS_PASSES: usize = 32;
+/// Instructions of a path that are followed again to explain a problem (8 bytes each).
+pub const REPLAYED_STEPS: usize = 1 << 20;
+/// Steps of an explanation: what led to the problem last is the most useful.
+pub const EXPLAINED_STEPS: usize = 12;
+/// Instructions of a path looked at more closely for an explanation.
+pub const MARKED_STEPS: usize = 4096;

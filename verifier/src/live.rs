@@ -222,7 +222,7 @@ fn helper_arguments(program: &Program, id: i32) -> u16 {
 }
 
 /// Registers that an instruction writes and reads, as bits; the arguments of calls are left out.
-fn registers(insn: &Insn) -> (u16, u16) {
+pub(crate) fn registers(insn: &Insn) -> (u16, u16) {
     let operand = |src: &Operand| match src {
         Operand::Reg(reg) => bit(*reg),
         Operand::Imm(_) => 0,

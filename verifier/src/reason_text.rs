@@ -1,14 +1,36 @@
-//! Texts of [`Reason`]: one line that says what is wrong, one that says what would fix it.
+//! Texts of [`Reason`]: one line that says what is wrong. What to do about it is in `hint`.
 
 use crate::reason::{Bounds, Reason, WrongTarget};
-use crate::value::Unreadable;
+use crate::value::Value;
+use crate::words::{Names, bytes, number, signed};
 use abi::helper::ArgKind;
-use alloc::{format, string::String};
 use core::fmt;
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        fmt::Display::fmt(&self.message(Names::default()), f)
+    }
+}
+
+/// The line for a reason, with names from an object.
+pub(crate) struct Message<'a> {
+    reason: &'a Reason,
+    names: Names<'a>,
+}
+
+impl Reason {
+    /// One line that says what is wrong.
+    pub(crate) const fn message<'a>(&'a self, names: Names<'a>) -> Message<'a> {
+        Message {
+            reason: self,
+            names,
+        }
+    }
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
             Reason::Size { slots: 0 } => f.write_str("the program has no instructions"),
             Reason::Size { slots } => write!(
                 f,
@@ -32,42 +54,63 @@ impl fmt::Display for Reason {
             Reason::Unreadable { reg, why } => write!(f, "{reg} is read, but it is {why}"),
             Reason::FramePointerWrite => f.write_str("r10, the frame pointer, is read-only"),
             Reason::PointerArithmetic { reg, found, what } => {
-                write!(f, "{what} is not allowed on {reg} = {found}")
+                write!(
+                    f,
+                    "{what} is not allowed on {reg}, {}",
+                    self.names.of(found)
+                )
             }
             Reason::PointerOffset { reg, found, added } => write!(
                 f,
-                "adding number {added} may move {reg} = {found} out of any memory"
+                "{} is added to {reg}, {}: the result may lie outside any memory",
+                number(added),
+                self.names.of(found)
             ),
             Reason::PointerComparison { left, right } => {
+                let (left, right) = (self.names.of(left), self.names.of(right));
                 write!(f, "{left} cannot be compared with {right}")
             }
-            Reason::NotAPointer { reg, found } => {
-                write!(f, "memory is accessed through {reg}, but it holds {found}")
-            }
+            Reason::NotAPointer { reg, found } => write!(
+                f,
+                "memory is accessed through {reg}, which is {}",
+                self.names.of(found)
+            ),
             Reason::MaybeNull { reg, found } => {
-                write!(f, "{reg} may be NULL here: it holds {found}")
+                write!(f, "{reg} may be NULL here: it is {}", self.names.of(found))
             }
             Reason::NoAccess { reg, found, what } => {
-                write!(f, "{what} through {reg} = {found} is not allowed")
+                write!(
+                    f,
+                    "{what} through {reg}, {}, is not allowed",
+                    self.names.of(found)
+                )
             }
-            Reason::StackBounds(bounds) => write_bounds(f, "the stack frame", bounds),
-            Reason::PacketBounds(bounds) => {
-                write_bounds(f, "the proven part of the packet", bounds)
+            Reason::StackBounds(bounds) => write_stack_bounds(f, bounds),
+            Reason::PacketBounds(bounds) => write_packet_bounds(f, bounds),
+            Reason::MapValueBounds(bounds) => write_memory_bounds(
+                f,
+                bounds,
+                format_args!("{}", Owner(self.names, &bounds.found)),
+            ),
+            Reason::MemoryBounds(bounds) => {
+                write_memory_bounds(f, bounds, format_args!("the acquired memory"))
             }
-            Reason::MapValueBounds(bounds) => write_bounds(f, "the map value", bounds),
-            Reason::MemoryBounds(bounds) => write_bounds(f, "the memory", bounds),
             _ => self.write_more(f),
         }
     }
 }
 
-impl Reason {
+impl Message<'_> {
     /// The second half of the texts.
     fn write_more(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match self.reason {
             Reason::ContextAccess { .. } => self.write_context(f),
             Reason::ReadOnly { reg, found, what } => {
-                write!(f, "write through {reg} = {found}, but {what} is read-only")
+                write!(
+                    f,
+                    "{what} is read-only, but it is written through {reg}, {}",
+                    self.names.of(found)
+                )
             }
             Reason::StackUninitialised { reg, offset } => write!(
                 f,
@@ -78,7 +121,11 @@ impl Reason {
                 "the access through {reg} touches a pointer stored on the stack at r10{offset:+}"
             ),
             Reason::Leak { reg, found, into } => {
-                write!(f, "{reg} = {found} would be revealed {into}")
+                write!(
+                    f,
+                    "the address in {reg}, {}, would be revealed {into}",
+                    self.names.of(found)
+                )
             }
             Reason::Argument {
                 reg,
@@ -87,8 +134,9 @@ impl Reason {
                 helper,
             } => write!(
                 f,
-                "{helper} needs {} in {reg}, but it holds {found}",
-                arg_name(*needs)
+                "{helper} needs {} in {reg}, but it is {}",
+                arg_name(*needs),
+                self.names.of(found)
             ),
             Reason::ArgumentSize {
                 reg,
@@ -97,7 +145,8 @@ impl Reason {
                 helper,
             } => write!(
                 f,
-                "{helper} needs a size of at least {least} with a known bound in {reg}, but it holds {found}"
+                "{helper} needs a size of at least {least} with a known bound in {reg}, but it is {}",
+                self.names.of(found)
             ),
             Reason::ArgumentUnsupported { reg, needs, helper } => write!(
                 f,
@@ -105,7 +154,11 @@ impl Reason {
                 arg_name(*needs)
             ),
             Reason::MapType { map, helper } => {
-                write!(f, "{helper} does not work on the type of map m{map}")
+                write!(
+                    f,
+                    "{helper} does not work on the type of {}",
+                    self.names.map(map_id(*map))
+                )
             }
             Reason::NotReleased { acquired, before } => write!(
                 f,
@@ -113,21 +166,29 @@ impl Reason {
             ),
             Reason::NotAcquired { reg, found, helper } => write!(
                 f,
-                "{helper} releases {reg} = {found}, which holds no reference"
+                "{helper} releases {reg}, {}, which was not acquired",
+                self.names.of(found)
             ),
             Reason::Lock { what } => f.write_str(what),
             Reason::ReturnValue { found, range } => write!(
                 f,
-                "r0 must be between {} and {} at exit, but it is {found}",
-                range.0, range.1
+                "r0 must be between {} and {} at exit, but it is {}",
+                range.0,
+                range.1,
+                self.names.of(found)
             ),
             Reason::ReturnsStack { found } => {
-                write!(f, "the function returns r0 = {found}, a part of its own frame")
+                write!(
+                    f,
+                    "the function returns {}, which is its own",
+                    self.names.of(found)
+                )
             }
             Reason::Callback { what } => write!(f, "the callback is refused: {what}"),
             Reason::CallbackResult { found, most } => write!(
                 f,
-                "the callback returns {found}; only 0 to {most} is allowed"
+                "the callback returns {}; only 0 to {most} is allowed",
+                self.names.of(found)
             ),
             Reason::EndlessLoop => f.write_str("the loop comes back to the same state: it may never end"),
             Reason::Budget { steps } => write!(
@@ -142,11 +203,16 @@ impl Reason {
                 "tail call in a subprogram: the platform continues with the other program only after the main function returns",
             ),
             Reason::Atomic { reg, found, what } => {
-                write!(f, "atomic operation through {reg} = {found}: {what}")
+                write!(
+                    f,
+                    "atomic operation through {reg}, {}: {what}",
+                    self.names.of(found)
+                )
             }
             Reason::PlatformArgument { reg, found } => write!(
                 f,
-                "{reg} = {found} is passed to a platform function whose prototype is not known"
+                "{reg}, {}, is passed to a platform function whose prototype is not known",
+                self.names.of(found)
             ),
             _ => Ok(()),
         }
@@ -160,7 +226,7 @@ impl Reason {
             size,
             context,
             field,
-        } = self
+        } = self.reason
         else {
             return Ok(());
         };
@@ -175,43 +241,9 @@ impl Reason {
             ),
             (None, _) => write!(
                 f,
-                "{context} is accessed at an unknown offset: {reg} = {found}"
+                "{context} is accessed at an unknown offset: {reg} is {}",
+                self.names.of(found)
             ),
-        }
-    }
-
-    /// What would fix it, as concrete as the data allows.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Reason::PacketBounds(bounds) if bounds.high > 0 => format!(
-                "compare first: `if (data + {} > data_end) return ...;` and use the same pointer for the access",
-                bounds.high
-            ),
-            Reason::MapValueBounds(bounds) | Reason::MemoryBounds(bounds) => bounds_hint(bounds),
-            Reason::Unreadable {
-                why: Unreadable::PacketMoved(_),
-                ..
-            } => "load data and data_end from the context again after the call, and compare again"
-                .into(),
-            Reason::UnknownHelper {
-                elsewhere: Some(name),
-                ..
-            } => format!(
-                "on the other platform this number is {name}; compile with that platform's headers or use --platform"
-            ),
-            Reason::MaybeNull { reg, .. } => {
-                format!("compare {reg} with NULL first and leave on NULL")
-            }
-            Reason::ArgumentSize { least: 1, reg, .. } => format!(
-                "make sure that {reg} is not 0 and has an upper bound: `if (n == 0 || n > MAX) return ...;`"
-            ),
-            Reason::ReturnValue { range, .. } => {
-                format!("return a constant between {} and {}", range.0, range.1)
-            }
-            _ => abi::diagnostic::row(self.code())
-                .map_or("", |row| row.help)
-                .into(),
         }
     }
 }
@@ -232,41 +264,115 @@ fn write_target(
     })
 }
 
-fn write_bounds(f: &mut fmt::Formatter<'_>, what: &str, bounds: &Bounds) -> fmt::Result {
-    let Bounds {
-        reg,
-        found,
-        low,
-        high,
-        first,
-        end,
-        ..
-    } = bounds;
-    write!(
-        f,
-        "the access through {reg} = {found} may touch bytes {low} to {}, ",
-        high.saturating_sub(1)
-    )?;
-    if end <= first {
-        write!(f, "but no byte of {what} is")?;
-        return f.write_str(" known to exist");
+/// What a map value belongs to.
+struct Owner<'a>(Names<'a>, &'a Value);
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1.pointer().map(|pointer| pointer.region) {
+            Some(crate::value::Region::MapValue { map, .. }) => {
+                write!(f, "a value of {}", self.0.map(map))
+            }
+            _ => f.write_str("the map value"),
+        }
     }
-    write!(f, "outside {what} ({first} to {})", end.saturating_sub(1))
 }
 
-/// Where an access of this size may begin.
-fn bounds_hint(bounds: &Bounds) -> String {
-    let size = bounds.size;
-    let last = bounds.end.saturating_sub(size);
-    if last < bounds.first {
-        return format!(
-            "{size} bytes are accessed, but there are only {}",
-            bounds.end.saturating_sub(bounds.first)
+fn map_id(index: usize) -> program::MapId {
+    program::MapId(u16::try_from(index).unwrap_or(u16::MAX))
+}
+
+/// `byte 3`, `bytes 3 to 6`.
+struct Span {
+    low: i64,
+    high: i64,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.high.saturating_sub(1);
+        match self.low >= last {
+            true => write!(f, "byte {}", self.low),
+            false => write!(f, "bytes {} to {last}", self.low),
+        }
+    }
+}
+
+impl Bounds {
+    fn span(&self) -> Span {
+        Span {
+            low: self.low,
+            high: self.high,
+        }
+    }
+
+    /// `is accessed`, `may be accessed` where the place is not known exactly.
+    fn verb(&self) -> &'static str {
+        let bytes = self.high.saturating_sub(self.low);
+        match bytes <= self.size {
+            true if bytes == 1 => "is accessed",
+            true => "are accessed",
+            false => "may be accessed",
+        }
+    }
+}
+
+fn write_stack_bounds(f: &mut fmt::Formatter<'_>, bounds: &Bounds) -> fmt::Result {
+    let (low, last) = (bounds.low, bounds.high.saturating_sub(1));
+    write!(
+        f,
+        "the bytes from r10 {} to r10 {} {}, but the frame goes from r10 {} to r10 - 1",
+        signed(low),
+        signed(last),
+        bounds.verb(),
+        signed(bounds.first)
+    )
+}
+
+fn write_packet_bounds(f: &mut fmt::Formatter<'_>, bounds: &Bounds) -> fmt::Result {
+    let Bounds { reg, found, .. } = bounds;
+    let pointer = found.pointer();
+    let unknown = pointer.is_some_and(|pointer| pointer.known_offset().is_none());
+    if unknown {
+        let fixed = pointer.map_or(0, |pointer| i64::from(pointer.fixed));
+        let behind = bounds.end.saturating_sub(fixed);
+        let size = bytes(bounds.high.saturating_sub(bounds.low));
+        let from = signed(bounds.low.saturating_sub(fixed));
+        write!(f, "{size} at {reg} {from} {}, but ", bounds.verb())?;
+        return match bounds.end {
+            0 => write!(f, "{reg} was not compared with the end of the packet"),
+            _ => write!(
+                f,
+                "the packet is only known to reach to {reg} {}",
+                signed(behind)
+            ),
+        };
+    }
+    if bounds.low < 0 {
+        return write!(
+            f,
+            "{} of the packet: that is before its start",
+            bounds.span()
         );
     }
-    format!(
-        "{size} bytes fit at offsets {} to {last}; bound the index before using it",
-        bounds.first
+    write!(f, "{} of the packet {}, but ", bounds.span(), bounds.verb())?;
+    match bounds.end {
+        0 => f.write_str("it may be empty"),
+        end => write!(f, "only the first {} are known to exist", bytes(end)),
+    }
+}
+
+fn write_memory_bounds(
+    f: &mut fmt::Formatter<'_>,
+    bounds: &Bounds,
+    what: fmt::Arguments<'_>,
+) -> fmt::Result {
+    write!(
+        f,
+        "{} of {what} {}, but it has {}",
+        bounds.span(),
+        bounds.verb(),
+        bytes(bounds.end.saturating_sub(bounds.first))
     )
 }
 

@@ -15,11 +15,12 @@ mod support;
 
 use program::ProgramId;
 use support::Case;
-use verifier::{Options, Rejected, verify};
+use verifier::{Options, Rejected, render::text, verify};
 
-fn verdict(case: &Case) -> Result<(), String> {
+/// The verdict; a refusal in one line and explained.
+fn verdict(case: &Case) -> Result<(), (String, String)> {
     let object = case.object();
-    let refused = |rejected: Rejected| rejected.to_string();
+    let refused = |rejected: Rejected| (rejected.to_string(), text(&object, &rejected));
     verify(&object, ProgramId(0), &Options::default())
         .map(drop)
         .map_err(refused)
@@ -28,15 +29,19 @@ fn verdict(case: &Case) -> Result<(), String> {
 #[test]
 fn unsafe_programs_are_refused() {
     let mut accepted = Vec::new();
-    let mut reasons = String::new();
+    let (mut reasons, mut explanations) = (String::new(), String::new());
     for case in support::programs("unsafe.bpf") {
         match verdict(&case) {
             Ok(()) => accepted.push(case.name),
-            Err(why) => reasons += &format!("{}: {why}\n", case.name),
+            Err((why, explained)) => {
+                reasons += &format!("{}: {why}\n", case.name);
+                explanations += &format!("case {}\n{explained}\n", case.name);
+            }
         }
     }
     assert!(accepted.is_empty(), "accepted: {accepted:#?}");
     compare("unsafe.expected", &reasons);
+    compare("unsafe.explained", &explanations);
 }
 
 /// Refused for the right reason: the messages are part of the test.
@@ -56,7 +61,7 @@ fn compare(name: &str, found: &str) {
 fn safe_programs_are_accepted() {
     let mut refused = Vec::new();
     for case in support::programs("safe.bpf") {
-        if let Err(why) = verdict(&case) {
+        if let Err((why, _)) = verdict(&case) {
             refused.push(format!("{}: {why}", case.name));
         }
     }

@@ -94,6 +94,15 @@ fn executable(program: &Program) -> impl Iterator<Item = (InsnIdx, &Insn)> {
     slots.filter(|(_, insn)| !matches!(insn, Insn::Imm64High))
 }
 
+/// An instruction as text; numbers of helpers, maps and functions with their names.
+pub(crate) fn named(object: &Object, program: &Program, at: InsnIdx) -> Option<String> {
+    let insn = program.insns.get(at.index())?;
+    Some(match (insn, remark(object, program, at, insn)) {
+        (Insn::Call(_) | Insn::LoadImm64 { .. }, Some(name)) => format!("{insn} ({name})"),
+        _ => insn.to_string(),
+    })
+}
+
 /// Names for the numbers in an instruction: helper, map, function, jump target.
 fn remark(object: &Object, program: &Program, at: InsnIdx, insn: &Insn) -> Option<String> {
     match *insn {

@@ -1,10 +1,11 @@
 //! The stages' errors as diagnostics. Each stage knows what is wrong and where; here that becomes
 //! one shape.
 
-use super::{Diagnostic, Place, SourceLine};
-use isa::{Insn, InsnIdx, Reg};
+use super::{Diagnostic, PathStep, Place, SourceLine};
+use crate::commands::disassemble;
+use isa::InsnIdx;
 use program::{LoadError, Object, Program, ProgramId};
-use verifier::{Rejected, Rejection, Way};
+use verifier::{Explanation, Rejected, Remark};
 
 /// An object that cannot be loaded.
 pub(crate) fn load(error: &LoadError) -> Diagnostic {
@@ -20,84 +21,35 @@ pub(crate) fn load(error: &LoadError) -> Diagnostic {
     }
 }
 
-/// Every rejection of one program.
+/// Every rejection of one program; the words are the verifier's.
 pub(crate) fn rejected(object: &Object, id: ProgramId, rejected: &Rejected) -> Vec<Diagnostic> {
     let program = &object.programs[usize::from(id.0)];
-    rejected
-        .rejections
-        .iter()
-        .map(|rejection| one_rejection(program, rejection))
+    let rejections = rejected.rejections.iter();
+    rejections
+        .map(|rejection| explained(object, program, verifier::explain(object, id, rejection)))
         .collect()
 }
 
-fn one_rejection(program: &Program, rejection: &Rejection) -> Diagnostic {
-    let mut diagnostic = Diagnostic::error(rejection.code(), rejection.kind.to_string());
-    diagnostic.place = place_of(program, rejection.at);
-    if let Some(known) = known_registers(program, rejection) {
-        diagnostic = diagnostic.note("known", known);
+fn explained(object: &Object, program: &Program, explanation: Explanation) -> Diagnostic {
+    let notes = explanation.notes();
+    let mut diagnostic = Diagnostic::error(explanation.code, explanation.message);
+    diagnostic.place = place_of(object, program, explanation.at);
+    for (label, text) in notes {
+        diagnostic = diagnostic.note(label, text);
     }
-    if let Some(path) = path(program, rejection) {
-        diagnostic = diagnostic.note("path", path);
-    }
-    diagnostic.help = Some(rejection.kind.hint());
+    diagnostic.skipped_steps = explanation.skipped;
+    let step = |step: &Remark| PathStep {
+        place: place_of(object, program, step.at),
+        way: step.way,
+        text: step.text.clone(),
+    };
+    diagnostic.path = explanation.path.iter().map(step).collect();
+    diagnostic.help = Some(explanation.help);
     diagnostic
 }
 
-/// What the registers of the instruction hold.
-fn known_registers(program: &Program, rejection: &Rejection) -> Option<String> {
-    let insn = program.insns.get(rejection.at.index())?;
-    let used = |reg: &Reg| match insn {
-        Insn::Call(_) => Reg::ARGS.contains(reg),
-        Insn::Exit => *reg == Reg::R0,
-        _ => mentions(&insn.to_string(), reg.number()),
-    };
-    let registers = rejection.registers.iter().filter(|(reg, _)| used(reg));
-    let lines: Vec<String> = registers
-        .map(|(reg, value)| format!("{reg} = {value}"))
-        .collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
-/// Whether the text of an instruction names the register, as `r1` or `w1`.
-fn mentions(text: &str, number: u8) -> bool {
-    let names = [format!("r{number}"), format!("w{number}")];
-    text.split(|c: char| !c.is_ascii_alphanumeric())
-        .any(|word| names.iter().any(|name| name == word))
-}
-
-/// Decisions shown in a path; the last ones matter most.
-const DECISIONS: usize = 8;
-
-/// The branches that lead to the problem, with their source lines.
-fn path(program: &Program, rejection: &Rejection) -> Option<String> {
-    let skipped = rejection.path.len().saturating_sub(DECISIONS);
-    let mut lines: Vec<String> = rejection.path[skipped..]
-        .iter()
-        .map(|decision| {
-            let way = match decision.way {
-                Way::Taken => "jumps",
-                Way::FallThrough => "goes on",
-            };
-            let text = program
-                .insns
-                .get(decision.at.index())
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            let line = program.line(decision.at);
-            let line = line.map_or_else(String::new, |line| {
-                format!("  ; {}: {}", line.line, line.text.trim())
-            });
-            format!("{} {way}: {text}{line}", decision.at)
-        })
-        .collect();
-    if skipped > 0 {
-        lines.insert(0, format!("({skipped} earlier branches)"));
-    }
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
 /// The place of an instruction, with its source line.
-pub(crate) fn place_of(program: &Program, at: InsnIdx) -> Place {
+pub(crate) fn place_of(object: &Object, program: &Program, at: InsnIdx) -> Place {
     Place {
         file: None,
         section: Some(program.section.clone()).filter(|section| !section.is_empty()),
@@ -105,7 +57,7 @@ pub(crate) fn place_of(program: &Program, at: InsnIdx) -> Place {
             .function_at(at)
             .map(|function| function.name.clone()),
         insn: Some(at.0),
-        insn_text: program.insns.get(at.index()).map(ToString::to_string),
+        insn_text: disassemble::named(object, program, at),
         source: program.line(at).map(|line| SourceLine {
             file: line.file.to_string(),
             line: line.line,

@@ -1,7 +1,8 @@
 //! Diagnostics and results as JSON. Field names are a contract with scripts: add, do not rename.
 
-use super::{Diagnostic, Severity};
+use super::{Diagnostic, PathStep, Severity, SourceLine};
 use serde_json::{Value, json};
+use verifier::Way;
 
 /// A diagnostic as JSON.
 pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> Value {
@@ -15,11 +16,25 @@ pub(crate) fn diagnostic(diagnostic: &Diagnostic) -> Value {
         "function": place.function,
         "instruction": place.insn,
         "instruction_text": place.insn_text,
-        "source": place.source.as_ref().map(|source| json!({
-            "file": source.file, "line": source.line, "column": source.column, "text": source.text,
-        })),
+        "source": place.source.as_ref().map(source),
         "notes": diagnostic.notes.iter().map(|(label, text)| json!({"label": label, "text": text})).collect::<Vec<_>>(),
+        "path": diagnostic.path.iter().map(step).collect::<Vec<_>>(),
         "help": diagnostic.help,
+    })
+}
+
+fn source(source: &SourceLine) -> Value {
+    json!({"file": source.file, "line": source.line, "column": source.column, "text": source.text})
+}
+
+fn step(step: &PathStep) -> Value {
+    json!({
+        "instruction": step.place.insn,
+        "instruction_text": step.place.insn_text,
+        "function": step.place.function,
+        "source": step.place.source.as_ref().map(source),
+        "branch": step.way.map(|way| match way { Way::Taken => "taken", Way::FallThrough => "not taken" }),
+        "text": step.text,
     })
 }
 

@@ -66,8 +66,23 @@ pub(crate) struct Diagnostic {
     pub(crate) place: Place,
     /// Labelled remarks, for example `known: r1 is ...`.
     pub(crate) notes: Vec<(String, String)>,
+    /// The steps that lead there, in order.
+    pub(crate) path: Vec<PathStep>,
+    /// Earlier steps that are left out.
+    pub(crate) skipped_steps: usize,
     /// What to do.
     pub(crate) help: Option<String>,
+}
+
+/// A step on the way to a problem.
+#[derive(Clone, Debug)]
+pub(crate) struct PathStep {
+    /// Where.
+    pub(crate) place: Place,
+    /// For a conditional jump: which way it goes.
+    pub(crate) way: Option<verifier::Way>,
+    /// What it does.
+    pub(crate) text: String,
 }
 
 impl Diagnostic {
@@ -79,6 +94,8 @@ impl Diagnostic {
             message: message.into(),
             place: Place::default(),
             notes: Vec::new(),
+            path: Vec::new(),
+            skipped_steps: 0,
             help: abi::diagnostic::row(code).map(|row| row.help.to_owned()),
         }
     }
