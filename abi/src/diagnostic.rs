@@ -131,6 +131,7 @@ diagnostics! {
     VERIFY_ATOMIC = 239, Program, "atomic operation that is not allowed", "Use atomic operations on aligned stack memory, map values or acquired memory.";
     VERIFY_PLATFORM_ARGUMENT = 240, Program, "pointer passed to a platform function of unknown prototype", "Pass numbers or the context pointer.";
     VERIFY_CALLBACK = 241, Program, "a function cannot be called back like this", "Return 0 or 1 from callbacks, release in them what they acquire, and leave alone what the caller holds.";
+    VERIFY_CHAIN_STACK = 242, Program, "a chain of calls takes too much stack", "Use smaller local variables, or maps for large ones; functions that call others count together.";
     // 03xx: code generation (crate codegen)
     CODEGEN_NO_PROGRAMS = 301, Environment, "no program to compile", "The object has no section that names a program; put SEC(\"...\") before the function or select one with `--type`.";
     CODEGEN_MIXED_OBJECTS = 302, Bug, "programs of different objects in one module", "This is a bug in bpf2native; please report it with the input file.";

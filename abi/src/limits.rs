@@ -2,6 +2,10 @@
 
 /// Stack bytes of one frame (RFC 9669 §2.1 leaves it to the platform; both platforms use 512).
 pub const STACK_BYTES: u32 = 512;
+/// Stack bytes of all frames of a chain of calls on Linux (`MAX_BPF_STACK`).
+pub const CHAIN_STACK_BYTES: u32 = 512;
+/// Stack bytes below a function that makes a tail call, which must be fewer (Linux).
+pub const TAIL_CALL_STACK_BYTES: u32 = 256;
 /// Call frames, the main program included (Linux and PREVAIL: 8).
 pub const CALL_FRAMES: u32 = 8;
 /// Tail calls in one invocation (`MAX_TAIL_CALL_CNT` of both platforms).

@@ -42,6 +42,8 @@ pub struct ProgramType {
     /// Inclusive range that r0 must lie in at exit of the main program, as signed 32-bit values,
     /// or `None` when any number may be returned.
     pub return_range: Option<(i32, i32)>,
+    /// May write to the packet through its pointers.
+    pub packet_writable: bool,
     /// May read the packet with the legacy `ld_abs`/`ld_ind` instructions.
     pub legacy_packet: bool,
 }

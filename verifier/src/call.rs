@@ -6,9 +6,10 @@ use crate::limits;
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
-use crate::value::{Pointer, Region, Value};
+use crate::value::{Pointer, Region, Unreadable, Value};
 use abi::{ArgKind, Helper, Platform, ReturnKind};
-use isa::{Insn, Reg};
+use alloc::boxed::Box;
+use isa::{Insn, InsnIdx, Reg};
 
 impl Step<'_, '_> {
     /// `call id`
@@ -37,6 +38,9 @@ impl Step<'_, '_> {
         self.clobber_arguments();
         let result = self.helper_result(helper, &arguments)?;
         self.set(Reg::R0, result)?;
+        if helper.ret == ReturnKind::NoReturnIfSucceed && self.state.depth() > 0 {
+            return self.tail_call_in_function();
+        }
         self.next(1)
     }
 
@@ -94,6 +98,31 @@ impl Step<'_, '_> {
             return Err(Reason::TailCall);
         }
         Ok(())
+    }
+
+    /// Where a tail call in a function succeeds, the other program returns to the function's caller:
+    /// with any number, and it may have moved the packet.
+    fn tail_call_in_function(&mut self) -> Result<Flow, Reason> {
+        self.next(1)?;
+        let mut returned = self.state.clone();
+        let Some(call) = returned.pop() else {
+            return self.next(1);
+        };
+        returned.move_packet(self.at);
+        let caller = returned.top_mut();
+        for reg in Reg::ARGS {
+            caller.set(reg, Value::Unreadable(Unreadable::Clobbered));
+        }
+        caller.set(Reg::R0, Value::unknown());
+        let next = InsnIdx(call.0.saturating_add(1));
+        if self.env.cfg.function_of(next) != Some(caller.function) {
+            return Err(Reason::FallsOff);
+        }
+        Ok(Flow::Fork {
+            taken: Box::new(returned),
+            target: next,
+            fall_through: Box::new(self.state.clone()),
+        })
     }
 
     fn release(&mut self, helper: &Helper, arguments: &Arguments) -> Result<(), Reason> {

@@ -111,6 +111,8 @@ pub(crate) struct Outcome {
     pub(crate) facts: Facts,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) steps: u64,
+    /// Functions that only run later, with a stack of their own.
+    pub(crate) later: Vec<usize>,
 }
 
 impl<'a, 'o> Explorer<'a, 'o> {
@@ -153,6 +155,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             facts: explorer.facts,
             rejections: explorer.rejections,
             steps: explorer.steps,
+            later: explorer.later.iter().map(|frame| frame.function).collect(),
         }
     }
 

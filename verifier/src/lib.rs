@@ -18,6 +18,7 @@ mod branch;
 mod call;
 mod callback;
 mod cfg;
+mod chain;
 pub mod domain;
 pub mod explain;
 mod explore;
@@ -98,8 +99,11 @@ pub fn verify_observed<'a>(
         Err((at, reason)) => return Err(refused(vec![Rejection::of_shape(at, reason)], 0)),
     };
     let outcome = Explorer::run(&env, options, observer);
-    if outcome.rejections.is_empty() {
-        return Ok(Verified::proved(object, id, program, outcome.facts));
+    if !outcome.rejections.is_empty() {
+        return Err(refused(outcome.rejections, outcome.steps));
     }
-    Err(refused(outcome.rejections, outcome.steps))
+    if let Some(rejection) = chain::check(&env, &outcome.facts, &outcome.later) {
+        return Err(refused(vec![rejection], outcome.steps));
+    }
+    Ok(Verified::proved(object, id, program, outcome.facts))
 }

@@ -209,7 +209,7 @@ impl Step<'_, '_> {
         range: u32,
         access: Access,
     ) -> Result<(), Reason> {
-        if access == Access::Write && !self.is_packet_writable() {
+        if access == Access::Write && !self.env.program.program_type.packet_writable {
             return Err(Reason::ReadOnly {
                 reg: base.reg,
                 found: base.found(),
@@ -226,24 +226,6 @@ impl Step<'_, '_> {
         let span = Span { low, high, ..span };
         base.bounds(span, 0, i64::from(range))
             .map_err(Reason::PacketBounds)
-    }
-
-    /// May programs of this type change the packet?
-    fn is_packet_writable(&self) -> bool {
-        let program_type = self.env.program.program_type;
-        match program_type.platform {
-            Platform::Windows => matches!(program_type.name, "xdp" | "sample"),
-            Platform::Linux => matches!(
-                program_type.name,
-                "xdp"
-                    | "sched_cls"
-                    | "sched_act"
-                    | "lwt_xmit"
-                    | "sk_skb"
-                    | "sk_msg"
-                    | "socket_filter"
-            ),
-        }
     }
 
     pub(crate) fn check_map_value(

@@ -238,6 +238,13 @@ pub enum Reason {
         /// What r0 holds.
         found: Value,
     },
+    /// The frames of a chain of calls take too much stack.
+    ChainStack {
+        /// Bytes that they take.
+        bytes: u32,
+        /// Bytes allowed.
+        most: u32,
+    },
     /// A callback does something that its helper does not allow.
     Callback {
         /// What.
@@ -351,6 +358,7 @@ impl Reason {
             Reason::Lock { .. } => diagnostic::VERIFY_LOCK,
             Reason::ReturnValue { .. } => diagnostic::VERIFY_RETURN_VALUE,
             Reason::ReturnsStack { .. } => diagnostic::VERIFY_RETURNS_STACK,
+            Reason::ChainStack { .. } => diagnostic::VERIFY_CHAIN_STACK,
             Reason::Callback { .. } | Reason::CallbackResult { .. } => diagnostic::VERIFY_CALLBACK,
             Reason::EndlessLoop => diagnostic::VERIFY_ENDLESS_LOOP,
             Reason::Budget { .. } => diagnostic::VERIFY_BUDGET,

@@ -184,6 +184,10 @@ impl Message<'_> {
                     self.names.of(found)
                 )
             }
+            Reason::ChainStack { bytes, most } => write!(
+                f,
+                "the functions that wait here or run take {bytes} bytes of stack; at most {most} are allowed"
+            ),
             Reason::Callback { what } => write!(f, "the callback is refused: {what}"),
             Reason::CallbackResult { found, most } => write!(
                 f,

@@ -28,17 +28,17 @@ program_types! {
     SCHED_CLS = 3, "sched_cls", SK_BUFF_TC, Packet, None;
     SCHED_ACT = 4, "sched_act", SK_BUFF_TC, Packet, None;
     TRACEPOINT = 5, "tracepoint", TRACEPOINT, Privileged, None;
-    XDP = 6, "xdp", XDP_MD, Plain, None;
+    XDP = 6, "xdp", XDP_MD, Writer, None;
     PERF_EVENT = 7, "perf_event", PERF_EVENT_DATA, Privileged, None;
     CGROUP_SKB = 8, "cgroup_skb", SK_BUFF_CGROUP, Plain, Some((0, 3));
     CGROUP_SOCK = 9, "cgroup_sock", SOCK, Plain, Some((0, 1));
     LWT_IN = 10, "lwt_in", SK_BUFF_LWT, Plain, None;
     LWT_OUT = 11, "lwt_out", SK_BUFF_LWT, Plain, None;
-    LWT_XMIT = 12, "lwt_xmit", SK_BUFF_LWT, Plain, None;
+    LWT_XMIT = 12, "lwt_xmit", SK_BUFF_LWT, Writer, None;
     SOCK_OPS = 13, "sock_ops", SOCK_OPS, Plain, None;
-    SK_SKB = 14, "sk_skb", SK_BUFF_SK_SKB, Plain, None;
+    SK_SKB = 14, "sk_skb", SK_BUFF_SK_SKB, Writer, None;
     CGROUP_DEVICE = 15, "cgroup_device", CGROUP_DEV, Plain, Some((0, 1));
-    SK_MSG = 16, "sk_msg", SK_MSG_MD, Plain, None;
+    SK_MSG = 16, "sk_msg", SK_MSG_MD, Writer, None;
     RAW_TRACEPOINT = 17, "raw_tracepoint", RAW_TRACEPOINT, Privileged, None;
     CGROUP_SOCK_ADDR = 18, "cgroup_sock_addr", SOCK_ADDR, Plain, Some((0, 3));
     LWT_SEG6LOCAL = 19, "lwt_seg6local", SK_BUFF_LWT, Plain, None;
@@ -47,7 +47,7 @@ program_types! {
     FLOW_DISSECTOR = 22, "flow_dissector", SK_BUFF_FLOW_DISSECTOR, Plain, None;
     CGROUP_SYSCTL = 23, "cgroup_sysctl", SYSCTL, Plain, Some((0, 1));
     RAW_TRACEPOINT_WRITABLE = 24, "raw_tracepoint_writable", RAW_TRACEPOINT, Privileged, None;
-    CGROUP_SOCKOPT = 25, "cgroup_sockopt", SOCKOPT, Plain, Some((0, 1));
+    CGROUP_SOCKOPT = 25, "cgroup_sockopt", SOCKOPT, Writer, Some((0, 1));
     TRACING = 26, "tracing", RAW_TRACEPOINT, Privileged, None;
     STRUCT_OPS = 27, "struct_ops", RAW_TRACEPOINT, Privileged, None;
     EXT = 28, "ext", RAW_TRACEPOINT, Plain, None;
@@ -161,7 +161,9 @@ const SOCK_FIELDS: &[&str] = &["bound_dev_if", "mark", "priority"];
 enum Trust {
     /// Nothing special.
     Plain,
-    /// Legacy packet loads.
+    /// Writing to the packet.
+    Writer,
+    /// The same, and legacy packet loads.
     Packet,
     /// Pointers as numbers: loading such programs needs the rights to read kernel memory anyway.
     Privileged,
@@ -183,6 +185,7 @@ const fn program(
         context,
         helpers: &[],
         return_range,
+        packet_writable: matches!(trust, Trust::Writer | Trust::Packet),
         legacy_packet: matches!(trust, Trust::Packet),
     }
 }

@@ -10,6 +10,7 @@ use crate::{
 
 /// `xdp`: sees frames below the network stack.
 pub static XDP: ProgramType = ProgramType {
+    packet_writable: true,
     helpers: helper::XDP,
     return_range: Some((1, 3)),
     ..program(
@@ -72,6 +73,7 @@ pub static PROCESS: ProgramType = ProgramType {
 };
 /// `sample`: the test extension.
 pub static SAMPLE: ProgramType = ProgramType {
+    packet_writable: true,
     helpers: helper::SAMPLE,
     ..program(
         "sample",
@@ -142,6 +144,7 @@ const fn program(
         context,
         helpers: NO_HELPERS,
         return_range: None,
+        packet_writable: false,
         legacy_packet: false,
     }
 }

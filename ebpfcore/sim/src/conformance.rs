@@ -31,6 +31,7 @@ pub static PROGRAM_TYPE: ProgramType = ProgramType {
     context: &MEMORY,
     helpers: &[],
     return_range: None,
+    packet_writable: true,
     legacy_packet: false,
 };
 

@@ -734,6 +734,9 @@ impl Machine<'_, '_> {
             if program_type.platform == Platform::Windows && self.frames.len() > 1 {
                 return Err("tail call in a subprogram");
             }
+            if self.random.below(2) == 0 {
+                return self.tail_call();
+            }
         }
         if helper.releases {
             let Word::Pointer { object, .. } = self.get(Reg::R1)? else {
@@ -762,6 +765,22 @@ impl Machine<'_, '_> {
         let result = self.result(helper, map, alloc);
         self.set(Reg::R0, result)?;
         Ok(Some(at + 1))
+    }
+
+    /// The other program runs, and returns to whoever waits.
+    fn tail_call(&mut self) -> Result<Option<usize>, Fault> {
+        if self.frames.iter().any(|frame| frame.back.is_some()) {
+            return Err("tail call in a callback");
+        }
+        if self.frames.len() == 1 {
+            return Ok(self.run_later());
+        }
+        let packet = self.packet;
+        self.objects[packet].alive = false;
+        self.new_packet();
+        let number = self.random.number();
+        self.top().registers[0] = Word::Number(number);
+        self.exit()
     }
 
     fn result(&mut self, helper: &Helper, map: Option<MapId>, alloc: Option<Word>) -> Word {
