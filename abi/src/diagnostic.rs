@@ -86,6 +86,10 @@ diagnostics! {
     BTF_MALFORMED = 150, Environment, "malformed BTF type information", "Compile with `clang -target bpf -O2 -g -c`; `llvm-strip -g` keeps BTF intact.";
     BTF_LIMIT = 151, Environment, "BTF type information is over a limit", "Simplify the types, or strip what the program does not use.";
     BTF_EXT_MALFORMED = 152, Environment, "malformed BTF.ext line or function information", "Compile with `clang -target bpf -O2 -g -c`.";
+    CORE_MALFORMED = 153, Environment, "malformed CO-RE relocation", "Compile with `clang -target bpf -O2 -g -c`; tools that rewrite BTF must keep it consistent with the code.";
+    CORE_AMBIGUOUS = 154, Environment, "a CO-RE relocation has several different answers", "The BTF given has several types of this name; give the BTF of one kernel, without those of its modules.";
+    CORE_RANGE = 155, Environment, "a CO-RE relocation does not fit into its instruction", "Read the field with bpf_core_read or bpf_probe_read_kernel, which take any offset.";
+    CORE_TARGET = 156, Environment, "the BTF to relocate against cannot be read", "Give raw BTF, such as /sys/kernel/btf/vmlinux, or a 64-bit ELF file with a .BTF section.";
     BYTECODE_MALFORMED = 170, Environment, "an instruction cannot be decoded", "Compile for a supported instruction set, `-mcpu=v1` to `-mcpu=v4`.";
     BYTECODE_LIMIT = 171, Environment, "too many instructions", "Split the program with tail calls.";
     BYTECODE_REFERENCE = 172, Environment, "an instruction refers to something that does not exist", "Pass the maps that the program uses; calls must hit the start of a function.";
@@ -132,6 +136,7 @@ diagnostics! {
     VERIFY_PLATFORM_ARGUMENT = 240, Program, "pointer passed to a platform function of unknown prototype", "Pass numbers or the context pointer.";
     VERIFY_CALLBACK = 241, Program, "a function cannot be called back like this", "Return 0 or 1 from callbacks, release in them what they acquire, and leave alone what the caller holds.";
     VERIFY_CHAIN_STACK = 242, Program, "a chain of calls takes too much stack", "Use smaller local variables, or maps for large ones; functions that call others count together.";
+    VERIFY_MISSING = 250, Program, "a CO-RE relocation found nothing in the BTF given, and its instruction can be reached", "Guard it with bpf_core_field_exists, bpf_core_type_exists or bpf_core_enum_value_exists.";
     // 03xx: code generation (crate codegen)
     CODEGEN_NO_PROGRAMS = 301, Environment, "no program to compile", "The object has no section that names a program; put SEC(\"...\") before the function or select one with `--type`.";
     CODEGEN_MIXED_OBJECTS = 302, Bug, "programs of different objects in one module", "This is a bug in bpf2native; please report it with the input file.";

@@ -48,5 +48,9 @@ pub const MAPS: usize = 65_535;
 pub const PROGRAMS: usize = 65_535;
 /// Types of one BTF section (the format's own limit is 20 bits of type id).
 pub const BTF_TYPES: usize = 1 << 20;
+/// Bytes of a BTF section to relocate against (those of distribution kernels have 4 to 8 MiB).
+pub const BTF_BYTES: u64 = 64 << 20;
+/// Comparisons of types that the CO-RE relocations of one object may take.
+pub const CORE_STEPS: usize = 20_000_000;
 /// Steps along a chain of typedefs, qualifiers and array elements.
 pub const BTF_CHAIN: usize = 64;

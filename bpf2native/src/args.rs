@@ -100,6 +100,10 @@ pub(crate) struct ObjectArgs {
     /// the verdict `error`, other commands refuse the file.
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) unlinkable: Option<UnlinkableArg>,
+    /// Types of the kernel that CO-RE relocations are resolved against: raw BTF such as
+    /// `/sys/kernel/btf/vmlinux`, or an ELF file with a `.BTF` section; default: the object's own.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) btf: Option<PathBuf>,
     /// Whose helper numbers, map types and contexts the bytecode uses.
     #[arg(long, value_enum, default_value_t = PlatformArg::Windows, value_name = "PLATFORM")]
     pub(crate) platform: PlatformArg,

@@ -5,8 +5,9 @@
 //! is no fsync: it would cost more than the whole build, and an output lost in a power failure can
 //! be built again.
 
-use crate::report::{Diagnostic, Outcome};
+use crate::report::{Diagnostic, Outcome, from_stage};
 use abi::diagnostic as id;
+use program::TargetBtf;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -22,6 +23,16 @@ pub(crate) fn read(path: &Path, limit: u64) -> Outcome<Vec<u8>> {
         return Err(fail(format!("longer than the limit of {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// Reads the types of a kernel; of an ELF file only their section.
+pub(crate) fn target_btf(path: &Path) -> Outcome<TargetBtf> {
+    let file = std::fs::File::open(path).map_err(|error| {
+        let text = format!("cannot open: {error}");
+        vec![Diagnostic::error(id::INPUT_UNREADABLE, text).in_file(path)]
+    })?;
+    TargetBtf::read(std::io::BufReader::new(file))
+        .map_err(|error| vec![from_stage::load(&error).in_file(path)])
 }
 
 /// Writes a file atomically.

@@ -82,3 +82,54 @@ fn functions_outside_of_sections() {
     let (_, programs) = verify("subprograms.o", &["--text", "programs", "--type", "xdp"]);
     assert_eq!(programs.len(), 4, "{programs:?}");
 }
+
+/// The objects of the loader's CO-RE tests, which the loader's own tests look into.
+#[test]
+fn types_of_another_kernel() {
+    let data = root().join("program/tests/data/core");
+    let verify = |program: &str, target: &str| {
+        let mut command = bpf2native();
+        command
+            .arg("verify")
+            .arg(data.join("app.o"))
+            .args(["--platform", "linux", "--program", program, "--btf"])
+            .arg(data.join(target));
+        run(&mut command)
+    };
+    for safe in ["read_guarded", "offset_of_pid"] {
+        let ran = verify(safe, "target_moved.o");
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let ran = verify("read_removed", "target_moved.o");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("BN0250"), "{ran:?}");
+    assert!(ran.stderr.contains("struct task___old::removed"), "{ran:?}");
+    let ran = verify("offset_of_pid", "target_ambiguous.o");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("BN0154"), "{ran:?}");
+    for (target, id) in [("app.c", "BN0156"), ("missing", "BN0702")] {
+        let ran = verify("offset_of_pid", target);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.contains(id), "{ran:?}");
+    }
+}
+
+/// What the target lacks is not in the way of a program that asks first, in any engine.
+#[test]
+fn guarded_accesses_run() {
+    let data = root().join("program/tests/data/core");
+    for (target, expected) in [("target_moved.o", "1"), ("app.o", "7")] {
+        for engine in ["native", "interpreter"] {
+            let ran = run(bpf2native()
+                .arg("run")
+                .arg(data.join("guarded.o"))
+                .args(["--platform", "linux", "--engine", engine, "--ctx"])
+                .arg("00".repeat(192))
+                .arg("--btf")
+                .arg(data.join(target)));
+            let mut words = ran.stdout.split_whitespace();
+            let result = words.find(|word| *word == "result").and(words.next());
+            assert_eq!(result, Some(expected), "{target} {engine}: {ran:?}");
+        }
+    }
+}

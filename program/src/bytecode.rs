@@ -44,6 +44,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
         insns,
         functions,
         lines: Vec::new(),
+        missing: Vec::new(),
     };
     let tables = form::Tables {
         maps: raw.maps.len(),

@@ -61,8 +61,15 @@ impl LoadError {
     /// Puts the thing that is referred to in front of the message.
     #[must_use]
     #[cfg(feature = "elf")]
-    pub(crate) fn about(mut self, name: &str) -> LoadError {
-        self.message = alloc::format!("reference to `{name}`: {}", self.message);
+    pub(crate) fn about(self, name: &str) -> LoadError {
+        self.before(&alloc::format!("reference to `{name}`"))
+    }
+
+    /// Puts what the message is about in front of it.
+    #[must_use]
+    #[cfg(feature = "elf")]
+    pub(crate) fn before(mut self, text: &str) -> LoadError {
+        self.message = alloc::format!("{text}: {}", self.message);
         self
     }
 

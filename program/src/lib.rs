@@ -24,12 +24,16 @@ mod btf;
 mod elf;
 #[cfg(feature = "elf")]
 mod maps;
+#[cfg(feature = "elf")]
+mod relocate;
 
 pub use bytecode::{RawProgram, from_bytecode};
 #[cfg(feature = "elf")]
 pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
 pub use error::{LoadError, Place};
 pub use model::{
-    BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Object, Program,
-    ProgramId, Unlinked,
+    BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Missing, Object,
+    POISON, Program, ProgramId, Unlinked,
 };
+#[cfg(feature = "elf")]
+pub use relocate::TargetBtf;

@@ -15,6 +15,10 @@ impl core::fmt::Display for MapId {
     }
 }
 
+/// Number of the helper that a poisoned instruction calls: no platform has it. The verifier refuses
+/// a program that can reach such an instruction; see [`Program::missing`].
+pub const POISON: i32 = 0x0bad_2310;
+
 /// Index of a program in [`Object::programs`]. Prints as `p0`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ProgramId(pub u16);
@@ -175,6 +179,18 @@ pub struct Program {
     pub functions: Vec<Function>,
     /// Source lines in ascending order of instruction.
     pub lines: Vec<Line>,
+    /// Instructions that ask for what the target system does not have, ascending; each calls
+    /// [`POISON`].
+    pub missing: Vec<Missing>,
+}
+
+/// Something that an instruction needs and the system it is made for does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The instruction.
+    pub at: InsnIdx,
+    /// What is missing, for example `offset of `struct task_struct::pid`: ...`.
+    pub what: Arc<str>,
 }
 
 /// One function of a linked program.
@@ -217,6 +233,13 @@ impl Unlinked {
 }
 
 impl Program {
+    /// What the system lacks that an instruction needs.
+    #[must_use]
+    pub fn missing(&self, at: InsnIdx) -> Option<&Arc<str>> {
+        let found = self.missing.binary_search_by_key(&at, |missing| missing.at);
+        Some(&self.missing.get(found.ok()?)?.what)
+    }
+
     /// What it goes by: its function, or its section where no function is marked.
     #[must_use]
     pub fn known_as(&self) -> &str {

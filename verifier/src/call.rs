@@ -45,6 +45,9 @@ impl Step<'_, '_> {
     }
 
     fn helper(&self, id: i32) -> Result<&'static Helper, Reason> {
+        if let Some(what) = self.env.program.missing(self.at) {
+            return Err(Reason::Missing { what: what.clone() });
+        }
         let program_type = self.env.program.program_type;
         let number = u32::try_from(id).map_err(|_| Reason::UnknownHelper {
             id,

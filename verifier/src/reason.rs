@@ -7,6 +7,7 @@ use crate::domain::Scalar;
 use crate::value::{Unreadable, Value};
 use abi::helper::ArgKind;
 use abi::{Code, diagnostic};
+use alloc::sync::Arc;
 use isa::{InsnIdx, Reg};
 
 /// Why an instruction is refused.
@@ -47,6 +48,11 @@ pub enum Reason {
         id: i32,
         /// Name of the helper of this number on the other platform.
         elsewhere: Option<&'static str>,
+    },
+    /// A CO-RE relocation found nothing in the BTF given, and the instruction can be reached.
+    Missing {
+        /// What the instruction needs, and why it is not there.
+        what: Arc<str>,
     },
     /// The helper exists but this program type may not call it.
     HelperNotAllowed {
@@ -331,6 +337,7 @@ impl Reason {
             Reason::Recursion { .. } => diagnostic::VERIFY_RECURSION,
             Reason::CallDepth { .. } => diagnostic::VERIFY_CALL_DEPTH,
             Reason::UnknownHelper { .. } => diagnostic::VERIFY_UNKNOWN_HELPER,
+            Reason::Missing { .. } => diagnostic::VERIFY_MISSING,
             Reason::HelperNotAllowed { .. } => diagnostic::VERIFY_HELPER_NOT_ALLOWED,
             Reason::Unreadable { .. } => diagnostic::VERIFY_UNREADABLE,
             Reason::FramePointerWrite => diagnostic::VERIFY_FRAME_POINTER,

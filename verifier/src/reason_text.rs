@@ -47,6 +47,7 @@ impl fmt::Display for Message<'_> {
                 abi::limits::CALL_FRAMES
             ),
             Reason::UnknownHelper { id, .. } => write!(f, "there is no helper {id}"),
+            Reason::Missing { what } => write!(f, "this needs the {what}"),
             Reason::HelperNotAllowed {
                 helper,
                 program_type,

@@ -32,6 +32,7 @@ pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
         ..LoadOptions::default()
     };
     add_types(&mut load, &args.program_types)?;
+    load.btf = args.btf.as_deref().map(files::target_btf).transpose()?;
     Ok(pipeline::Job {
         load,
         verify: verifier::Options::default(),

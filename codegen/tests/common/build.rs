@@ -66,6 +66,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
         functions: functions.collect(),
         insns,
         lines: Vec::new(),
+        missing: Vec::new(),
     }
 }
 

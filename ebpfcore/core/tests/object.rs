@@ -50,6 +50,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
         }],
         insns,
         lines: Vec::new(),
+        missing: Vec::new(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `.BTF.ext`: line information, function information, and whether there are CO-RE records.
+//! `.BTF.ext`: line information, function information and CO-RE relocations.
 //!
 //! Records may be longer than the fields known here (the section says how long); the rest is
 //! skipped. Nothing is copied but the fields.
@@ -32,6 +32,19 @@ pub(crate) struct FunctionRecord {
     pub(crate) ty: u32,
 }
 
+/// One CO-RE relocation record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CoreRecord {
+    /// Byte offset of the instruction in its section.
+    pub(crate) at: u32,
+    /// The type that it is about.
+    pub(crate) ty: u32,
+    /// String offset of the way into the type.
+    pub(crate) access: u32,
+    /// What is asked for.
+    pub(crate) kind: u32,
+}
+
 /// A checked `.BTF.ext` section, by name of the code section.
 #[derive(Debug, Default)]
 pub(crate) struct BtfExt<'d> {
@@ -39,8 +52,8 @@ pub(crate) struct BtfExt<'d> {
     pub(crate) lines: BTreeMap<&'d str, Vec<LineRecord>>,
     /// Functions, ascending by offset.
     pub(crate) functions: BTreeMap<&'d str, Vec<FunctionRecord>>,
-    /// How many CO-RE relocation records there are.
-    pub(crate) core_records: usize,
+    /// CO-RE relocations, ascending by offset.
+    pub(crate) relocations: BTreeMap<&'d str, Vec<CoreRecord>>,
 }
 
 const MAGIC: u16 = 0xeb9f;
@@ -70,7 +83,18 @@ impl<'d> BtfExt<'d> {
         })?;
         if header >= 32 {
             let core = Part::new(section, header, 24, 16)?;
-            core.each(btf, |_, _| ext.core_records += 1)?;
+            core.each(btf, |name, record| {
+                let word = |at| word(record, at).unwrap_or(0);
+                ext.relocations.entry(name).or_default().push(CoreRecord {
+                    at: word(0),
+                    ty: word(4),
+                    access: word(8),
+                    kind: word(12),
+                });
+            })?;
+        }
+        for list in ext.relocations.values_mut() {
+            list.sort_by_key(|record| record.at);
         }
         for list in ext.lines.values_mut() {
             list.sort_by_key(|record| record.at);

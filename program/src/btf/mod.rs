@@ -3,7 +3,7 @@
 //! [`Btf::parse`] walks the type section once, so that every later access is in bounds. Type ids
 //! are checked when followed; chains (typedef, qualifiers, arrays) are followed for a bounded
 //! number of steps, so cyclic types cost an error, not a loop. What is left out: deduplication,
-//! CO-RE matching, everything that needs a second BTF.
+//! what needs a second BTF (see `relocate`).
 
 pub(crate) mod ext;
 mod parse;
@@ -38,6 +38,19 @@ pub(crate) enum Kind {
     Enum64 = 19,
 }
 
+impl Kind {
+    /// A structure or union.
+    pub(crate) fn is_composite(self) -> bool {
+        matches!(self, Kind::Struct | Kind::Union)
+    }
+
+    /// The same kind; enumerations of both widths are one.
+    pub(crate) fn is_like(self, other: Kind) -> bool {
+        let is_enum = |kind| matches!(kind, Kind::Enum | Kind::Enum64);
+        self == other || is_enum(self) && is_enum(other)
+    }
+}
+
 /// One type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Type {
@@ -53,6 +66,23 @@ pub(crate) struct Type {
     pub(crate) size_or_type: u32,
     /// Where its extra data starts.
     extra: usize,
+}
+
+impl Type {
+    /// Whether it has a name at all.
+    pub(crate) fn is_named(&self) -> bool {
+        self.name != 0
+    }
+
+    /// What a structure, union or forward declaration declares.
+    pub(crate) fn aggregate(&self) -> Option<Kind> {
+        match self.kind {
+            Kind::Struct | Kind::Union => Some(self.kind),
+            Kind::Forward if self.flag => Some(Kind::Union),
+            Kind::Forward => Some(Kind::Struct),
+            _ => None,
+        }
+    }
 }
 
 const MEMBER_BYTES: usize = 12;
@@ -83,6 +113,17 @@ pub(crate) struct Member<'d> {
     pub(crate) ty: TypeId,
     /// Offset from the start of the structure, in bits.
     pub(crate) bit_offset: u32,
+    /// Bits of a bit field, otherwise 0.
+    pub(crate) bits: u32,
+}
+
+/// One enumerator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Enumerator<'d> {
+    /// Name.
+    pub(crate) name: &'d str,
+    /// Value, extended to 64 bits by the enumeration's sign.
+    pub(crate) value: u64,
 }
 
 /// A checked `.BTF` section.
@@ -228,16 +269,83 @@ impl<'d> Btf<'d> {
 
     /// The members of a structure or union.
     pub(crate) fn members(&self, ty: &Type) -> Result<Vec<Member<'d>>, LoadError> {
-        self.member_types(ty)?
-            .enumerate()
-            .map(|(index, (member, bit_offset))| {
-                Ok(Member {
-                    name: self.string(self.extra(ty, index * MEMBER_BYTES)?)?,
-                    ty: member,
-                    bit_offset,
-                })
-            })
-            .collect()
+        let count = match ty.kind.is_composite() {
+            true => ty.vlen,
+            false => 0,
+        };
+        (0..count).map(|index| self.member(ty, index)).collect()
+    }
+
+    /// A member of a structure or union by position.
+    pub(crate) fn member(&self, ty: &Type, index: u32) -> Result<Member<'d>, LoadError> {
+        if !ty.kind.is_composite() || index >= ty.vlen {
+            let text = format!("{:?} of {} members has no member {index}", ty.kind, ty.vlen);
+            return Err(malformed(text));
+        }
+        let at = index as usize * MEMBER_BYTES;
+        let place = self.extra(ty, at + 8)?;
+        Ok(Member {
+            name: self.string(self.extra(ty, at)?)?,
+            ty: self.extra(ty, at + 4)?,
+            bit_offset: if ty.flag { place & BIT_OFFSET } else { place },
+            bits: if ty.flag { place >> 24 } else { 0 },
+        })
+    }
+
+    /// An enumerator by position.
+    pub(crate) fn enumerator(
+        &self,
+        ty: &Type,
+        index: u32,
+    ) -> Result<Option<Enumerator<'d>>, LoadError> {
+        let (bytes, at) = match ty.kind {
+            Kind::Enum => (8, index as usize * 8),
+            Kind::Enum64 => (12, index as usize * 12),
+            _ => return Ok(None),
+        };
+        if index >= ty.vlen {
+            return Ok(None);
+        }
+        let low = self.extra(ty, at + 4)?;
+        let value = match (bytes, ty.flag) {
+            (8, true) => i64::from(low as i32) as u64,
+            (8, false) => u64::from(low),
+            _ => u64::from(low) | u64::from(self.extra(ty, at + 8)?) << 32,
+        };
+        let name = self.string(self.extra(ty, at)?)?;
+        Ok(Some(Enumerator { name, value }))
+    }
+
+    /// The type of a parameter of a prototype.
+    pub(crate) fn parameter(&self, ty: &Type, index: u32) -> Result<TypeId, LoadError> {
+        if ty.kind != Kind::FunctionProto || index >= ty.vlen {
+            return Err(malformed(format!("prototype without parameter {index}")));
+        }
+        self.extra(ty, index as usize * 8 + 4)
+    }
+
+    /// Whether a type is a signed number.
+    pub(crate) fn is_signed(&self, id: TypeId) -> Result<bool, LoadError> {
+        /// `BTF_INT_SIGNED` among the bits of the encoding.
+        const SIGNED: u32 = 1 << 24;
+        let (_, ty) = self.strip(id)?;
+        Ok(match ty.kind {
+            Kind::Int => self.extra(&ty, 0)? & SIGNED != 0,
+            Kind::Enum | Kind::Enum64 => ty.flag,
+            _ => false,
+        })
+    }
+
+    /// The type of the elements of an array of arrays; a type that is no array itself.
+    pub(crate) fn innermost(&self, id: TypeId) -> Result<TypeId, LoadError> {
+        let mut id = id;
+        for _ in 0..limits::BTF_CHAIN {
+            match self.array(id)? {
+                Some((element, _)) => id = element,
+                None => return Ok(id),
+            }
+        }
+        Err(too_deep(id))
     }
 
     /// The data section of a name and its variables (or extern functions), in its order. Offsets

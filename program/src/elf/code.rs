@@ -8,7 +8,12 @@ use super::builtins::Builtin;
 use super::externs::{Extern, Externs};
 use super::file::{ElfFile, Relocation, Symbol, SymbolPlace};
 use super::functions::{CodeFunction, FunctionId, Functions, is_code};
-use crate::{error::LoadError, maps::Maps, model::MapId};
+use crate::{
+    error::LoadError,
+    maps::Maps,
+    model::MapId,
+    relocate::{Poisoned, Relocator},
+};
 use abi::{diagnostic, limits};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
 
@@ -45,6 +50,8 @@ pub(crate) struct Body {
     pub(crate) insns: Vec<Insn>,
     /// References by slot within the function, ascending.
     pub(crate) references: Vec<(u32, Reference)>,
+    /// Instructions that CO-RE relocation poisoned.
+    pub(crate) poisoned: Vec<Poisoned>,
 }
 
 /// Everything a relocation may point to.
@@ -67,6 +74,7 @@ const R_BPF_64_32: u32 = 10;
 /// Decodes every function; the result is parallel to the list of functions.
 pub(crate) fn decode_all(
     targets: Targets<'_, '_>,
+    relocator: &mut Relocator<'_, '_>,
 ) -> Result<Vec<Result<Body, LoadError>>, LoadError> {
     let mut budget = limits::OBJECT_SLOTS;
     targets
@@ -80,14 +88,34 @@ pub(crate) fn decode_all(
                     LoadError::new(diagnostic::BYTECODE_LIMIT, text)
                 })?;
             let section = targets.file.sections[function.section].name;
-            Ok(body(targets, function)
+            Ok(body(targets, relocator, function)
                 .map_err(|error| error.symbol(function.name).section(section)))
         })
         .collect()
 }
 
-fn body(targets: Targets<'_, '_>, function: &CodeFunction<'_>) -> Result<Body, LoadError> {
-    let insns = decode(targets, function)?;
+fn body(
+    targets: Targets<'_, '_>,
+    relocator: &mut Relocator<'_, '_>,
+    function: &CodeFunction<'_>,
+) -> Result<Body, LoadError> {
+    let mut insns = decode(targets, function)?;
+    let section = targets.file.sections[function.section].name;
+    let poisoned = relocator.apply(section, function.start, &mut insns)?;
+    let references = references(targets, function, &insns)?;
+    Ok(Body {
+        insns,
+        references,
+        poisoned,
+    })
+}
+
+/// What the instructions of a function refer to, by slot.
+fn references(
+    targets: Targets<'_, '_>,
+    function: &CodeFunction<'_>,
+    insns: &[Insn],
+) -> Result<Vec<(u32, Reference)>, LoadError> {
     let start = u64::from(function.start) * Slot::BYTES as u64;
     let end = u64::from(function.end) * Slot::BYTES as u64;
     let relocations = targets.file.relocations(function.section);
@@ -97,7 +125,7 @@ fn body(targets: Targets<'_, '_>, function: &CodeFunction<'_>) -> Result<Body, L
     for relocation in &relocations[from..to] {
         let symbol = targets.file.symbol_of(relocation)?;
         let reference =
-            code_reference(targets, relocation, symbol, &insns, start).map_err(|error| {
+            code_reference(targets, relocation, symbol, insns, start).map_err(|error| {
                 error
                     .about(targets.file.target_name(symbol))
                     .offset(relocation.offset)
@@ -106,14 +134,14 @@ fn body(targets: Targets<'_, '_>, function: &CodeFunction<'_>) -> Result<Body, L
             references.push((slot, reference));
         }
     }
-    local_references(targets, function, &insns, &mut references)?;
+    local_references(targets, function, insns, &mut references)?;
     references.sort_by_key(|(slot, _)| *slot);
     if let Some(pair) = references.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         let at = start + u64::from(pair[0].0) * 8;
         let text = "two relocations change the same instruction";
         return Err(LoadError::new(diagnostic::RELOCATION_INVALID, text).offset(at));
     }
-    Ok(Body { insns, references })
+    Ok(references)
 }
 
 fn decode(targets: Targets<'_, '_>, function: &CodeFunction<'_>) -> Result<Vec<Insn>, LoadError> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::LoadError,
-    model::{BtfFunction, Function, Program, Unlinked},
+    model::{BtfFunction, Function, Missing, Program, Unlinked},
 };
 use abi::{diagnostic, limits};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
@@ -124,13 +124,20 @@ impl<'a, 'd> Linker<'a, 'd> {
             insns: Vec::with_capacity(placement.end as usize),
             functions: Vec::with_capacity(placement.order.len()),
             lines: Vec::new(),
+            missing: Vec::new(),
         };
         for &(callee, start) in &placement.order {
             match callee {
                 Callee::Own(id) => {
-                    let references = &self.body(id)?.references;
-                    program.insns.extend_from_slice(&self.body(id)?.insns);
-                    self.resolve_all(references, start, &placement, &mut program.insns)?;
+                    let body = self.body(id)?;
+                    program.insns.extend_from_slice(&body.insns);
+                    self.resolve_all(&body.references, start, &placement, &mut program.insns)?;
+                    program
+                        .missing
+                        .extend(body.poisoned.iter().map(|poisoned| Missing {
+                            at: InsnIdx(start.0 + poisoned.slot),
+                            what: poisoned.what.clone(),
+                        }));
                     lines.append(self.functions.get(id), start, &mut program.lines)?;
                 }
                 Callee::Builtin(builtin) => program.insns.extend_from_slice(builtin.insns()),

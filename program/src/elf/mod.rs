@@ -20,6 +20,7 @@ use crate::{
     form,
     maps::{Maps, Source},
     model::Object,
+    relocate::{Relocator, TargetBtf},
 };
 use abi::{Platform, ProgramType};
 use externs::Externs;
@@ -43,6 +44,9 @@ pub struct LoadOptions {
     pub text: TextFunctions,
     /// What happens to programs that cannot be linked.
     pub unlinkable: Unlinkable,
+    /// Types of the system that CO-RE relocations are resolved against; without them, the object's
+    /// own.
+    pub btf: Option<TargetBtf>,
 }
 
 /// What happens to a program that cannot be linked, because it (or a subprogram it reaches) has an
@@ -76,7 +80,7 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     notes.extend(sections::survey(&file));
     let btf = sections::btf(&file)?;
     let ext = sections::btf_ext(&file, btf.as_ref())?;
-    note_core(&ext, &mut notes);
+    let target = target_btf(&ext, options, &mut notes)?;
     let functions = Functions::find(&file, &mut notes)?;
     let source = Source {
         file: &file,
@@ -86,12 +90,14 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     };
     let mut maps = Maps::read(source, &mut notes)?;
     let externs = Externs::read(btf.as_ref(), options.platform)?;
-    let bodies = code::decode_all(code::Targets {
+    let targets = code::Targets {
         file: &file,
         functions: &functions,
         maps: &maps,
         externs: &externs,
-    })?;
+    };
+    let mut relocator = Relocator::new(btf.as_ref(), target.as_ref(), &ext.relocations)?;
+    let bodies = code::decode_all(targets, &mut relocator)?;
     let entries = entries::choose(&file, &functions, &bodies, options, &mut notes)?;
     maps.fill_program_slots(&functions, |id| entries::type_of(&entries, id))?;
     let mut lines = lines::Lines::new(&file, btf.as_ref(), &ext);
@@ -115,13 +121,23 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     Ok(object)
 }
 
-fn note_core(ext: &BtfExt<'_>, notes: &mut Notes) {
-    if ext.core_records > 0 {
-        notes.push(format!(
-            "{} CO-RE relocations resolved against the object's own BTF: offsets and sizes are those \
-             of the types it was compiled with",
-            ext.core_records
-        ));
+/// The BTF that CO-RE relocations are resolved against, when the object has any.
+fn target_btf<'o>(
+    ext: &BtfExt<'_>,
+    options: &'o LoadOptions,
+    notes: &mut Notes,
+) -> Result<MaybeBtf<'o>, LoadError> {
+    let records: usize = ext.relocations.values().map(Vec::len).sum();
+    match &options.btf {
+        _ if records == 0 => Ok(None),
+        Some(given) => Btf::parse(given.bytes()).map(Some),
+        None => {
+            notes.push(format!(
+                "{records} CO-RE relocations resolved against the object's own BTF: offsets and \
+                 sizes are those of the types it was compiled with"
+            ));
+            Ok(None)
+        }
     }
 }
 

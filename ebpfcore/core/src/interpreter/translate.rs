@@ -381,6 +381,8 @@ impl<'a> Unit<'a> {
             CallTarget::Local(_) => {
                 return self.push(op(Opcode::CallLocal, Reg::R0, Reg::R0, 0, 0));
             }
+            // Proved programs do not get here; others end.
+            CallTarget::Helper(program::POISON) => return self.insn(&Insn::Exit),
             CallTarget::Helper(id) => {
                 let callee = self.links.helper(id);
                 callee.ok_or(TranslateErrorKind::Helper(id))?

@@ -1,0 +1,34 @@
+// The types of `app.c` as another system has them.
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+enum state { NEW, IDLE___x = 1, RUNNING = 6, GONE = 90 };
+enum wide { SMALL = 1, HUGE = 0xcba987654321ULL };
+enum negative { BELOW = -4 };
+struct inner { long padding; union { struct { int y; }; int z; }; int x; };
+struct tail { u64 len; u8 bytes[]; };
+struct task {
+    char comm[16];
+    const volatile int pid;
+    u64 flags;
+    u16 narrow;
+    u64 *link;
+    union { struct { long more; struct { union { u32 left, right; }; int nested; }; }; };
+    volatile struct inner pair[8];
+    enum state state;
+    u64 before : 20, low : 3, high : 30;
+    int signed_bits : 9;
+    struct tail tail;
+};
+typedef struct { long first; int b; int a; } alias;
+typedef int (*callback)(struct task *, int);
+struct fits { long more; int pid; };
+struct fits_not { int pid; };
+struct task all;
+alias alias_;
+callback callback_;
+struct fits fits_;
+struct fits_not fits_not_;
+enum wide wide;
+enum negative negative;
