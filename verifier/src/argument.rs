@@ -1,6 +1,7 @@
 //! Arguments of helpers, each against what the prototype asks for.
 
 use crate::call::{LOCK, UNLOCK};
+use crate::effect::{Bytes, Effect};
 use crate::map_use;
 use crate::memory::{Access, Base, Span, stack_fault};
 use crate::reason::Reason;
@@ -362,18 +363,20 @@ impl Step<'_, '_> {
     /// Stack memory must be initialised, but for what a helper surely writes: a known number of
     /// bytes at a known place.
     fn stack_argument(
-        &self,
+        &mut self,
         (base, frame): (Base, u8),
         span: Span,
         (access, size): (Access, (i64, i64)),
         arguments: &mut Arguments,
     ) -> Result<(), Reason> {
         let surely = access == Access::Write && span.exact && size.0 == size.1;
+        let bytes = Bytes::new(frame, span.low, span.high);
         if !surely && let Some(frame) = self.state.frame(frame) {
             frame
                 .stack
                 .readable(span.low, span.high)
                 .map_err(|fault| stack_fault(&base, fault))?;
+            self.trail.note(Effect::Read(bytes));
         }
         if access == Access::Write {
             arguments.writes.push((frame, span.low, span.high));
@@ -384,9 +387,11 @@ impl Step<'_, '_> {
     /// After the call the bytes that the helper may have written hold some number.
     pub(crate) fn perform_writes(&mut self, arguments: &Arguments) {
         for (frame, low, high) in &arguments.writes {
-            if let Some(frame) = self.state.frame_mut(*frame) {
-                frame.stack.fill(*low, *high, Byte::Written);
+            if let Some(state) = self.state.frame_mut(*frame) {
+                state.stack.fill(*low, *high, Byte::Written);
             }
+            self.trail
+                .note(Effect::Overwrite(Bytes::new(*frame, *low, *high)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::alu::is_same_object;
 use crate::domain::Scalar;
+use crate::effect::{Parting, Refinement};
 use crate::limits;
 use crate::reason::Reason;
 use crate::state::State;
@@ -176,6 +177,7 @@ impl Step<'_, '_> {
         self.facts.follow(self.at, Side::Taken);
         self.facts.follow(self.at, Side::FallThrough);
         Ok(Flow::Fork {
+            parting: Parting::Jump(Refinement::of(self.insn()?, self.state)),
             taken: Box::new(taken),
             target,
             fall_through: Box::new(fall_through),

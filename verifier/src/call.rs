@@ -2,6 +2,7 @@
 
 use crate::argument::Arguments;
 use crate::cfg;
+use crate::effect::Parting;
 use crate::limits;
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Lock, Reference, Role};
@@ -121,7 +122,9 @@ impl Step<'_, '_> {
         if self.env.cfg.function_of(next) != Some(caller.function) {
             return Err(Reason::FallsOff);
         }
+        let caller = returned.depth() as u8;
         Ok(Flow::Fork {
+            parting: Parting::TailCall { caller },
             taken: Box::new(returned),
             target: next,
             fall_through: Box::new(self.state.clone()),

@@ -9,16 +9,19 @@
 
 use crate::callback::Invocation;
 use crate::cfg::{Cfg, Located};
+use crate::effect::Parting;
 use crate::facts::Facts;
 use crate::limits;
 use crate::live::Liveness;
+use crate::need::Need;
 use crate::options::Options;
 use crate::reason::Reason;
-use crate::reject::{Decision, Rejection, Way};
+use crate::reject::{Decision, Rejection};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
-use crate::visited::{NodeId, Visit, Visited};
+use crate::trail::{Mark, Trail, Waiting};
+use crate::visited::{Visit, Visited};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
@@ -46,40 +49,24 @@ impl<'a> Env<'a> {
     }
 }
 
-/// A path that waits to be followed.
-struct Pending {
-    at: InsnIdx,
-    state: State,
-    node: Option<NodeId>,
-    decisions: Option<DecisionId>,
-}
-
 /// A more general state that is being tried in place of one that arrived.
 struct Guess {
-    /// Where the general state is stored.
-    node: NodeId,
-    /// How many paths waited when it began.
-    pending: usize,
+    /// The trail up to where the general state is stored.
+    trail: Mark,
     /// How many steps were taken when it began.
     steps: u64,
     /// The path as it arrived.
-    before: Pending,
+    before: Waiting,
 }
 
 /// A callback being followed; the path behind its helper waits.
 struct Running {
     invocation: Invocation,
-    /// Where the helper is called, with the path before that.
+    /// Where the helper is called.
     at: InsnIdx,
-    node: Option<NodeId>,
-    decisions: Option<DecisionId>,
-    /// How many paths waited before the one behind the helper.
-    pending: usize,
+    /// The trail up to there.
+    trail: Mark,
 }
-
-/// Position in the list of decisions.
-#[derive(Clone, Copy)]
-struct DecisionId(u32);
 
 /// The analysis of one program.
 pub(crate) struct Explorer<'a, 'o> {
@@ -87,8 +74,7 @@ pub(crate) struct Explorer<'a, 'o> {
     options: &'a Options,
     observer: &'o mut dyn Observer,
     visited: Visited,
-    pending: Vec<Pending>,
-    decisions: Vec<(Decision, Option<DecisionId>)>,
+    trail: Trail,
     facts: Facts,
     fresh: u32,
     steps: u64,
@@ -122,13 +108,24 @@ impl<'a, 'o> Explorer<'a, 'o> {
         options: &'a Options,
         observer: &'o mut dyn Observer,
     ) -> Outcome {
-        let mut explorer = Explorer {
+        let mut explorer = Explorer::new(env, options, observer);
+        explorer.follow_program();
+        explorer.facts.steps = explorer.steps;
+        Outcome {
+            facts: explorer.facts,
+            rejections: explorer.rejections,
+            steps: explorer.steps,
+            later: explorer.later.iter().map(|frame| frame.function).collect(),
+        }
+    }
+
+    fn new(env: &'a Env<'a>, options: &'a Options, observer: &'o mut dyn Observer) -> Self {
+        Explorer {
             env,
             options,
             observer,
             visited: Visited::default(),
-            pending: Vec::new(),
-            decisions: Vec::new(),
+            trail: Trail::default(),
             facts: Facts::unreached(env.program),
             fresh: 0,
             steps: 0,
@@ -139,70 +136,65 @@ impl<'a, 'o> Explorer<'a, 'o> {
             running: Vec::new(),
             later: Vec::new(),
             is_retry: false,
-        };
-        explorer.follow_all(InsnIdx(0), State::entry());
+        }
+    }
+
+    /// Follows the program, and the functions that are called later.
+    fn follow_program(&mut self) {
+        self.follow_all(InsnIdx(0), State::entry());
         let mut next = 0;
-        while let Some(frame) = explorer.later.get(next).cloned()
-            && !explorer.stopped
+        while let Some(frame) = self.later.get(next).cloned()
+            && !self.stopped
         {
             next += 1;
-            let start = env.program.functions.get(frame.function);
+            let start = self.env.program.functions.get(frame.function);
             let start = start.map_or(InsnIdx(0), |function| function.start);
-            explorer.follow_all(start, State::of(frame));
-        }
-        explorer.facts.steps = explorer.steps;
-        Outcome {
-            facts: explorer.facts,
-            rejections: explorer.rejections,
-            steps: explorer.steps,
-            later: explorer.later.iter().map(|frame| frame.function).collect(),
+            self.follow_all(start, State::of(frame));
         }
     }
 
     /// Follows all paths from a state.
     fn follow_all(&mut self, at: InsnIdx, state: State) {
-        self.pending.push(Pending {
-            at,
-            state,
-            node: None,
-            decisions: None,
-        });
-        while let Some(path) = self.pending.pop() {
+        let mut next = Some(Waiting { at, state });
+        while let Some(path) = next {
             self.drop_finished_callbacks();
             self.observer.resumed(path.at);
-            let node = self.follow(path);
-            self.visited.close(node);
+            let need = self.follow(path);
             if self.stopped {
                 break;
             }
+            next = self.trail.end(need, &mut self.visited);
         }
     }
 
-    /// Follows one path to its end; returns the last stored state on it.
-    fn follow(&mut self, mut path: Pending) -> Option<NodeId> {
+    /// Follows one path to its end; returns what is needed there.
+    fn follow(&mut self, mut path: Waiting) -> Need {
         loop {
             match self.advance(&mut path) {
-                Ok(true) => {}
-                Ok(false) => return path.node,
+                Ok(None) => {}
+                Ok(Some(need)) => return need,
                 Err(reason) => {
                     if !self.take_back(&mut path) {
+                        // The program is refused: what else is needed does not matter.
                         self.reject(&path, reason);
-                        return path.node;
+                        return Need::default();
                     }
                 }
             }
         }
     }
 
-    /// One instruction further: false when the path has ended.
-    fn advance(&mut self, path: &mut Pending) -> Result<bool, Reason> {
-        if self.env.cfg.is_join(path.at) && !self.arrive(path)? {
-            return Ok(false);
+    /// One instruction further; what is needed where the path has ended.
+    fn advance(&mut self, path: &mut Waiting) -> Result<Option<Need>, Reason> {
+        if self.env.cfg.is_join(path.at)
+            && let Some(need) = self.arrive(path)?
+        {
+            return Ok(Some(need));
         }
         let budget = self.options.steps.min(limits::STEPS_MOST);
         if self.steps >= budget {
             self.stop(path, Reason::Budget { steps: budget });
-            return Ok(false);
+            return Ok(Some(Need::default()));
         }
         self.steps += 1;
         if self.is_guess_too_long() {
@@ -210,13 +202,22 @@ impl<'a, 'o> Explorer<'a, 'o> {
         }
         self.observer.step(path.at, &View(&path.state));
         match self.step(path)? {
-            Flow::End => return Ok(false),
+            Flow::End => return Ok(Some(Need::default())),
             Flow::To(next) => path.at = next,
             Flow::Fork {
+                parting,
                 taken,
                 target,
                 fall_through,
-            } => self.fork(path, (*taken, target), *fall_through),
+            } => {
+                let second = Waiting {
+                    at: target,
+                    state: *taken,
+                };
+                self.trail.fork(path.at, parting, second);
+                path.state = *fall_through;
+                path.at = InsnIdx(path.at.0.saturating_add(1));
+            }
             Flow::CallBack(frame) => self.call_back(path, *frame),
             Flow::Later(frame) => {
                 self.call_later(*frame);
@@ -224,35 +225,32 @@ impl<'a, 'o> Explorer<'a, 'o> {
             }
             Flow::Returned(invocation) => return self.called_back(path, invocation),
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// Puts a more general state in place of the one that arrives, if there is a promising one;
     /// returns the path as it was.
-    fn guess(&mut self, path: &mut Pending) -> Option<Pending> {
+    fn guess(&mut self, path: &mut Waiting) -> Option<Waiting> {
         self.drop_finished_guesses();
         let failed = self.failed_guesses.get(&path.at).copied().unwrap_or(0);
         if failed >= limits::GUESSES_PER_INSN || self.guesses.len() >= limits::GUESSES {
             return None;
         }
         let general = self.visited.guess(path.at, &path.state)?;
-        Some(Pending {
+        Some(Waiting {
             at: path.at,
             state: core::mem::replace(&mut path.state, general),
-            node: path.node,
-            decisions: path.decisions,
         })
     }
 
     /// A path from a guess failed: goes on with what the guess replaced. False when there is none.
-    fn take_back(&mut self, path: &mut Pending) -> bool {
+    fn take_back(&mut self, path: &mut Waiting) -> bool {
         self.drop_finished_guesses();
         let Some(guess) = self.guesses.pop() else {
             return false;
         };
-        self.pending.truncate(guess.pending);
+        self.trail.take_back(guess.trail, &mut self.visited);
         self.drop_finished_callbacks();
-        self.visited.abandon(path.node, guess.before.node);
         let failed = self.failed_guesses.entry(guess.before.at).or_default();
         *failed = failed.saturating_add(1);
         *path = guess.before;
@@ -272,35 +270,36 @@ impl<'a, 'o> Explorer<'a, 'o> {
     /// What was proved is no guess any more.
     fn drop_finished_guesses(&mut self) {
         while let Some(guess) = self.guesses.last() {
-            if self.visited.is_open(guess.node) {
+            if self.trail.mark() > guess.trail {
                 return;
             }
             self.guesses.pop();
         }
     }
 
-    fn step(&mut self, path: &mut Pending) -> Result<Flow, Reason> {
+    fn step(&mut self, path: &mut Waiting) -> Result<Flow, Reason> {
         let mut step = Step {
             env: self.env,
             at: path.at,
             state: &mut path.state,
             facts: &mut self.facts,
             fresh: &mut self.fresh,
+            trail: &mut self.trail,
         };
         step.run()
     }
 
-    /// Arrives where paths meet: false when the path need not be followed further.
-    fn arrive(&mut self, path: &mut Pending) -> Result<bool, Reason> {
+    /// Arrives where paths meet: what is needed when the path need not be followed further.
+    fn arrive(&mut self, path: &mut Waiting) -> Result<Option<Need>, Reason> {
         self.forget(path);
         let before = match core::mem::take(&mut self.is_retry) {
             true => None,
             false => self.guess(path),
         };
-        match self.visited.visit(path.at, &path.state, path.node) {
-            Visit::Covered => {
+        match self.visited.visit(path.at, &path.state) {
+            Visit::Covered(need) => {
                 self.observer.pruned(path.at);
-                Ok(false)
+                Ok(Some(need))
             }
             Visit::Endless => Err(Reason::EndlessLoop),
             Visit::Full => {
@@ -310,25 +309,25 @@ impl<'a, 'o> Explorer<'a, 'o> {
                         states: limits::STATES,
                     },
                 );
-                Ok(false)
+                Ok(Some(Need::default()))
             }
             Visit::Go(node) => {
-                path.node = node;
-                if let (Some(before), Some(node)) = (before, node) {
-                    self.guesses.push(Guess {
-                        node,
-                        pending: self.pending.len(),
+                let trail = self.trail.mark();
+                if let Some(node) = node {
+                    self.trail.store(node);
+                    self.guesses.extend(before.map(|before| Guess {
+                        trail,
                         steps: self.steps,
                         before,
-                    });
+                    }));
                 }
-                Ok(true)
+                Ok(None)
             }
         }
     }
 
     /// Forgets what will not be read again, in every frame.
-    fn forget(&self, path: &mut Pending) {
+    fn forget(&self, path: &mut Waiting) {
         let depth = path.state.depth();
         for frame in 0..depth {
             let Some(callee) = path.state.frames().get(frame + 1) else {
@@ -347,25 +346,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
         path.state.keep_distances();
     }
 
-    /// Both ways of a branch are possible: the target waits, the fall-through goes on.
-    fn fork(&mut self, path: &mut Pending, taken: (State, InsnIdx), fall_through: State) {
-        let (state, target) = taken;
-        let waiting = self.decide(path.decisions, path.at, Way::Taken);
-        self.visited.fork(path.node);
-        self.pending.push(Pending {
-            at: target,
-            state,
-            node: path.node,
-            decisions: waiting,
-        });
-        path.decisions = self.decide(path.decisions, path.at, Way::FallThrough);
-        path.state = fall_through;
-        path.at = InsnIdx(path.at.0.saturating_add(1));
-    }
-
     /// Into a function that a helper calls; the path behind the helper waits.
-    fn call_back(&mut self, path: &mut Pending, frame: Frame) {
-        self.visited.fork(path.node);
+    fn call_back(&mut self, path: &mut Waiting, frame: Frame) {
         let running = Running {
             invocation: Invocation {
                 frame,
@@ -373,36 +355,31 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 loosened: 0,
             },
             at: path.at,
-            node: path.node,
-            decisions: path.decisions,
-            pending: self.pending.len(),
+            trail: self.trail.mark(),
         };
         self.enter(path, running);
     }
 
     /// To the start of the function, with what is believed to hold before each of its calls.
-    fn enter(&mut self, path: &mut Pending, running: Running) {
-        self.pending.push(Pending {
+    fn enter(&mut self, path: &mut Waiting, running: Running) {
+        let after = Waiting {
             at: InsnIdx(running.at.0.saturating_add(1)),
             state: running.invocation.after(),
-            node: running.node,
-            decisions: running.decisions,
-        });
+        };
+        let asks = running.invocation.invariant.asks();
+        self.trail
+            .fork(running.at, Parting::CallBack { asks }, after);
         let function = running.invocation.frame.function;
         let function = self.env.program.functions.get(function);
-        let start = function.map_or(running.at, |function| function.start);
-        let state = running.invocation.inside();
-        *path = Pending {
-            at: start,
-            node: Some(self.visited.store(start, &state, running.node)),
-            state,
-            decisions: running.decisions,
-        };
+        path.at = function.map_or(running.at, |function| function.start);
+        path.state = running.invocation.inside();
+        let node = self.visited.store_anyway(path.at, &path.state);
+        self.trail.store(node);
         self.running.push(running);
     }
 
     /// Back in the helper: the path ends here, or what was believed was wrong.
-    fn called_back(&mut self, path: &mut Pending, invocation: u32) -> Result<bool, Reason> {
+    fn called_back(&mut self, path: &mut Waiting, invocation: u32) -> Result<Option<Need>, Reason> {
         let found = self.running.last();
         let Some(running) = found.filter(|running| running.invocation.id() == invocation) else {
             let what = "its helper is not known any more";
@@ -410,38 +387,30 @@ impl<'a, 'o> Explorer<'a, 'o> {
         };
         if running.invocation.covers(&path.state)? {
             self.observer.pruned(path.at);
-            return Ok(false);
+            return Ok(Some(running.invocation.invariant.asks()));
         }
-        let pending = running.pending;
+        let trail = running.trail;
         self.drop_finished_guesses();
-        if self
-            .guesses
-            .last()
-            .is_some_and(|guess| guess.pending > pending)
-        {
+        if self.guesses.last().is_some_and(|guess| guess.trail > trail) {
             let what = "it was followed from a state that is too general";
             return Err(Reason::Callback { what });
         }
         let Some(mut running) = self.running.pop() else {
-            return Ok(false);
+            return Ok(None);
         };
         if let Err(reason) = running.invocation.loosen(&path.state) {
             self.running.push(running);
             return Err(reason);
         }
-        self.pending.truncate(pending);
-        self.visited.abandon(path.node, running.node);
+        self.trail.take_back(trail, &mut self.visited);
         self.enter(path, running);
-        Ok(true)
+        Ok(None)
     }
 
     /// What waits behind the helper of a callback is taken up: all its paths have ended.
     fn drop_finished_callbacks(&mut self) {
-        let waiting = self.pending.len();
-        while self
-            .running
-            .last()
-            .is_some_and(|one| one.pending >= waiting)
+        while let Some(running) = self.running.last()
+            && !self.trail.waits(running.trail)
         {
             self.running.pop();
         }
@@ -457,13 +426,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         }
     }
 
-    fn decide(&mut self, before: Option<DecisionId>, at: InsnIdx, way: Way) -> Option<DecisionId> {
-        let id = u32::try_from(self.decisions.len()).ok()?;
-        self.decisions.push((Decision { at, way }, before));
-        Some(DecisionId(id))
-    }
-
-    fn reject(&mut self, path: &Pending, kind: Reason) {
+    fn reject(&mut self, path: &Waiting, kind: Reason) {
         let code = kind.code();
         if self
             .rejections
@@ -481,30 +444,26 @@ impl<'a, 'o> Explorer<'a, 'o> {
             at: path.at,
             kind,
             registers,
-            path: self.path_to(path.decisions),
+            path: self.path(),
         });
         self.stopped |= self.rejections.len() >= self.options.rejections;
     }
 
     /// The analysis cannot go on. A budget says nothing about the program when real problems are
     /// known.
-    fn stop(&mut self, path: &Pending, kind: Reason) {
+    fn stop(&mut self, path: &Waiting, kind: Reason) {
         if self.rejections.is_empty() {
             self.reject(path, kind);
         }
         self.stopped = true;
     }
 
-    fn path_to(&self, mut last: Option<DecisionId>) -> Vec<Decision> {
-        let mut path = Vec::new();
-        while let Some((decision, before)) = last.and_then(|id| self.decisions.get(id.0 as usize)) {
-            path.push(*decision);
-            if path.len() >= limits::PATH_BRANCHES {
-                break;
-            }
-            last = *before;
-        }
+    fn path(&self) -> Vec<Decision> {
+        let mut path: Vec<_> = self.trail.decisions().take(limits::PATH_BRANCHES).collect();
         path.reverse();
         path
     }
 }
+
+#[cfg(test)]
+mod recheck;

@@ -11,6 +11,8 @@
 )]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate self as verifier;
 
 mod alu;
 mod argument;
@@ -20,6 +22,7 @@ mod callback;
 mod cfg;
 mod chain;
 pub mod domain;
+mod effect;
 pub mod explain;
 mod explore;
 pub mod facts;
@@ -29,11 +32,14 @@ pub mod limits;
 mod live;
 mod map_use;
 mod memory;
+mod need;
 pub mod options;
 mod packed;
+mod places;
 pub mod reason;
 mod reason_text;
 pub mod reject;
+mod relax;
 pub mod render;
 mod replay;
 mod slice;
@@ -42,6 +48,7 @@ mod state;
 mod step;
 mod subsume;
 pub mod trace;
+mod trail;
 pub mod value;
 pub mod verified;
 mod visited;

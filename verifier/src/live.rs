@@ -8,21 +8,13 @@
 
 use crate::cfg::{self, Cfg};
 use crate::limits;
+use crate::places::{ARGUMENTS, Cover, Places, bit, granules};
 use alloc::vec::Vec;
 use isa::{AluOp, AtomicOp, CallTarget, Insn, InsnIdx, Operand, Reg, Size, Width};
 use program::{Function, Program};
 
-/// What is live before an instruction.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Live {
-    /// Bit per register.
-    pub(crate) registers: u16,
-    /// Bit per four bytes of the own frame, the first next to r10.
-    pub(crate) stack: u128,
-}
-
 /// Liveness before each slot.
-pub(crate) struct Liveness(Vec<Live>);
+pub(crate) struct Liveness(Vec<Places>);
 
 /// Whether a register holds an address in the own frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,21 +31,10 @@ enum Own {
 
 type Owns = [Own; Reg::COUNT];
 
-const ARGUMENTS: u16 = 0b11_1110;
-const ALL_STACK: u128 = u128::MAX;
-
-impl Live {
-    /// Nothing is forgotten.
-    const EVERYTHING: Live = Live {
-        registers: u16::MAX,
-        stack: ALL_STACK,
-    };
-}
-
 impl Liveness {
     /// Computes it for the functions that calls reach.
     pub(crate) fn of(program: &Program, cfg: &Cfg) -> Liveness {
-        let mut live = Liveness(alloc::vec![Live::default(); program.insns.len()]);
+        let mut live = Liveness(alloc::vec![Places::NONE; program.insns.len()]);
         for index in cfg.callees_first() {
             let function = &program.functions[*index];
             let owns = own_addresses(program, function);
@@ -73,13 +54,13 @@ impl Liveness {
     fn keep_all(&mut self, function: &Function) {
         let slots = function.start.index()..function.end.index();
         for live in self.0.get_mut(slots).into_iter().flatten() {
-            *live = Live::EVERYTHING;
+            *live = Places::ALL;
         }
     }
 
     /// What is live before an instruction; everything outside the program.
-    pub(crate) fn at(&self, at: InsnIdx) -> Live {
-        self.0.get(at.index()).copied().unwrap_or(Live::EVERYTHING)
+    pub(crate) fn at(&self, at: InsnIdx) -> Places {
+        self.0.get(at.index()).copied().unwrap_or(Places::ALL)
     }
 
     /// One pass against the flow; true when something changed.
@@ -92,11 +73,9 @@ impl Liveness {
                 continue;
             }
             let at = InsnIdx(slot as u32);
-            let mut live = Live::default();
+            let mut live = Places::NONE;
             for next in cfg::successors(at, insn).into_iter().flatten() {
-                let after = self.0.get(next.index()).copied().unwrap_or_default();
-                live.registers |= after.registers;
-                live.stack |= after.stack;
+                live = live | self.0.get(next.index()).copied().unwrap_or_default();
             }
             self.transfer(program, at, insn, &owns[slot - start], &mut live);
             changed |= self.0[slot] != live;
@@ -105,20 +84,27 @@ impl Liveness {
         changed
     }
 
-    fn transfer(&self, program: &Program, at: InsnIdx, insn: &Insn, owns: &Owns, live: &mut Live) {
+    fn transfer(
+        &self,
+        program: &Program,
+        at: InsnIdx,
+        insn: &Insn,
+        owns: &Owns,
+        live: &mut Places,
+    ) {
         let (writes, reads) = registers(insn);
         live.registers &= !writes;
         live.registers |= reads;
         match insn {
             Insn::Load {
                 size, base, offset, ..
-            } => live.stack |= touched(owns, *base, *offset, *size, Touch::Any),
+            } => live.stack |= touched(owns, *base, *offset, *size, Cover::Any),
             Insn::Store {
                 size, base, offset, ..
-            } => live.stack &= !touched(owns, *base, *offset, *size, Touch::Whole),
+            } => live.stack &= !touched(owns, *base, *offset, *size, Cover::Whole),
             Insn::Atomic {
                 size, base, offset, ..
-            } => live.stack |= touched(owns, *base, *offset, *size, Touch::Any),
+            } => live.stack |= touched(owns, *base, *offset, *size, Cover::Any),
             Insn::Call(target) => self.call(program, at, *target, (owns, insn), live),
             _ => {}
         }
@@ -130,7 +116,7 @@ impl Liveness {
         at: InsnIdx,
         target: CallTarget,
         (owns, insn): (&Owns, &Insn),
-        live: &mut Live,
+        live: &mut Places,
     ) {
         let used = match target {
             CallTarget::Helper(id) => helper_arguments(program, id),
@@ -147,57 +133,22 @@ impl Liveness {
             live.stack |= match owns[reg.index()] {
                 Own::Bottom | Own::Not => 0,
                 // A helper reads upwards from where the pointer points.
-                Own::At(offset) if !local => granules(offset, 0, Touch::Any),
-                Own::At(_) | Own::Maybe => ALL_STACK,
+                Own::At(offset) if !local => granules(offset, 0, Cover::Any),
+                Own::At(_) | Own::Maybe => u128::MAX,
             };
         }
     }
 }
 
-/// Which granules an access must cover to count.
-#[derive(Clone, Copy)]
-enum Touch {
-    /// Any byte of it.
-    Any,
-    /// All bytes of it.
-    Whole,
-}
-
-fn touched(owns: &Owns, base: Reg, offset: i16, size: Size, touch: Touch) -> u128 {
-    match (owns[base.index()], touch) {
+fn touched(owns: &Owns, base: Reg, offset: i16, size: Size, cover: Cover) -> u128 {
+    match (owns[base.index()], cover) {
         (Own::At(at), _) => {
             let low = at.saturating_add(i32::from(offset));
-            granules(low, low.saturating_add(size.bytes() as i32), touch)
+            granules(low, low.saturating_add(size.bytes() as i32), cover)
         }
-        (Own::Maybe, Touch::Any) => ALL_STACK,
+        (Own::Maybe, Cover::Any) => u128::MAX,
         _ => 0,
     }
-}
-
-/// The granules of the bytes from `low` up to `high`, offsets from r10.
-fn granules(low: i32, high: i32, touch: Touch) -> u128 {
-    let bytes = abi::limits::STACK_BYTES as i32;
-    let (low, high) = (low.clamp(-bytes, 0), high.clamp(-bytes, 0));
-    // Granule g covers -4 * (g + 1) up to -4 * g.
-    let (first, end) = match touch {
-        Touch::Any => ((-high) / 4, (-low + 3) / 4),
-        Touch::Whole => ((-high + 3) / 4, (-low) / 4),
-    };
-    if end <= first {
-        return 0;
-    }
-    let ones = |n: i32| {
-        if n >= 128 {
-            u128::MAX
-        } else {
-            (1u128 << n) - 1
-        }
-    };
-    ones(end) & !ones(first)
-}
-
-const fn bit(reg: Reg) -> u16 {
-    1 << reg.number()
 }
 
 /// Does the helper call a function back, which then reads the memory it is handed?

@@ -1,6 +1,7 @@
 //! Loads, stores and atomic operations.
 
 use crate::domain::Scalar;
+use crate::effect::{Bytes, Effect};
 use crate::facts::Memory;
 use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault};
@@ -110,7 +111,13 @@ impl Step<'_, '_> {
         let value = match base.pointer.region {
             Region::Context => self.load_context(&base, span, (size, signed))?,
             Region::Stack { frame } => {
-                extend(self.load_stack(&base, frame, span, size)?, (size, signed))
+                let value = self.load_stack(&base, frame, span, size)?;
+                self.trail.note(Effect::Load {
+                    depth: self.state.depth() as u8,
+                    dst,
+                    from: Bytes::new(frame, span.low, span.high),
+                });
+                extend(value, (size, signed))
             }
             Region::MapValue { map, .. } => {
                 self.check_map_value(&base, map, span, Access::Read)?;
@@ -344,7 +351,8 @@ impl Step<'_, '_> {
         })
     }
 
-    /// Checks that a span lies in the frame and notes how deep it reaches.
+    /// Checks that a span lies in the frame and notes how deep it reaches. What is done to the
+    /// bytes must be noted on the trail by the caller.
     pub(crate) fn check_stack(&mut self, base: &Base, frame: u8, span: Span) -> Result<(), Reason> {
         let bytes = i64::from(abi::limits::STACK_BYTES);
         base.bounds(span, -bytes, 0).map_err(Reason::StackBounds)?;
@@ -403,6 +411,13 @@ impl Step<'_, '_> {
             }
         }
         let value = self.link(from, value)?;
+        self.trail.note(Effect::Store {
+            depth: self.state.depth() as u8,
+            // Of an immediate nothing is needed; then `from` is the base, which is needed anyway.
+            src: from,
+            to: Bytes::new(frame, span.low, span.high),
+            surely: span.exact,
+        });
         let Some(frame) = self.state.frame_mut(frame) else {
             return Err(base.refuse("writing"));
         };
@@ -482,9 +497,9 @@ impl Step<'_, '_> {
             return Err(refuse("the address is not aligned"));
         }
         match base.pointer.region {
-            Region::Stack { frame } => {
-                self.check_stack(base, frame, span)?;
-                let Some(frame) = self.state.frame_mut(frame) else {
+            Region::Stack { frame: index } => {
+                self.check_stack(base, index, span)?;
+                let Some(frame) = self.state.frame_mut(index) else {
                     return Err(base.refuse("writing"));
                 };
                 frame
@@ -492,6 +507,9 @@ impl Step<'_, '_> {
                     .readable(span.low, span.high)
                     .map_err(|fault| stack_fault(base, fault))?;
                 frame.stack.fill(span.low, span.high, Byte::Written);
+                let bytes = Bytes::new(index, span.low, span.high);
+                self.trail.note(Effect::Read(bytes));
+                self.trail.note(Effect::Overwrite(bytes));
                 Ok(())
             }
             Region::MapValue { map, .. } => self.check_map_value(base, map, span, Access::Write),

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::reject::{Decision, Rejection, Way};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
+use crate::trail::Trail;
 use crate::value::{Region, Value};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -46,6 +47,7 @@ pub(crate) struct Replay<'e, 'a> {
     decisions: &'e [Decision],
     facts: Facts,
     fresh: u32,
+    trail: Trail,
     arrivals: u32,
     steps: usize,
     /// The next instruction.
@@ -62,6 +64,7 @@ impl<'e, 'a> Replay<'e, 'a> {
             decisions,
             facts: Facts::unreached(env.program),
             fresh: 0,
+            trail: Trail::default(),
             arrivals: 0,
             steps: 0,
             at: InsnIdx(0),
@@ -90,6 +93,7 @@ impl<'e, 'a> Replay<'e, 'a> {
             state: &mut self.state,
             facts: &mut self.facts,
             fresh: &mut self.fresh,
+            trail: &mut self.trail,
         };
         let flow = step.run().ok()?;
         event.way = self.go(at, flow, end)?;
@@ -129,6 +133,7 @@ impl<'e, 'a> Replay<'e, 'a> {
                 taken,
                 target,
                 fall_through,
+                ..
             } => {
                 let (decision, rest) = self.decisions.split_first()?;
                 if decision.at != at {

@@ -246,6 +246,24 @@ impl Stack {
         }
     }
 
+    /// The granules of the stored values that `hit` selects, as bits.
+    pub(crate) fn granules(&self, hit: impl Fn(&Packed) -> bool) -> u128 {
+        let mut bits = 0;
+        for (index, slot) in self.slots() {
+            // The first half has the lower address, so the higher bit.
+            let pair = match slot {
+                Slot::Whole(value) if hit(value) => 3,
+                Slot::Halves(halves) => {
+                    let is_hit = |half: &Half| matches!(half, Half::Number(value) if hit(value));
+                    u128::from(is_hit(&halves[0])) << 1 | u128::from(is_hit(&halves[1]))
+                }
+                _ => 0,
+            };
+            bits |= pair << (2 * index);
+        }
+        bits
+    }
+
     /// Does `hit` select a stored value?
     pub(crate) fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
         let mut chunks = self.chunks.iter().flatten();
@@ -356,7 +374,7 @@ impl Slot {
     }
 
     /// The slot in two halves; a pointer is given up.
-    fn halves(&self) -> [Half; 2] {
+    pub(crate) fn halves(&self) -> [Half; 2] {
         match self {
             Slot::Halves(halves) => (**halves).clone(),
             Slot::Whole(number) if number.scalar().is_some() => {

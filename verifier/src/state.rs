@@ -6,6 +6,7 @@
 use crate::domain::Scalar;
 use crate::limits;
 use crate::packed::{NOTHING, Packed};
+use crate::places::{Places, bit};
 use crate::stack::{Half, Slot, Stack};
 use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::rc::Rc;
@@ -120,6 +121,15 @@ impl Frame {
 
     fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
         self.registers.iter().any(&hit) || self.stack.any(hit)
+    }
+
+    /// Where the values are that `hit` selects.
+    pub(crate) fn places(&self, hit: impl Fn(&Packed) -> bool) -> Places {
+        let registers = Reg::ALL.into_iter().filter(|reg| hit(self.packed(*reg)));
+        Places {
+            registers: registers.fold(0, |bits, reg| bits | bit(reg)),
+            stack: self.stack.granules(hit),
+        }
     }
 
     fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {

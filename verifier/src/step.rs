@@ -4,15 +4,17 @@
 
 use crate::cfg;
 use crate::domain::Scalar;
+use crate::effect::{Effect, Parting};
 use crate::explore::Env;
 use crate::facts::{Facts, Memory};
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, State};
+use crate::trail::Trail;
 use crate::value::{Pointer, Region, Unreadable, Value};
 use abi::MapKind;
 use alloc::boxed::Box;
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size};
-use program::{MapDef, MapId};
+use program::{MapDef, MapId, Program};
 
 /// Where control goes after an instruction.
 pub(crate) enum Flow {
@@ -26,8 +28,10 @@ pub(crate) enum Flow {
     Later(Box<Frame>),
     /// Back into the helper that called the function of this invocation.
     Returned(u32),
-    /// Both ways of a conditional jump.
+    /// Both ways of a conditional jump, or of a tail call in a function.
     Fork {
+        /// What it reads and learns.
+        parting: Parting,
         /// The state where the condition holds.
         taken: Box<State>,
         /// Where that goes.
@@ -47,18 +51,30 @@ pub(crate) struct Step<'s, 'a> {
     pub(crate) state: &'s mut State,
     pub(crate) facts: &'s mut Facts,
     pub(crate) fresh: &'s mut u32,
+    pub(crate) trail: &'s mut Trail,
 }
 
-impl Step<'_, '_> {
+impl<'s> Step<'s, '_> {
     /// Checks and performs the instruction.
     pub(crate) fn run(&mut self) -> Result<Flow, Reason> {
-        let Some(insn) = self.env.program.insns.get(self.at.index()) else {
-            return Err(Reason::FallsOff);
-        };
+        let insn = self.insn()?;
         let at = self.at;
+        // What it does with the stack is noted where that is found.
+        if let Some(effect) = Effect::on_registers(self.env.program, insn, self.state) {
+            self.trail.note(effect);
+        }
         let flow = self.perform(insn);
+        if matches!((insn, &flow), (Insn::JumpIf { .. }, Ok(Flow::To(_)))) {
+            self.trail.note(Effect::of_decision(insn, self.state));
+        }
         self.facts.reach(at);
         flow
+    }
+
+    /// The instruction.
+    pub(crate) fn insn(&self) -> Result<&'s Insn, Reason> {
+        let insns = &self.env.program.insns;
+        insns.get(self.at.index()).ok_or(Reason::FallsOff)
     }
 
     fn perform(&mut self, insn: &Insn) -> Result<Flow, Reason> {
@@ -306,12 +322,7 @@ impl Step<'_, '_> {
 
     /// Is this value of r0 one that the hook understands?
     pub(crate) fn check_verdict(&self, found: Value) -> Result<(), Reason> {
-        let program = self.env.program;
-        let range = program
-            .attach_type
-            .map_or(program.program_type.return_range, |attach| {
-                attach.return_range()
-            });
+        let range = return_range(self.env.program);
         let (Some(range), Some(scalar)) = (range, found.scalar()) else {
             return Ok(());
         };
@@ -320,6 +331,14 @@ impl Step<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// The results that the hook of a program understands, when it does not take all.
+pub(crate) fn return_range(program: &Program) -> Option<(i32, i32)> {
+    let of_type = program.program_type.return_range;
+    program
+        .attach_type
+        .map_or(of_type, abi::AttachType::return_range)
 }
 
 /// Is it the context pointer, unmoved?

@@ -9,6 +9,7 @@
 //! those numbers, and only then the map is made. A stored state remembers where the last state that
 //! it did not cover differed, because the next one is likely to differ there too.
 
+use crate::need::Need;
 use crate::packed::Packed;
 use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
 use crate::state::{Frame, Role, State};
@@ -64,6 +65,11 @@ impl Known {
     /// The state.
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Forgets what is not needed.
+    pub(crate) fn relax(&mut self, need: &Need) {
+        self.state.relax(need);
     }
 
     /// Is every concrete state of `new` one of this?

@@ -1,16 +1,13 @@
 //! States met before: for pruning paths that were proved already, and for recognising loops that
 //! never end.
 //!
-//! Every stored state is a node of a tree; its parent is the stored state last passed on the way to
-//! it. A node is *open* while some path through it is unfinished, and *finished* when every path
-//! from it was followed to its end. Only finished nodes prune: an open one is an ancestor of the
-//! current path (paths are taken last in, first out), and arriving in its very state again means
-//! that the program may go round for ever.
-//!
-//! Invariant: `open` of a node counts its open children and the pending or running paths whose
-//! last stored state it is.
+//! A stored state is *open* while some path through it is unfinished, and *finished* when every path
+//! from it was followed to its end. Only finished states prune: an open one lies on the current path
+//! (paths are taken last in, first out), and arriving in its very state again means that the program
+//! may go round for ever. When a state is finished it is relaxed to what was needed of it.
 
 use crate::limits;
+use crate::need::Need;
 use crate::state::State;
 use crate::subsume::Known;
 use alloc::collections::BTreeMap;
@@ -22,9 +19,7 @@ use isa::InsnIdx;
 pub(crate) struct NodeId(u32);
 
 struct Node {
-    parent: Option<NodeId>,
     at: InsnIdx,
-    open: u32,
     fingerprint: u64,
     state: Known,
 }
@@ -49,11 +44,11 @@ pub(crate) struct Visited {
 
 /// What a visit finds.
 pub(crate) enum Visit {
-    /// A finished state covers this one.
-    Covered,
+    /// A finished state covers this one, and asks this of it.
+    Covered(Need),
     /// This very state is on the path already.
     Endless,
-    /// Nothing; the path goes on from this node (the old one when the state was not stored).
+    /// Nothing; the path goes on, from this node when the state was stored.
     Go(Option<NodeId>),
     /// Nothing, and there is no room for more states.
     Full,
@@ -67,10 +62,10 @@ const CANDIDATES: usize = 3;
 const DENSE: usize = 64;
 
 impl Visited {
-    /// Arrives at a join on a path whose last stored state is `parent`.
-    pub(crate) fn visit(&mut self, at: InsnIdx, state: &State, parent: Option<NodeId>) -> Visit {
-        if self.is_covered(at, state) {
-            return Visit::Covered;
+    /// Arrives at a join.
+    pub(crate) fn visit(&mut self, at: InsnIdx, state: &State) -> Visit {
+        if let Some(asks) = self.covers(at, state) {
+            return Visit::Covered(asks);
         }
         let fingerprint = state.fingerprint();
         let place = self.places.entry(at).or_default();
@@ -86,38 +81,26 @@ impl Visited {
         let ancestors = place.open.len();
         if ancestors >= DENSE && place.skipped < ancestors {
             place.skipped += 1;
-            return Visit::Go(parent);
+            return Visit::Go(None);
         }
         place.skipped = 0;
         if self.stored >= limits::STATES {
             return Visit::Full;
         }
-        let id = self.insert(Node {
-            parent,
-            at,
-            open: 1,
-            fingerprint,
-            state: Known::new(state.clone()),
-        });
-        Visit::Go(Some(id))
+        Visit::Go(Some(self.store(at, state, fingerprint)))
     }
 
     /// Stores the state at the start of a callback, whatever is known there.
-    pub(crate) fn store(&mut self, at: InsnIdx, state: &State, parent: Option<NodeId>) -> NodeId {
-        self.insert(Node {
-            parent,
-            at,
-            open: 1,
-            fingerprint: state.fingerprint(),
-            state: Known::new(state.clone()),
-        })
+    pub(crate) fn store_anyway(&mut self, at: InsnIdx, state: &State) -> NodeId {
+        self.store(at, state, state.fingerprint())
     }
 
     /// A more general state to try here, when many were finished and none of them helps.
     pub(crate) fn guess(&mut self, at: InsnIdx, state: &State) -> Option<State> {
         let place = self.places.get(&at)?;
         // A loop through here is counted out round by round.
-        if place.finished.len() < MANY || !place.open.is_empty() || self.is_covered(at, state) {
+        if place.finished.len() < MANY || !place.open.is_empty() || self.covers(at, state).is_some()
+        {
             return None;
         }
         let place = self.places.get(&at)?;
@@ -127,85 +110,70 @@ impl Visited {
             .find_map(|node| state.generalised(node.state.state()))
     }
 
-    /// Is the node still being explored?
-    pub(crate) fn is_open(&self, id: NodeId) -> bool {
-        let node = self.nodes.get(id.0 as usize).and_then(Option::as_ref);
-        node.is_some_and(|node| node.open > 0)
-    }
-
-    /// Forgets the path from `last` up to, but not including, `stop`: it led nowhere.
-    pub(crate) fn abandon(&mut self, last: Option<NodeId>, stop: Option<NodeId>) {
-        let mut id = last;
-        while id != stop {
-            let Some(current) = id else {
-                return;
-            };
-            let Some(node) = self
-                .nodes
-                .get_mut(current.0 as usize)
-                .and_then(Option::take)
-            else {
-                return;
-            };
-            let place = self.places.entry(node.at).or_default();
-            if place.open.get(&node.fingerprint) == Some(&current) {
-                place.open.remove(&node.fingerprint);
-            }
-            self.free.push(current);
+    /// A node whose path was a mistake is forgotten.
+    pub(crate) fn abandon(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::take) {
+            self.no_longer_open(node.at, node.fingerprint, id);
+            self.free.push(id);
             self.stored = self.stored.saturating_sub(1);
-            id = node.parent;
         }
     }
 
-    /// One more path goes on from a node.
-    pub(crate) fn fork(&mut self, id: Option<NodeId>) {
-        if let Some(node) = id.and_then(|id| self.node(id)) {
-            node.open = node.open.saturating_add(1);
-        }
-    }
-
-    /// A path that was last at this node has ended.
-    pub(crate) fn close(&mut self, mut id: Option<NodeId>) {
-        while let Some(current) = id {
-            let Some(node) = self.node(current) else {
-                return;
-            };
-            node.open = node.open.saturating_sub(1);
-            if node.open > 0 {
-                return;
-            }
-            id = node.parent;
-            self.finish(current);
-        }
-    }
-
-    fn node(&mut self, id: NodeId) -> Option<&mut Node> {
-        self.nodes.get_mut(id.0 as usize)?.as_mut()
-    }
-
-    fn is_covered(&mut self, at: InsnIdx, state: &State) -> bool {
-        let Some(place) = self.places.get_mut(&at) else {
-            return false;
+    /// All paths from a node were followed, and this was needed of its state. What the state asks
+    /// of those that it will cover.
+    pub(crate) fn finish(&mut self, id: NodeId, need: &Need) -> Need {
+        let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return Need::default();
         };
+        node.state.relax(need);
+        let (at, fingerprint, asks) = (node.at, node.fingerprint, node.state.state().asks());
+        self.no_longer_open(at, fingerprint, id);
+        let place = self.places.entry(at).or_default();
+        place.finished.push(id);
+        if place.finished.len() > limits::STATES_PER_INSN {
+            let oldest = place.finished.remove(0);
+            self.nodes[oldest.0 as usize] = None;
+            self.free.push(oldest);
+            self.stored = self.stored.saturating_sub(1);
+        }
+        asks
+    }
+
+    fn no_longer_open(&mut self, at: InsnIdx, fingerprint: u64, id: NodeId) {
+        let place = self.places.entry(at).or_default();
+        if place.open.get(&fingerprint) == Some(&id) {
+            place.open.remove(&fingerprint);
+        }
+    }
+
+    /// The finished states and where they are, for tests.
+    #[cfg(test)]
+    pub(crate) fn finished(&self) -> impl Iterator<Item = (InsnIdx, &State)> {
+        let ids = self.places.values().flat_map(|place| &place.finished);
+        ids.filter_map(|id| self.nodes.get(id.0 as usize)?.as_ref())
+            .map(|node| (node.at, node.state.state()))
+    }
+
+    /// What the finished state that covers this one asks, if there is one.
+    fn covers(&mut self, at: InsnIdx, state: &State) -> Option<Need> {
+        let place = self.places.get_mut(&at)?;
         let nodes = &self.nodes;
-        let covers = |id: &NodeId| {
-            nodes
-                .get(id.0 as usize)
-                .and_then(Option::as_ref)
-                .is_some_and(|node| node.state.covers(state))
-        };
-        let Some(position) = place.finished.iter().rposition(covers) else {
-            return false;
-        };
+        let node = |id: &NodeId| nodes.get(id.0 as usize).and_then(Option::as_ref);
+        let covers = |id: &NodeId| node(id).is_some_and(|node| node.state.covers(state));
+        let position = place.finished.iter().rposition(covers)?;
         // What was useful is kept longest and compared first.
         let id = place.finished.remove(position);
         place.finished.push(id);
-        true
+        node(&id).map(|node| node.state.state().asks())
     }
 
-    fn insert(&mut self, node: Node) -> NodeId {
+    fn store(&mut self, at: InsnIdx, state: &State, fingerprint: u64) -> NodeId {
         self.stored += 1;
-        let (at, fingerprint) = (node.at, node.fingerprint);
+        let node = Node {
+            at,
+            fingerprint,
+            state: Known::new(state.clone()),
+        };
         let id = match self.free.pop() {
             Some(id) => {
                 self.nodes[id.0 as usize] = Some(node);
@@ -216,30 +184,8 @@ impl Visited {
                 NodeId(self.nodes.len() as u32 - 1)
             }
         };
-        self.places
-            .entry(at)
-            .or_default()
-            .open
-            .insert(fingerprint, id);
-        id
-    }
-
-    fn finish(&mut self, id: NodeId) {
-        let Some(node) = self.node(id) else {
-            return;
-        };
-        let (at, fingerprint) = (node.at, node.fingerprint);
-        node.parent = None;
         let place = self.places.entry(at).or_default();
-        if place.open.get(&fingerprint) == Some(&id) {
-            place.open.remove(&fingerprint);
-        }
-        place.finished.push(id);
-        if place.finished.len() > limits::STATES_PER_INSN {
-            let oldest = place.finished.remove(0);
-            self.nodes[oldest.0 as usize] = None;
-            self.free.push(oldest);
-            self.stored = self.stored.saturating_sub(1);
-        }
+        place.open.insert(fingerprint, id);
+        id
     }
 }
