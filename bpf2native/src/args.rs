@@ -68,6 +68,8 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Verify the programs of an eBPF object; write nothing.
     Verify(VerifyArgs),
+    /// Explain a diagnostic: what it means, an example, and what to do.
+    Explain(ExplainArgs),
     /// Print the bytecode of an eBPF object with its source lines.
     #[command(visible_alias = "disasm")]
     Disassemble(DisassembleArgs),
@@ -223,6 +225,14 @@ pub(crate) struct VerifyArgs {
     /// Print the state before each instruction.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// Ids of diagnostics, for example `BN0218`; without any, all are listed.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
 }
 
 /// `disassemble`.

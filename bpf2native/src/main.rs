@@ -68,6 +68,7 @@ fn dispatch(cli: Cli) -> Response {
     match cli.command {
         None => commands::compile::run(&cli.compile, talk),
         Some(Command::Verify(args)) => commands::verify::run(&args),
+        Some(Command::Explain(args)) => commands::explain::run(&args),
         Some(Command::Disassemble(args)) => commands::disassemble::run(&args),
         Some(Command::Inspect(args)) => commands::inspect::run(&args),
         Some(Command::Run(args)) => commands::run::run(&args),
@@ -82,6 +83,7 @@ fn finish(format: Format, mut response: Response) -> ExitCode {
         Format::Human => {
             print_text(&response.text);
             response.diagnostics.iter().for_each(report::print);
+            point_to_pages(&response.diagnostics);
         }
         Format::Json => {
             response.set(
@@ -92,6 +94,19 @@ fn finish(format: Format, mut response: Response) -> ExitCode {
         }
     }
     ExitCode::from(report::exit_code(&response.diagnostics))
+}
+
+/// Says where more is to be read about the ids that have a page.
+fn point_to_pages(diagnostics: &[Diagnostic]) {
+    let codes: std::collections::BTreeSet<_> = diagnostics
+        .iter()
+        .map(|diagnostic| diagnostic.code)
+        .filter(|code| commands::explain::page(*code).is_some())
+        .collect();
+    let names: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    if !names.is_empty() {
+        anstream::eprintln!("More about it: bpf2native explain {}", names.join(" "));
+    }
 }
 
 /// Prints a result; a reader that has seen enough (a closed pipe) is not an error.

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{bpf2native, root, run, run_json};
+use common::{bpf2native, folder, judge, root, run, run_json};
 use std::path::PathBuf;
 
 fn programs(name: &str) -> PathBuf {
@@ -55,4 +55,73 @@ fn a_path_has_only_the_steps_that_matter() {
     let none = &serde_json::Value::Null;
     let not_taken = &serde_json::json!("not taken");
     assert_eq!(steps, [(98, none), (98, none), (91, not_taken)]);
+}
+
+#[test]
+fn every_id_is_explained() {
+    let listed = run(bpf2native().arg("explain"));
+    assert_eq!(listed.code, 0);
+    for row in abi::diagnostic::TABLE {
+        assert!(
+            listed.stdout.contains(&row.code.to_string()),
+            "{}",
+            row.code
+        );
+        let is_rejection = (200..300).contains(&row.code.0);
+        let ran = run(bpf2native().args(["explain", &row.code.to_string()]));
+        assert_eq!(ran.code, 0, "{}", row.code);
+        assert!(ran.stdout.contains(row.title), "{}", row.code);
+        // Rejections have pages of their own.
+        assert_eq!(!ran.stdout.contains(row.help), is_rejection, "{}", row.code);
+    }
+    let wrong = run(bpf2native().args(["explain", "BN9999"]));
+    assert_eq!(wrong.code, 2);
+    let short = run(bpf2native().args(["explain", "218"]));
+    assert!(short.stdout.contains("assembler, rejected:"), "{short:?}");
+}
+
+/// The C programs on the pages are what they are said to be.
+#[test]
+fn c_examples_on_the_pages_are_judged_as_stated() {
+    let Some(mut clang) = judge("clang-19") else {
+        return;
+    };
+    let folder = folder();
+    let (source, object) = (folder.path().join("page.c"), folder.path().join("page.o"));
+    clang.args([
+        "-target",
+        "bpf",
+        "-mcpu=v3",
+        "-O2",
+        "-g",
+        "-std=gnu11",
+        "-nostdinc",
+        "-I",
+    ]);
+    clang.arg(root().join("include")).arg("-c").arg(&source);
+    clang.arg("-o").arg(&object);
+    let mut examples = 0;
+    for row in abi::diagnostic::TABLE {
+        let code = row.code.to_string();
+        let page = root().join(format!("docs/explain/{code}.md"));
+        let Ok(page) = std::fs::read_to_string(page) else {
+            continue;
+        };
+        for block in page
+            .split("\n```")
+            .filter_map(|block| block.strip_prefix("c "))
+        {
+            let (verdict, text) = block.split_once('\n').unwrap();
+            std::fs::write(&source, format!("#include \"ebpf.h\"\n{text}\n")).unwrap();
+            assert!(clang.status().unwrap().success(), "{code} {verdict}");
+            let (_, json) = run_json(bpf2native().arg("verify").arg(&object));
+            let program = &json["files"][0]["programs"][0];
+            assert_eq!(program["verdict"], verdict, "{code}: {program}");
+            if verdict == "rejected" {
+                assert_eq!(program["rejections"][0]["code"], *code);
+            }
+            examples += 1;
+        }
+    }
+    assert!(examples >= 10, "{examples}");
 }

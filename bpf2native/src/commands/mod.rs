@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod disassemble;
 pub(crate) mod emit;
+pub(crate) mod explain;
 pub(crate) mod input;
 pub(crate) mod inspect;
 pub(crate) mod run;

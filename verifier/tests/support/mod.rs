@@ -19,7 +19,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    fn parse(source: &str) -> Case {
+    /// A case from its source: a line with its name, then directives and assembler text.
+    pub(crate) fn parse(source: &str) -> Case {
         let (name, body) = source.split_once('\n').unwrap();
         let mut case = Case {
             name: name.trim().into(),
