@@ -58,12 +58,22 @@ impl Bench {
         self.register(name, operations, |runs| (0..runs).map(|_| run()).sum());
     }
 
+    /// One benchmark that runs once and prints its own report.
+    pub(crate) fn report(&mut self, name: &str, run: impl FnOnce()) {
+        match &self.mode {
+            Mode::List => println!("{name}"),
+            Mode::Run(filters) if !is_wanted(name, filters) => return,
+            Mode::Run(_) => run(),
+        }
+        self.matched = self.matched.saturating_add(1);
+    }
+
     /// Runs a benchmark or prints its name. `time` gives the duration of so many runs.
     fn register(&mut self, name: &str, operations: usize, time: impl FnMut(u32) -> Duration) {
         match &self.mode {
             Mode::List => println!("{name}"),
             Mode::Run(filters) => {
-                if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter)) {
+                if !is_wanted(name, filters) {
                     return;
                 }
                 let seconds = fastest(time).as_secs_f64() / operations.max(1) as f64;
@@ -76,6 +86,10 @@ impl Bench {
         }
         self.matched = self.matched.saturating_add(1);
     }
+}
+
+fn is_wanted(name: &str, filters: &[String]) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| name.contains(filter))
 }
 
 /// The duration of one run in the fastest round.

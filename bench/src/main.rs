@@ -4,13 +4,16 @@
 //! `bench [FILTER]...` runs the benchmarks whose names contain one of the filters, all without;
 //! `bench --list` prints the names. Output is one line per benchmark: name, time per operation,
 //! operations per second. A stage adds a file with a function that registers its benchmarks in
-//! [`Bench`]. What is left out: statistics; compare numbers of the same machine and day.
+//! [`Bench`]. Those that take long run once and print a report of their own (`corpus`, `scaling`). What is left out: statistics; compare numbers of the same machine and day.
 
+mod corpus_run;
 mod decode;
 mod domain;
 mod harness;
 mod pipeline;
+mod process;
 mod run;
+mod scaling;
 
 use harness::Bench;
 use std::process::ExitCode;
@@ -24,10 +27,13 @@ fn main() -> ExitCode {
     } else {
         Bench::running(filters)
     };
+    // First, because it reports what the whole process took so far.
+    corpus_run::register(&mut bench);
     decode::register(&mut bench);
     domain::register(&mut bench);
     pipeline::register(&mut bench);
     run::register(&mut bench);
+    scaling::register(&mut bench);
     if bench.is_empty() {
         eprintln!("no benchmark has such a name; see --list");
         return ExitCode::from(2);

@@ -75,7 +75,7 @@ impl Known {
     /// Is every concrete state of `new` one of this?
     pub(crate) fn covers(&self, new: &State) -> bool {
         let old = &self.state;
-        if !new.has_shape_of(old) || !new.fits_at(old, self.difference.get()) {
+        if !new.fits_at(old, self.difference.get()) || !new.has_shape_of(old) {
             return false;
         }
         if let Some(place) = new.first_difference(old) {
