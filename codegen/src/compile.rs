@@ -3,13 +3,13 @@
 use crate::builder::Builder;
 use crate::error::{Error, Place};
 use crate::lower::{self, Unit};
-use crate::machine::{Machine, Reference};
+use crate::machine::{Compiled, Machine, Reference};
 use crate::metadata::{Metadata, Placed};
 use crate::module::{Module, Section, SectionId, SectionKind, SymbolId, Target};
 use crate::names::{SectionNames, section_of};
 use crate::options::{ElfHash, Options};
 use crate::plan::Plan;
-use crate::skeleton;
+use crate::skeleton::{self, Skeleton};
 use crate::stack::{MAX_PROGRAM_BYTES, StackUse};
 use abi::Guid;
 use abi::native::{
@@ -34,15 +34,29 @@ use verifier::Verified;
 /// Programs of several objects, names the metadata cannot hold, instructions without native form,
 /// an ABI cap below what the code needs, and functions beyond the code generator's limits.
 pub fn compile(programs: &[Verified<'_>], options: &Options) -> Result<Module, Error> {
+    compile_with(programs, options, &Skeleton::new())
+}
+
+/// [`compile`] with a skeleton that serves other modules too, or is being made on another thread:
+/// it is needed only when the programs are compiled.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_with(
+    programs: &[Verified<'_>],
+    options: &Options,
+    skeleton: &Skeleton,
+) -> Result<Module, Error> {
     let object = object_of(programs)?;
     let plans = plans(programs, options)?;
     let version = version_needed(&plans, options);
-    let mut machine = Machine::new()?;
+    let compiled = compile_programs(&plans, version)?;
+    let skeleton = skeleton.parts()?;
     let mut builder = Builder::default();
 
     let text = builder.section(".text", SectionKind::Code)?;
-    skeleton::compile(&mut machine, &mut builder, text, skeleton::RESIDENT)?;
-    let placed = place_programs(&mut machine, &mut builder, &plans, version)?;
+    skeleton::place_code(&mut builder, text, &skeleton.resident)?;
+    let placed = place_programs(&mut builder, &plans, &compiled)?;
     let code_hash = hash_sections(builder.sections());
     let rdata = builder.section(".rdata", SectionKind::ReadOnly)?;
     let data = builder.section(".data", SectionKind::Data)?;
@@ -65,7 +79,7 @@ pub fn compile(programs: &[Verified<'_>], options: &Options) -> Result<Module, E
         elf_hash.filter(|_| options.elf_hash == ElfHash::Sha256),
     )?;
     let init = builder.section("INIT", SectionKind::Init)?;
-    skeleton::compile(&mut machine, &mut builder, init, skeleton::INIT)?;
+    skeleton::place_code(&mut builder, init, &skeleton.init)?;
     finish(builder, programs, object)
 }
 
@@ -138,17 +152,58 @@ pub(crate) fn map_stride(version: ModuleVersion) -> usize {
     }
 }
 
-fn place_programs<'a>(
+/// The functions of a program by number; `None` where nothing reaches one.
+type Functions = Vec<Option<Compiled>>;
+
+/// Compiles the live functions of all programs.
+fn compile_programs(
+    plans: &[Planned<'_>],
+    version: ModuleVersion,
+) -> Result<Vec<Functions>, Error> {
+    let mut machine = Machine::new()?;
+    let mut memory = FunctionBuilderContext::new();
+    let compile = |Planned { verified, plan }: &Planned<'_>| {
+        let unit = Unit {
+            verified,
+            plan,
+            map_stride: map_stride(version),
+        };
+        compile_program(&mut machine, &mut memory, unit)
+    };
+    plans.iter().map(compile).collect()
+}
+
+fn compile_program(
     machine: &mut Machine,
+    memory: &mut FunctionBuilderContext,
+    unit: Unit<'_>,
+) -> Result<Functions, Error> {
+    let program = unit.verified.program();
+    let mut compiled = Vec::with_capacity(program.functions.len());
+    for (index, function) in program.functions.iter().enumerate() {
+        if unit.plan.function(index).is_none() {
+            compiled.push(None);
+            continue;
+        }
+        let clif = lower::function(unit, index, machine, memory)?;
+        let code = machine.compile(clif)?.ok_or_else(|| Error::TooLarge {
+            at: Place::new(program, function.start),
+        })?;
+        compiled.push(Some(code));
+    }
+    Ok(compiled)
+}
+
+/// Puts each program into the section named after its ELF section.
+fn place_programs<'a>(
     builder: &mut Builder,
     plans: &'a [Planned<'a>],
-    version: ModuleVersion,
+    compiled: &[Functions],
 ) -> Result<Vec<Placed<'a>>, Error> {
-    let mut memory = FunctionBuilderContext::new();
     let mut names = SectionNames::default();
     let mut sections: BTreeMap<&str, (SectionId, String)> = BTreeMap::new();
     let mut placed = Vec::with_capacity(plans.len());
-    for Planned { verified, plan } in plans {
+    for (Planned { verified, plan }, functions) in plans.iter().zip(compiled) {
         let program = verified.program();
         let elf_section = section_of(program);
         let (section, pe_section) = match sections.get(elf_section) {
@@ -160,33 +215,27 @@ fn place_programs<'a>(
                 (id, name)
             }
         };
-        let unit = Unit {
-            verified,
-            plan,
-            map_stride: map_stride(version),
-        };
         placed.push(Placed {
             verified,
             tables: &plan.tables,
-            entry: place_program(machine, builder, &mut memory, unit, section)?,
+            entry: place_program(builder, verified, functions, section)?,
             pe_section,
         });
     }
     Ok(placed)
 }
 
-/// Compiles the live functions of one program into a section; yields the entry.
+/// Puts the functions of one program into a section; yields the entry.
 fn place_program(
-    machine: &mut Machine,
     builder: &mut Builder,
-    memory: &mut FunctionBuilderContext,
-    unit: Unit<'_>,
+    verified: &Verified<'_>,
+    functions: &Functions,
     section: SectionId,
 ) -> Result<SymbolId, Error> {
-    let program = unit.verified.program();
-    let mut symbols = Vec::with_capacity(program.functions.len());
-    for (index, function) in program.functions.iter().enumerate() {
-        let symbol = unit.plan.function(index).map(|_| {
+    let program = verified.program();
+    let mut symbols = Vec::with_capacity(functions.len());
+    for (index, (code, function)) in functions.iter().zip(&program.functions).enumerate() {
+        let symbol = code.as_ref().map(|_| {
             let wanted = match index {
                 0 => format!("bpf.{}", program.name),
                 _ => format!("bpf.{}.{}", program.name, function.name),
@@ -200,16 +249,10 @@ fn place_program(
         let symbol = symbols.get(index).copied().flatten();
         symbol.ok_or_else(|| Error::Internal(format!("function {index} is not compiled")))
     };
-    let mut stack = StackUse::new(program.functions.len());
-    for (index, function) in program.functions.iter().enumerate() {
-        if unit.plan.function(index).is_none() {
-            continue;
-        }
-        let clif = lower::function(unit, index, machine, memory)?;
-        let compiled = machine.compile(clif)?.ok_or_else(|| Error::TooLarge {
-            at: Place::new(program, function.start),
-        })?;
-        stack.frame(index, compiled.frame_bytes());
+    let mut stack = StackUse::new(functions.len());
+    for (index, code) in functions.iter().enumerate() {
+        let Some(code) = code else { continue };
+        stack.frame(index, code.frame_bytes());
         let resolve = &mut |_: &mut Builder, reference: Reference<'_>| match reference {
             Reference::Function(number) => {
                 stack.call(index, number as usize);
@@ -217,20 +260,20 @@ fn place_program(
             }
             Reference::Name(name) => Err(Error::Internal(format!("a program refers to {name}"))),
         };
-        compiled.place(builder, (section, symbol(index)?), resolve)?;
+        code.place(builder, (section, symbol(index)?), resolve)?;
     }
-    check_stack(unit, &stack)?;
+    check_stack(verified, &stack)?;
     symbol(0)
 }
 
 /// Refuses a proved program that may run over the kernel stack. Others run on this host only.
-fn check_stack(unit: Unit<'_>, stack: &StackUse) -> Result<(), Error> {
+fn check_stack(verified: &Verified<'_>, stack: &StackUse) -> Result<(), Error> {
     let found = stack.deepest();
-    if found <= MAX_PROGRAM_BYTES || !unit.verified.is_proved() {
+    if found <= MAX_PROGRAM_BYTES || !verified.is_proved() {
         return Ok(());
     }
     Err(Error::StackTooLarge {
-        program: unit.verified.program().name.clone(),
+        program: verified.program().name.clone(),
         found,
         limit: MAX_PROGRAM_BYTES,
     })

@@ -23,7 +23,7 @@ mod skeleton;
 mod stack;
 mod unwind;
 
-pub use compile::{compile, module_id};
+pub use compile::{compile, compile_with, module_id};
 pub use error::{Error, Place};
 pub use info_hash::program_info_hash;
 pub use module::{
@@ -31,3 +31,4 @@ pub use module::{
     SymbolId, Target,
 };
 pub use options::{ElfHash, Options};
+pub use skeleton::Skeleton;

@@ -46,6 +46,7 @@ pub(crate) struct Machine {
 }
 
 /// A compiled function before it is placed.
+#[derive(Debug)]
 pub(crate) struct Compiled {
     /// Code and what it refers to.
     code: CompiledCode,

@@ -6,8 +6,8 @@
 
 use crate::builder::{Builder, Record};
 use crate::error::Error;
-use crate::machine::{Machine, Reference};
-use crate::module::{SectionId, SymbolId, Target};
+use crate::machine::{Compiled, Machine, Reference};
+use crate::module::{SectionId, Target};
 use abi::Guid;
 use abi::native::MetadataTable;
 use abi::native::nmr::{
@@ -16,11 +16,12 @@ use abi::native::nmr::{
 };
 use core::mem::{offset_of, size_of};
 use cranelift_codegen::ir::{Function, UserFuncName};
+use std::sync::OnceLock;
 
 /// Name of the entry point.
 pub(crate) const ENTRY: &str = "DriverEntry";
 /// Text of the functions that are discarded after the start.
-pub(crate) const INIT: &[(&str, &str)] = &[
+const INIT: &[(&str, &str)] = &[
     (
         "entry.clif",
         include_str!("../../templates/driver/entry.clif"),
@@ -31,7 +32,7 @@ pub(crate) const INIT: &[(&str, &str)] = &[
     ),
 ];
 /// Text of the functions that stay.
-pub(crate) const RESIDENT: &[(&str, &str)] = &[
+const RESIDENT: &[(&str, &str)] = &[
     ("nmr.clif", include_str!("../../templates/driver/nmr.clif")),
     (
         "metadata.clif",
@@ -60,34 +61,91 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Function>, Error> {
         .map_err(|error| Error::Internal(format!("templates/driver/{name}: {error}")))
 }
 
-/// Compiles texts into a section.
-pub(crate) fn compile(
-    machine: &mut Machine,
-    builder: &mut Builder,
-    section: SectionId,
-    texts: &[(&str, &str)],
-) -> Result<(), Error> {
+/// The skeleton's functions, compiled. They are the same for every driver and need nothing of its
+/// programs, so one value serves many modules, and may be made ready on another thread.
+#[derive(Debug, Default)]
+pub struct Skeleton {
+    compiled: OnceLock<Result<Parts, Error>>,
+}
+
+/// Compiled functions by when they are discarded.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Stay for the life of the driver.
+    pub(crate) resident: Vec<Part>,
+    /// Discarded after the start.
+    pub(crate) init: Vec<Part>,
+}
+
+/// One function.
+#[derive(Debug)]
+pub(crate) struct Part {
+    name: String,
+    code: Compiled,
+}
+
+impl Skeleton {
+    /// A skeleton that is compiled when it is first needed.
+    #[must_use]
+    pub const fn new() -> Skeleton {
+        Skeleton {
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// Compiles it now, if nobody did; whoever needs it meanwhile waits. A failure is reported to
+    /// those who use it.
+    pub fn prepare(&self) {
+        let _ = self.parts();
+    }
+
+    pub(crate) fn parts(&self) -> Result<&Parts, Error> {
+        let compiled = self.compiled.get_or_init(|| {
+            let mut machine = Machine::new()?;
+            Ok(Parts {
+                resident: compile(&mut machine, RESIDENT)?,
+                init: compile(&mut machine, INIT)?,
+            })
+        });
+        compiled.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn compile(machine: &mut Machine, texts: &[(&str, &str)]) -> Result<Vec<Part>, Error> {
+    let mut parts = Vec::new();
     for (file, text) in texts {
         for function in parse(file, text)? {
-            let symbol = symbol_of(builder, &function)?;
-            let compiled = machine
+            let name = name_of(&function)?.to_owned();
+            let code = machine
                 .compile(function)?
                 .ok_or_else(|| Error::Internal(format!("{file} is too large")))?;
-            compiled.place(builder, (section, symbol), &mut resolve)?;
+            parts.push(Part { name, code });
         }
+    }
+    Ok(parts)
+}
+
+/// Puts functions of the skeleton into a section.
+pub(crate) fn place_code(
+    builder: &mut Builder,
+    section: SectionId,
+    parts: &[Part],
+) -> Result<(), Error> {
+    for part in parts {
+        let symbol = builder.symbol(&part.name);
+        part.code.place(builder, (section, symbol), &mut resolve)?;
     }
     Ok(())
 }
 
-fn symbol_of(builder: &mut Builder, function: &Function) -> Result<SymbolId, Error> {
+fn name_of(function: &Function) -> Result<&str, Error> {
     let UserFuncName::Testcase(name) = &function.name else {
         return Err(Error::Internal(
             "a skeleton function without a name".to_owned(),
         ));
     };
-    let name = core::str::from_utf8(name.raw())
-        .map_err(|_| Error::Internal("a skeleton function with a strange name".to_owned()))?;
-    Ok(builder.symbol(name))
+    core::str::from_utf8(name.raw())
+        .map_err(|_| Error::Internal("a skeleton function with a strange name".to_owned()))
 }
 
 fn resolve(builder: &mut Builder, reference: Reference<'_>) -> Result<Target, Error> {
