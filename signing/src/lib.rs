@@ -17,6 +17,7 @@ mod error;
 mod inspect;
 mod oid;
 mod pfx;
+mod pkcs1;
 mod sign;
 mod signer;
 mod spc;

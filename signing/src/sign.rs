@@ -3,7 +3,7 @@
 use crate::digest::Places;
 use crate::inspect::SignatureStatus;
 use crate::spc::{IndirectData, algorithm, opus_info, statement_type};
-use crate::{Error, Signer, authenticode, inspect, oid};
+use crate::{Error, Signer, authenticode, inspect, oid, pkcs1};
 use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
 use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{
@@ -13,7 +13,6 @@ use der::asn1::{OctetString, SetOfVec};
 use der::{Any, Encode, Tag};
 use image::read::{PKCS_SIGNED_DATA, Pe};
 use image::{Image, Purpose, checksum};
-use rsa::signature::{SignatureEncoding, Signer as _};
 use sha2::{Digest, Sha256};
 use x509_cert::attr::Attribute;
 
@@ -30,7 +29,7 @@ pub fn sign(image: &Image, signer: &Signer) -> Result<Vec<u8>, Error> {
         return Err(Error::Unproved);
     }
     let digest = authenticode(image.bytes())?;
-    let der = signed_data(&digest, signer).map_err(|e| Error::SelfCheck(e.to_string()))?;
+    let der = signed_data(&digest, signer)?;
     let file = attach(image.bytes(), &der)?;
     verify(&file)?;
     Ok(file)
@@ -48,17 +47,33 @@ fn verify(file: &[u8]) -> Result<(), Error> {
     if signature.status != SignatureStatus::Good {
         return bad("the signature is wrong");
     }
-    match image::check(file)?.row("checksum") {
-        Some(row) if row.verdict == image::check::Verdict::Pass => Ok(()),
+    let stored = checksum::field(file).map(|at| (at, file.get(at..at + 4)));
+    match stored {
+        Some((at, Some(sum))) if *sum == checksum::compute(file, at).to_le_bytes() => Ok(()),
         _ => bad("the checksum is wrong"),
     }
 }
 
-fn signed_data(digest: &[u8; 32], signer: &Signer) -> der::Result<Vec<u8>> {
-    let content = Any::encode_from(&IndirectData::of(digest)?)?;
+fn signed_data(digest: &[u8; 32], signer: &Signer) -> Result<Vec<u8>, Error> {
+    fn failed(error: impl ToString) -> Error {
+        Error::SelfCheck(error.to_string())
+    }
+    let content = IndirectData::of(digest).and_then(|data| Any::encode_from(&data));
+    let content = content.map_err(failed)?;
     // PKCS #7 hashes the value of the content without its tag and length.
-    let attributes = signed_attributes(&Sha256::digest(content.value()))?;
-    let signature = signer.key().sign(&attributes.to_der()?);
+    let attributes = signed_attributes(&Sha256::digest(content.value())).map_err(failed)?;
+    let signed = attributes.to_der().map_err(failed)?;
+    let signature = pkcs1::sign(signer.key(), &signed).map_err(failed)?;
+    envelope(content, attributes, signature, signer).map_err(failed)
+}
+
+/// The PKCS #7 structure around content, attributes and signature.
+fn envelope(
+    content: Any,
+    attributes: SetOfVec<Attribute>,
+    signature: Vec<u8>,
+    signer: &Signer,
+) -> der::Result<Vec<u8>> {
     let leaf = &signer.leaf().tbs_certificate;
     let info = SignerInfo {
         version: CmsVersion::V1,
@@ -69,7 +84,7 @@ fn signed_data(digest: &[u8; 32], signer: &Signer) -> der::Result<Vec<u8>> {
         digest_alg: algorithm(oid::SHA256),
         signed_attrs: Some(attributes),
         signature_algorithm: algorithm(oid::RSA_ENCRYPTION),
-        signature: OctetString::new(signature.to_bytes())?,
+        signature: OctetString::new(signature)?,
         unsigned_attrs: None,
     };
     let certificates = signer

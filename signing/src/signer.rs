@@ -4,15 +4,13 @@ use crate::certificate::{CertificateInfo, check_suitable, public_key};
 use crate::{Error, pfx, test_key};
 use der::Encode;
 use rsa::RsaPrivateKey;
-use rsa::pkcs1v15::SigningKey;
-use sha2::Sha256;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use x509_cert::Certificate;
 
 /// A key with its certificates.
 pub struct Signer {
-    key: SigningKey<Sha256>,
+    key: RsaPrivateKey,
     /// Leaf first.
     chain: Vec<Certificate>,
     test_folder: Option<PathBuf>,
@@ -53,7 +51,7 @@ impl Signer {
             });
         }
         Ok(Signer {
-            key: SigningKey::new(key),
+            key,
             chain,
             test_folder: None,
         })
@@ -91,7 +89,7 @@ impl Signer {
         &self.chain
     }
 
-    pub(crate) fn key(&self) -> &SigningKey<Sha256> {
+    pub(crate) fn key(&self) -> &RsaPrivateKey {
         &self.key
     }
 }
