@@ -11,6 +11,7 @@ mod commands;
 mod files;
 mod hex;
 mod keys;
+mod kit;
 mod pipeline;
 mod report;
 mod timing;

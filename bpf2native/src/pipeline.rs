@@ -1,15 +1,17 @@
 //! The whole story in a page: object bytes to a signed driver.
 //!
 //! Each stage is one public function of its crate; its output type is the only key to the next
-//! stage. Nothing here touches the file system.
+//! stage. [`Stages`] runs them for one object. Nothing here touches the file system.
 
 use crate::report::{Diagnostic, Outcome, from_stage};
 use crate::timing::Stopwatch;
 use abi::{Platform, diagnostic as id};
-use codegen::Module;
+use codegen::{Module, Skeleton};
 use image::Image;
 use program::{LoadOptions, Object, ProgramId};
 use signing::Signer;
+use std::cell::{OnceCell, RefCell};
+use std::time::Instant;
 use verifier::Verified;
 
 /// Everything decided before the stages start.
@@ -23,38 +25,80 @@ pub(crate) struct Job {
     pub(crate) codegen: codegen::Options,
 }
 
-/// A driver that is ready to be written.
+/// What has been made of one object. Each stage runs when its result is first asked for, and once.
 #[derive(Debug)]
-pub(crate) struct Driver {
-    /// The file contents.
-    pub(crate) bytes: Vec<u8>,
-    /// How many programs it holds.
-    pub(crate) programs: usize,
-    /// Remarks of the loader.
-    pub(crate) notes: Vec<String>,
+pub(crate) struct Stages<'a> {
+    /// The loaded object.
+    pub(crate) object: &'a Object,
+    /// How the stages run.
+    pub(crate) job: &'a Job,
+    skeleton: &'a Skeleton,
+    watch: RefCell<Stopwatch>,
+    verified: OnceCell<Outcome<Vec<Verified<'a>>>>,
+    image: OnceCell<Outcome<Image>>,
 }
 
-/// Object bytes to driver bytes; unsigned without a signer.
-pub(crate) fn build(
-    bytes: &[u8],
-    job: &Job,
-    signer: Option<&Signer>,
-    watch: &mut Stopwatch,
-) -> Outcome<Driver> {
-    let object = watch.time("load", || load(bytes, job))?;
-    driver_platform(&object)?;
-    let verified = watch.time("verify", || verify(&object, job))?;
-    let module = watch.time("compile", || compile(&verified, job))?;
-    let image = watch.time("link", || link(&module))?;
-    let bytes = match signer {
-        Some(signer) => watch.time("sign", || sign(&image, signer))?,
-        None => image.bytes().to_vec(),
-    };
-    Ok(Driver {
-        bytes,
-        programs: object.programs.len(),
-        notes: object.notes,
-    })
+impl<'a> Stages<'a> {
+    /// Nothing made yet; `watch` goes on from what was timed before.
+    pub(crate) fn new(
+        object: &'a Object,
+        job: &'a Job,
+        skeleton: &'a Skeleton,
+        watch: Stopwatch,
+    ) -> Stages<'a> {
+        Stages {
+            object,
+            job,
+            skeleton,
+            watch: RefCell::new(watch),
+            verified: OnceCell::new(),
+            image: OnceCell::new(),
+        }
+    }
+
+    /// The driver's bytes; unsigned without a signer.
+    pub(crate) fn driver(
+        &self,
+        signer: impl FnOnce() -> Outcome<Option<&'a Signer>>,
+    ) -> Outcome<Vec<u8>> {
+        let image = self.image()?;
+        match signer()? {
+            Some(signer) => self.time("sign", || sign(image, signer)),
+            None => Ok(image.bytes().to_vec()),
+        }
+    }
+
+    /// The proofs of all programs.
+    pub(crate) fn verified(&self) -> Outcome<&[Verified<'a>]> {
+        let made = self
+            .verified
+            .get_or_init(|| self.time("verify", || verify(self.object, self.job)));
+        made.as_deref().map_err(Clone::clone)
+    }
+
+    /// The checked image.
+    pub(crate) fn image(&self) -> Outcome<&Image> {
+        let make = || {
+            driver_platform(self.object)?;
+            let verified = self.verified()?;
+            let compile = || compile_with(verified, self.job, self.skeleton);
+            let module = self.time("compile", compile)?;
+            self.time("link", || link(&module))
+        };
+        self.image.get_or_init(make).as_ref().map_err(Clone::clone)
+    }
+
+    /// How long each stage took.
+    pub(crate) fn into_watch(self) -> Stopwatch {
+        self.watch.into_inner()
+    }
+
+    fn time<T>(&self, stage: &'static str, run: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = run();
+        self.watch.borrow_mut().record(stage, start.elapsed());
+        result
+    }
 }
 
 /// ELF to programs.
@@ -81,7 +125,12 @@ pub(crate) fn verify<'a>(object: &'a Object, job: &Job) -> Outcome<Vec<Verified<
 
 /// Proofs to a relocatable module.
 pub(crate) fn compile(verified: &[Verified<'_>], job: &Job) -> Outcome<Module> {
-    codegen::compile(verified, &job.codegen).map_err(|error| vec![from_stage::codegen(&error)])
+    compile_with(verified, job, &Skeleton::new())
+}
+
+fn compile_with(verified: &[Verified<'_>], job: &Job, skeleton: &Skeleton) -> Outcome<Module> {
+    codegen::compile_with(verified, &job.codegen, skeleton)
+        .map_err(|error| vec![from_stage::codegen(&error)])
 }
 
 /// Module to a checked image.

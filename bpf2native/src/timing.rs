@@ -13,8 +13,13 @@ impl Stopwatch {
     pub(crate) fn time<T>(&mut self, stage: &'static str, run: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = run();
-        self.stages.push((stage, start.elapsed()));
+        self.record(stage, start.elapsed());
         result
+    }
+
+    /// Adds a stage that was timed elsewhere.
+    pub(crate) fn record(&mut self, stage: &'static str, time: Duration) {
+        self.stages.push((stage, time));
     }
 
     /// The stages and their times.

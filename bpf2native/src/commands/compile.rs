@@ -4,15 +4,17 @@
 //! file. Outputs are compared with each other and with the inputs first.
 
 use crate::commands::{emit, input};
+use crate::kit::Kit;
+use crate::pipeline::Stages;
 use crate::report::{Diagnostic, Outcome, Severity, Talk, style};
 use crate::timing::Stopwatch;
-use crate::{Response, args, files, keys, pipeline};
+use crate::{Response, args, files, pipeline};
 use abi::diagnostic as id;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use signing::Signer;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// One input and its output.
 #[derive(Debug)]
@@ -31,6 +33,14 @@ struct Built {
     watch: Stopwatch,
 }
 
+/// One input, what became of it, and the stages of it that were asked for.
+#[derive(Debug)]
+struct Attempt {
+    input: PathBuf,
+    built: Outcome<Built>,
+    emitted: emit::Texts,
+}
+
 /// Compiles every input, or prints stages of it.
 pub(crate) fn run(args: &args::CompileArgs, talk: Talk) -> Response {
     if args.inputs.is_empty() {
@@ -40,15 +50,17 @@ pub(crate) fn run(args: &args::CompileArgs, talk: Talk) -> Response {
     if !args.emit.is_empty() && args.output.is_none() && args.out_dir.is_none() {
         return emit::run(args);
     }
-    match prepare(args, talk) {
-        Ok((pairs, signer)) => finish(args, build_all(args, pairs, signer.as_ref(), talk)),
-        Err(diagnostics) => Response::failed(diagnostics),
-    }
-}
-
-fn prepare(args: &args::CompileArgs, talk: Talk) -> Outcome<(Vec<Pair>, Option<Signer>)> {
-    let pairs = pairs(args)?;
-    Ok((pairs, keys::signer(&args.signing, talk)?))
+    let pairs = match pairs(args) {
+        Ok(pairs) => pairs,
+        Err(diagnostics) => return Response::failed(diagnostics),
+    };
+    let kit = Kit::new(&args.signing, talk);
+    let results = thread::scope(|scope| {
+        // Without another thread the builds make what they need themselves.
+        let _ = thread::Builder::new().spawn_scoped(scope, || kit.prepare());
+        build_all(args, pairs, &kit, talk)
+    });
+    finish(args, results, kit.signer().err())
 }
 
 /// Which output belongs to which input; clashes are refused before anything is built.
@@ -98,20 +110,20 @@ fn same_file(a: &Path, b: &Path) -> bool {
 fn build_all(
     args: &args::CompileArgs,
     pairs: Vec<Pair>,
-    signer: Option<&Signer>,
+    kit: &Kit<'_>,
     talk: Talk,
-) -> Vec<Outcome<Built>> {
+) -> Vec<Attempt> {
     if pairs.len() == 1 {
-        // One input needs no threads, and starting them costs more than building.
+        // One input needs no pool of threads, and starting one costs more than building.
         return pairs
             .into_iter()
-            .map(|pair| build(args, pair, signer))
+            .map(|pair| attempt(args, pair, kit))
             .collect();
     }
     let bar = progress(pairs.len(), talk);
     let build_one = |pair: Pair| {
         let name = pair.input.display().to_string();
-        let built = build(args, pair, signer);
+        let built = attempt(args, pair, kit);
         bar.set_message(name);
         bar.inc(1);
         built
@@ -133,26 +145,49 @@ fn progress(total: usize, talk: Talk) -> ProgressBar {
     bar
 }
 
-fn build(args: &args::CompileArgs, pair: Pair, signer: Option<&Signer>) -> Outcome<Built> {
+/// Builds one input; prints the stages asked for even if a later one fails.
+fn attempt(args: &args::CompileArgs, pair: Pair, kit: &Kit<'_>) -> Attempt {
+    let mut emitted = emit::Texts::new();
+    let input = pair.input.clone();
+    let built = build(args, pair, kit, &mut emitted);
+    Attempt {
+        input,
+        built,
+        emitted,
+    }
+}
+
+fn build(
+    args: &args::CompileArgs,
+    pair: Pair,
+    kit: &Kit<'_>,
+    emitted: &mut emit::Texts,
+) -> Outcome<Built> {
     let file = |list| input::in_file(list, &pair.input);
     let mut watch = Stopwatch::default();
     let bytes = watch.time("read", || files::read(&pair.input, abi::limits::ELF_BYTES))?;
     let mut job = input::job(&pair.input, &args.object)?;
     job.codegen = codegen_options(args);
-    let driver = pipeline::build(&bytes, &job, signer, &mut watch).map_err(file)?;
+    let object = watch.time("load", || pipeline::load(&bytes, &job).map_err(file))?;
+    let stages = Stages::new(&object, &job, kit.skeleton(), watch);
+    // A key that cannot be used is everybody's error and reported once, at the end.
+    let driver = stages.driver(|| kit.signer().map_err(|_| Vec::new()));
+    match emit::texts(&args.emit, &stages) {
+        Ok(texts) => emitted.extend(texts),
+        Err(list) if driver.is_ok() => return Err(file(list)),
+        // What cannot be printed was not built either, for the same reason.
+        Err(_) => {}
+    }
+    let driver = driver.map_err(file)?;
     if let Some(folder) = &args.out_dir {
         files::make_folder(folder)?;
     }
-    watch.time("write", || files::write(&pair.output, &driver.bytes))?;
-    let pipeline::Driver {
-        bytes,
-        programs,
-        notes,
-    } = driver;
+    let mut watch = stages.into_watch();
+    watch.time("write", || files::write(&pair.output, &driver))?;
     Ok(Built {
-        bytes: bytes.len(),
-        programs,
-        notes,
+        bytes: driver.len(),
+        programs: object.programs.len(),
+        notes: object.notes,
         watch,
         pair,
     })
@@ -172,23 +207,28 @@ pub(crate) fn codegen_options(args: &args::CompileArgs) -> codegen::Options {
     }
 }
 
-fn finish(args: &args::CompileArgs, results: Vec<Outcome<Built>>) -> Response {
+fn finish(
+    args: &args::CompileArgs,
+    attempts: Vec<Attempt>,
+    signer: Option<&[Diagnostic]>,
+) -> Response {
     let mut response = Response::default();
     let mut outputs = Vec::new();
-    for result in results {
-        match result {
+    for attempt in &attempts {
+        match &attempt.built {
             Ok(built) => {
-                response.text += &text(args, &built);
-                response.diagnostics.extend(warnings(&built));
-                outputs.push(json(&built));
+                response.text += &text(args, built);
+                response.diagnostics.extend(warnings(built));
+                outputs.push(json(built));
             }
-            Err(diagnostics) => response.diagnostics.extend(diagnostics),
+            Err(diagnostics) => response.diagnostics.extend_from_slice(diagnostics),
         }
     }
-    if !args.emit.is_empty() {
-        let stages = emit::run(args);
-        response.text += &stages.text;
-        response.json.extend(stages.json);
+    response
+        .diagnostics
+        .extend_from_slice(signer.unwrap_or_default());
+    for attempt in &attempts {
+        emit::show(&mut response, &attempt.input, &attempt.emitted);
     }
     response.set("outputs", outputs);
     response

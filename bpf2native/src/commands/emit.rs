@@ -2,66 +2,77 @@
 
 use crate::args::{CompileArgs, Stage};
 use crate::commands::{cfg, compile, disassemble, input, inspect};
-use crate::pipeline::{self, Job};
+use crate::pipeline::{self, Job, Stages};
 use crate::report::{Outcome, from_stage};
+use crate::timing::Stopwatch;
 use crate::{Response, files};
 use program::{Object, ProgramId};
 use std::path::Path;
 use verifier::Verified;
+
+/// Texts of stages.
+pub(crate) type Texts = Vec<(Stage, String)>;
 
 /// Prints the chosen stages of every input.
 pub(crate) fn run(args: &CompileArgs) -> Response {
     let mut response = Response::default();
     for path in &args.inputs {
         match one_input(args, path) {
-            Ok(texts) => {
-                let name = path.display().to_string();
-                for (stage, text) in texts {
-                    response.set(&format!("{name}:{stage:?}").to_lowercase(), text.as_str());
-                    response.text += &text;
-                }
-            }
+            Ok(texts) => show(&mut response, path, &texts),
             Err(list) => response.diagnostics.extend(input::in_file(list, path)),
         }
     }
     response
 }
 
-fn one_input(args: &CompileArgs, path: &Path) -> Outcome<Vec<(Stage, String)>> {
+/// Adds the texts of one input to a response.
+pub(crate) fn show(response: &mut Response, path: &Path, texts: &Texts) {
+    let name = path.display().to_string();
+    for (stage, text) in texts {
+        response.set(&format!("{name}:{stage:?}").to_lowercase(), text.as_str());
+        response.text += text;
+    }
+}
+
+fn one_input(args: &CompileArgs, path: &Path) -> Outcome<Texts> {
     let bytes = files::read(path, abi::limits::ELF_BYTES)?;
     let mut job = input::job(path, &args.object)?;
     job.codegen = compile::codegen_options(args);
     let object = pipeline::load(&bytes, &job)?;
-    args.emit
+    let skeleton = codegen::Skeleton::new();
+    let stages = Stages::new(&object, &job, &skeleton, Stopwatch::default());
+    texts(&args.emit, &stages)
+}
+
+/// The texts of the chosen stages of one object.
+pub(crate) fn texts(chosen: &[Stage], stages: &Stages<'_>) -> Outcome<Texts> {
+    chosen
         .iter()
-        .map(|stage| Ok((*stage, one_stage(*stage, &object, &job)?)))
+        .map(|stage| Ok((*stage, text(*stage, stages)?)))
         .collect()
 }
 
-fn one_stage(stage: Stage, object: &Object, job: &Job) -> Outcome<String> {
+fn text(stage: Stage, stages: &Stages<'_>) -> Outcome<String> {
+    let (object, job) = (stages.object, stages.job);
     match stage {
         Stage::Listing => Ok(disassemble::listings(object)),
         Stage::Cfg => Ok(cfg::graph(object)),
         Stage::State => Ok(pipeline::program_ids(object)
             .map(|id| state(object, id, job))
             .collect()),
-        Stage::Clif => generated(object, job, codegen::print::clif),
-        Stage::Asm => generated(object, job, codegen::print::asm),
-        Stage::Unwind => generated(object, job, codegen::print::unwind),
-        Stage::Pe => {
-            let verified = pipeline::verify(object, job)?;
-            let image = pipeline::link(&pipeline::compile(&verified, job)?)?;
-            Ok(inspect::inspect(image.bytes())?.text)
-        }
+        Stage::Clif => generated(stages, codegen::print::clif),
+        Stage::Asm => generated(stages, codegen::print::asm),
+        Stage::Unwind => generated(stages, codegen::print::unwind),
+        Stage::Pe => Ok(inspect::inspect(stages.image()?.bytes())?.text),
     }
 }
 
 /// A printer of the code generator.
 type Printer = fn(&[Verified<'_>], &codegen::Options) -> Result<String, codegen::Error>;
 
-fn generated(object: &Object, job: &Job, print: Printer) -> Outcome<String> {
-    let verified = pipeline::verify(object, job)?;
-    print(&verified, &job.codegen).map_err(|error| vec![from_stage::codegen(&error)])
+fn generated(stages: &Stages<'_>, print: Printer) -> Outcome<String> {
+    let printed = print(stages.verified()?, &stages.job.codegen);
+    printed.map_err(|error| vec![from_stage::codegen(&error)])
 }
 
 /// The verifier's states of one program, in the order of its exploration.

@@ -10,40 +10,59 @@ use ebpfcore_sim::{Engine, Host, Options};
 use program::Object;
 use verifier::Verified;
 
-/// What a file is, and everything needed to load it again.
-pub(super) enum Source<'a> {
+/// What a file is.
+pub(super) enum Input<'a> {
     /// A driver image.
     Driver(&'a [u8]),
     /// An eBPF object.
     Object(Box<Object>, Job),
 }
 
-impl<'a> Source<'a> {
+impl<'a> Input<'a> {
     /// Tells drivers (`MZ`) from objects.
-    pub(super) fn new(args: &RunArgs, bytes: &'a [u8]) -> Outcome<Source<'a>> {
+    pub(super) fn new(args: &RunArgs, bytes: &'a [u8]) -> Outcome<Input<'a>> {
         if bytes.starts_with(b"MZ") {
-            return Ok(Source::Driver(bytes));
+            return Ok(Input::Driver(bytes));
         }
         let job = input::job(&args.input, &args.object)?;
         let object = pipeline::load(bytes, &job)?;
-        Ok(Source::Object(Box::new(object), job))
+        Ok(Input::Object(Box::new(object), job))
     }
 
+    /// Proves and compiles what the engine needs.
+    pub(super) fn source(&self, engine: Engine) -> Outcome<Source<'_>> {
+        let (object, job) = match self {
+            Input::Driver(bytes) => return Ok(Source::Driver(bytes)),
+            Input::Object(object, job) => (object, job),
+        };
+        let verified = pipeline::verify(object, job)?;
+        Ok(match engine {
+            Engine::Interpreter => Source::Bytecode(object, verified),
+            Engine::Native => Source::Image(object, image(object, &verified, job)?),
+        })
+    }
+}
+
+/// What instances are made from.
+pub(super) enum Source<'a> {
+    /// A driver image from a file.
+    Driver(&'a [u8]),
+    /// Proved programs.
+    Bytecode(&'a Object, Vec<Verified<'a>>),
+    /// The image made from an object.
+    Image(&'a Object, image::Image),
+}
+
+impl Source<'_> {
     /// Loads an instance with fresh maps.
-    pub(super) fn host(&self, engine: Engine) -> Outcome<Host> {
+    pub(super) fn host(&self) -> Outcome<Host> {
         let options = Options::default();
-        match (self, engine) {
-            (Source::Driver(bytes), _) => Host::from_image(bytes, &options).map_err(failed),
-            (Source::Object(object, job), Engine::Interpreter) => {
-                let verified = pipeline::verify(object, job)?;
-                Host::from_object(object, &verified, &options).map_err(failed)
-            }
-            (Source::Object(object, job), Engine::Native) => {
-                let verified = pipeline::verify(object, job)?;
-                let image = image(object, &verified, job)?;
-                Host::from_image_of(image.bytes(), object, &options).map_err(failed)
-            }
-        }
+        let host = match self {
+            Source::Driver(bytes) => Host::from_image(bytes, &options),
+            Source::Bytecode(object, verified) => Host::from_object(object, verified, &options),
+            Source::Image(object, image) => Host::from_image_of(image.bytes(), object, &options),
+        };
+        host.map_err(failed)
     }
 }
 

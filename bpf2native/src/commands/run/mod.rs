@@ -44,8 +44,9 @@ fn run_program(args: &RunArgs) -> Outcome<Run> {
         EngineArg::Native => Engine::Native,
         EngineArg::Interpreter => Engine::Interpreter,
     };
-    let source = load::Source::new(args, &bytes)?;
-    let mut host = source.host(engine)?;
+    let input = load::Input::new(args, &bytes)?;
+    let source = input.source(engine)?;
+    let mut host = source.host()?;
     let (program, program_type) = choose(args, &host, engine)?;
     let inputs = inputs::read(args)?;
     set_maps(args, &host)?;
@@ -82,7 +83,7 @@ fn measure_fresh(
     (program, engine): (&str, Engine),
     inputs: &[Input],
 ) -> Outcome<Measurement> {
-    let mut host = source.host(engine)?;
+    let mut host = source.host()?;
     set_maps(args, &host)?;
     host.measure(program, engine, (inputs, inputs.len() as u64))
         .map_err(failed)
