@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod capture;
 mod commands;
 mod files;
 mod hex;

@@ -20,6 +20,7 @@ pub mod kernel;
 mod maps;
 mod platform;
 pub mod raw;
+pub mod read;
 pub mod registry;
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod unsupported;

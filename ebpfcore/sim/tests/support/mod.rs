@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
 use abi::Platform;
-use ebpfcore_sim::{Host, Input, Options};
+use ebpfcore_sim::{Host, Input, Options, read};
 use program::{LoadOptions, Object, ProgramId};
 use std::path::{Path, PathBuf};
 use verifier::Verified;
@@ -46,8 +46,7 @@ pub(crate) fn host(object: &Object, options: &codegen::Options) -> Host {
 }
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
-    let digit = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digit).collect()
+    read::hex(text).unwrap()
 }
 
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
@@ -56,30 +55,9 @@ pub(crate) fn to_hex(bytes: &[u8]) -> String {
 
 /// Inputs of a `.pcap` or `.ctx` file below `examples/`.
 pub(crate) fn inputs(file: &str) -> Vec<Input> {
-    let path = examples().join(file);
+    let bytes = std::fs::read(examples().join(file)).unwrap();
     if file.ends_with(".pcap") {
-        return packets(&std::fs::read(path).unwrap());
+        return read::packets(&bytes).unwrap();
     }
-    let text = std::fs::read_to_string(path).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let mut words = line.split_whitespace().map(hex);
-            let context = words.next().unwrap();
-            Input::context_with_data(&context, &words.next().unwrap_or_default())
-        })
-        .collect()
-}
-
-/// Packets of a little-endian capture (draft-ietf-opsawg-pcap).
-fn packets(file: &[u8]) -> Vec<Input> {
-    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
-    assert_eq!(number(0), 0xa1b2_c3d4);
-    let (mut at, mut packets) = (24, Vec::new());
-    while at < file.len() {
-        let length = number(at + 8);
-        packets.push(Input::packet(&file[at + 16..at + 16 + length]));
-        at += 16 + length;
-    }
-    packets
+    read::contexts(std::str::from_utf8(&bytes).unwrap()).unwrap()
 }
