@@ -254,6 +254,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         let failed = self.failed_guesses.entry(guess.before.at).or_default();
         *failed = failed.saturating_add(1);
         *path = guess.before;
+        self.observer.resumed(path.at);
         self.is_retry = true;
         true
     }

@@ -1,9 +1,13 @@
-//! Watching the analysis at work, for `verify -v` and `--emit state`.
+//! Watching the analysis at work, for `verify -v` and `--emit state`, and for tests that compare the
+//! states with what programs really do.
 
+use crate::domain::Scalar;
+use crate::stack::{Byte, Half, Slot};
 use crate::state::State;
 use crate::value::Value;
 use core::fmt;
 use isa::{InsnIdx, Reg};
+use program::MapId;
 
 /// Receives the steps of the analysis in the order in which they happen.
 pub trait Observer {
@@ -25,6 +29,29 @@ impl Observer for Silent {
 /// A state as an observer sees it; prints as one line of readable registers and stack slots.
 pub struct View<'a>(pub(crate) &'a State);
 
+/// A state kept by an observer; cheap, because states share what they have in common.
+#[derive(Clone, Debug)]
+pub struct Snapshot(State);
+
+/// A number that is the distance from a packet pointer to the end of the packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PacketDistance {
+    /// Link of the number.
+    pub link: u32,
+    /// Number of the pointer's unknown offset.
+    pub packet: u32,
+    /// Its known offset.
+    pub fixed: i32,
+}
+
+impl Snapshot {
+    /// The state.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View(&self.0)
+    }
+}
+
 impl View<'_> {
     /// What a register of the running function holds.
     #[must_use]
@@ -36,6 +63,82 @@ impl View<'_> {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.0.depth()
+    }
+
+    /// Keeps the state.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.clone())
+    }
+
+    /// What a register of the function at a depth holds; nothing readable outside.
+    #[must_use]
+    pub fn register_at(&self, depth: usize, reg: Reg) -> Value {
+        let frame = self.0.frames().get(depth);
+        frame.map_or(Value::uninitialised(), |frame| frame.register(reg))
+    }
+
+    /// The instruction that called the function at a depth; meaningless for the main program.
+    #[must_use]
+    pub fn call_of(&self, depth: usize) -> Option<InsnIdx> {
+        self.0.frames().get(depth).map(|frame| frame.call)
+    }
+
+    /// Everything known about the stack of the function at a depth: offset from the end of the
+    /// frame, bytes, and the value in them.
+    pub fn stack_at(&self, depth: usize, mut each: impl FnMut(i64, u32, Value)) {
+        let Some(frame) = self.0.frames().get(depth) else {
+            return;
+        };
+        for (index, slot) in frame.stack.slots() {
+            slot_parts(slot, -8 * (index as i64 + 1), &mut each);
+        }
+    }
+
+    /// The references held: number, and the call that acquired it.
+    pub fn references(&self) -> impl Iterator<Item = (u32, InsnIdx)> + '_ {
+        let held = self.0.references.iter();
+        held.map(|held| (held.id, held.acquired))
+    }
+
+    /// The lock held: the map and the number of the element.
+    #[must_use]
+    pub fn lock(&self) -> Option<(MapId, u32)> {
+        self.0.lock.map(|lock| (lock.map, lock.object))
+    }
+
+    /// The numbers that say how long the packet is.
+    pub fn distances(&self) -> impl Iterator<Item = PacketDistance> + '_ {
+        self.0.distances.iter().map(|known| PacketDistance {
+            link: known.link,
+            packet: known.packet,
+            fixed: known.fixed,
+        })
+    }
+}
+
+fn slot_parts(slot: &Slot, offset: i64, each: &mut impl FnMut(i64, u32, Value)) {
+    match slot {
+        Slot::Whole(value) => each(offset, 8, value.value()),
+        Slot::Bytes(bytes) => byte_parts(bytes, offset, each),
+        Slot::Halves(halves) => {
+            for (half, offset) in halves.iter().zip([offset, offset + 4]) {
+                match half {
+                    Half::Bytes(bytes) => byte_parts(bytes, offset, each),
+                    Half::Number(number) => each(offset, 4, number.value()),
+                }
+            }
+        }
+    }
+}
+
+fn byte_parts(bytes: &[Byte], offset: i64, each: &mut impl FnMut(i64, u32, Value)) {
+    for (byte, offset) in bytes.iter().zip(offset..) {
+        match byte {
+            Byte::Zero => each(offset, 1, Value::constant(0)),
+            Byte::Written => each(offset, 1, Value::number(Scalar::UNKNOWN.zero_extend(8))),
+            Byte::Unwritten | Byte::Pointer => {}
+        }
     }
 }
 

@@ -13,13 +13,21 @@ const FUNC_PROTO: u32 = 13;
 const TYPE_INT: u32 = 1;
 const TYPE_LOCK: u32 = 2;
 const TYPE_TIMER: u32 = 3;
-/// The key of a map.
-pub(super) const TYPE_KEY: u32 = 4;
+const TYPE_KEY: u32 = 4;
 /// The value of a map.
 pub(super) const TYPE_VALUE: u32 = 5;
 const TYPE_PROTO: u32 = 6;
 /// A static function.
 pub(super) const TYPE_FUNCTION: u32 = 7;
+
+/// The key of a map: arrays want a number.
+pub(super) fn key_type(map: &MapDef) -> u32 {
+    if map.key_size == 4 {
+        TYPE_INT
+    } else {
+        TYPE_KEY
+    }
+}
 
 struct Writer {
     types: Vec<u8>,

@@ -90,7 +90,7 @@ impl<'a> Judge<'a> {
             map_type: map.type_number,
             key_size: map.key_size,
             value_size: map.value_size,
-            max_entries: entries(map),
+            max_entries: if self.is_direct(map) { 1 } else { entries(map) },
             map_flags: map.flags & FLAGS,
             ..MapAttr::default()
         };
@@ -110,10 +110,26 @@ impl<'a> Judge<'a> {
             .transpose()?;
         if let Some(btf) = &btf {
             attr.btf_fd = btf.as_raw_fd() as u32;
-            attr.btf_key_type_id = btf::TYPE_KEY;
+            attr.btf_key_type_id = btf::key_type(map);
             attr.btf_value_type_id = btf::TYPE_VALUE;
         }
         raw::create_map(attr)
+    }
+
+    /// Does a program address the map's value directly? The kernel wants one element then.
+    fn is_direct(&self, map: &MapDef) -> bool {
+        let names = |insn: &Insn| match insn {
+            Insn::LoadImm64 {
+                imm: Imm64::MapValue { fd, .. },
+                ..
+            } => usize::try_from(*fd).is_ok_and(|fd| {
+                let named = self.object.maps.get(fd);
+                named.is_some_and(|named| core::ptr::eq(named, map))
+            }),
+            _ => false,
+        };
+        let programs = self.object.programs.iter();
+        map.kind == MapKind::Array && programs.flat_map(|p| &p.insns).any(names)
     }
 
     fn fill(&self, index: usize, map: &MapDef, fd: &OwnedFd) -> io::Result<()> {
@@ -180,16 +196,13 @@ fn entries(map: &MapDef) -> u32 {
 }
 
 fn load(program: &Program, bytes: &[u8]) -> Verdict {
-    let has_callbacks = program.insns.iter().any(|insn| {
-        let code = |imm: &Imm64| matches!(imm, Imm64::Code(_));
-        matches!(insn, Insn::LoadImm64 { imm, .. } if code(imm))
-    });
     let functions: Vec<[u32; 2]> = program
         .functions
         .iter()
         .map(|function| [function.start.0, btf::TYPE_FUNCTION])
         .collect();
-    let types = match has_callbacks.then(|| raw::load_btf(&btf::bytes(None))) {
+    // Callbacks and tail calls of subprograms are refused without type information.
+    let types = match (functions.len() > 1).then(|| raw::load_btf(&btf::bytes(None))) {
         Some(Ok(types)) => Some(types),
         Some(Err(error)) => return Verdict::NotJudged(format!("type information: {error}")),
         None => None,

@@ -1,12 +1,25 @@
-//! Random changes to programs.
+//! Random changes to programs, and cutting instructions out of them.
 
 use crate::random::Random;
-use isa::{AluOp, Cond, Endian, Imm64, Insn, Operand, Reg, Size, Width};
-use program::Object;
+use isa::{
+    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width,
+};
+use program::{Object, Program};
 
-/// Changes one place of the program; `donor` gives instructions.
+/// Changes one place of the object's first program; `donor` gives instructions.
 pub(crate) fn mutate(object: &mut Object, donor: &Object, random: &mut Random) {
-    let insns = &mut object.programs[0].insns;
+    let Some(program) = object.programs.first_mut() else {
+        return;
+    };
+    if random.below(9) == 0 {
+        let at = InsnIdx(random.below(program.insns.len() as u64) as u32);
+        cut(program, at);
+        return;
+    }
+    let insns = &mut program.insns;
+    if insns.is_empty() {
+        return;
+    }
     let at = random.below(insns.len() as u64) as usize;
     if matches!(insns[at], Insn::Imm64High) {
         return;
@@ -36,15 +49,21 @@ pub(crate) fn mutate(object: &mut Object, donor: &Object, random: &mut Random) {
 }
 
 fn borrowed(donor: &Object, random: &mut Random) -> Insn {
-    let insn = *random.pick(&donor.programs[0].insns);
-    match insn {
+    let insns = donor
+        .programs
+        .first()
+        .map_or(&[][..], |program| &program.insns);
+    if insns.is_empty() {
+        return any(random);
+    }
+    match *random.pick(insns) {
         Insn::LoadImm64 { .. } | Insn::Imm64High => any(random),
         insn => insn,
     }
 }
 
 fn register(random: &mut Random) -> Reg {
-    Reg::new(random.below(11) as u8).unwrap()
+    *random.pick(&Reg::ALL)
 }
 
 fn operand(random: &mut Random) -> Operand {
@@ -122,6 +141,33 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             2 => *dst = register(random),
             _ => *src = near(*src, random),
         },
+        Insn::JumpIf {
+            cond,
+            width,
+            dst,
+            src,
+            offset,
+        } => match choice {
+            0 => *cond = *random.pick(&Cond::ALL),
+            1 => *width = *random.pick(&Width::ALL),
+            2 => *offset = offset.wrapping_add(random.below(5) as i16 - 2),
+            _ => match random.below(2) {
+                0 => *dst = register(random),
+                _ => *src = near(*src, random),
+            },
+        },
+        Insn::Jump { offset, .. } => *offset = offset.wrapping_add(random.below(5) as i32 - 2),
+        Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. } => {
+            tweak_memory(insn, random);
+        }
+        other => *other = any(random),
+    }
+}
+
+/// The same for an instruction that accesses memory.
+fn tweak_memory(insn: &mut Insn, random: &mut Random) {
+    let choice = random.below(4);
+    match insn {
         Insn::Load {
             size,
             signed,
@@ -149,32 +195,18 @@ fn tweak(insn: &mut Insn, random: &mut Random) {
             _ => *src = near(*src, random),
         },
         Insn::Atomic {
+            op,
             base,
             offset: at,
             src,
             ..
         } => match choice {
-            0 => *base = register(random),
-            1 => *at = offset(random),
+            0 => *op = *random.pick(&AtomicOp::ALL),
+            1 => *base = register(random),
+            2 => *at = offset(random),
             _ => *src = register(random),
         },
-        Insn::JumpIf {
-            cond,
-            width,
-            dst,
-            src,
-            offset,
-        } => match choice {
-            0 => *cond = *random.pick(&Cond::ALL),
-            1 => *width = *random.pick(&Width::ALL),
-            2 => *offset = offset.wrapping_add(random.below(5) as i16 - 2),
-            _ => match random.below(2) {
-                0 => *dst = register(random),
-                _ => *src = near(*src, random),
-            },
-        },
-        Insn::Jump { offset, .. } => *offset = offset.wrapping_add(random.below(5) as i32 - 2),
-        other => *other = any(random),
+        _ => {}
     }
 }
 
@@ -185,4 +217,45 @@ fn near(operand_before: Operand, random: &mut Random) -> Operand {
         }
         _ => operand(random),
     }
+}
+
+/// Takes an instruction out; jumps over it become shorter, jumps to it lead to the next one.
+pub(crate) fn cut(program: &mut Program, at: InsnIdx) {
+    let Some(insn) = program.insns.get(at.index()) else {
+        return;
+    };
+    let slots = insn.slots();
+    if *insn == Insn::Imm64High || program.insns.len() <= slots as usize {
+        return;
+    }
+    let moved = |place: InsnIdx| match place {
+        before if before <= at => before,
+        inside if inside.0 < at.0 + slots => at,
+        after => InsnIdx(after.0 - slots),
+    };
+    for (place, insn) in (0..).map(InsnIdx).zip(&mut program.insns) {
+        let from = i64::from(moved(place).0);
+        let aim = |offset: i32| {
+            let target = place.jump(offset).unwrap_or(place);
+            (i64::from(moved(target).0) - from - 1) as i32
+        };
+        match insn {
+            Insn::Jump { offset, .. } => *offset = aim(*offset),
+            Insn::JumpIf { offset, .. } => *offset = aim(i32::from(*offset)) as i16,
+            Insn::Call(CallTarget::Local(offset)) => *offset = aim(*offset),
+            Insn::LoadImm64 {
+                imm: Imm64::Code(offset),
+                ..
+            } => *offset = aim(*offset),
+            _ => {}
+        }
+    }
+    program.insns.drain(at.index()..at.index() + slots as usize);
+    for function in &mut program.functions {
+        (function.start, function.end) = (moved(function.start), moved(function.end));
+    }
+    program
+        .functions
+        .retain(|function| function.start < function.end);
+    program.lines.clear();
 }

@@ -1,0 +1,76 @@
+//! One program: verified, and when it is accepted, run and compared.
+
+use crate::machine::{End, Machine};
+use crate::random::Random;
+use crate::record::{Follower, Record};
+use isa::InsnIdx;
+use program::{Object, ProgramId};
+
+/// What one check may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Executions of an accepted program.
+    pub runs: u64,
+    /// Abstract steps before the verifier gives up.
+    pub analysis: u64,
+    /// Instructions of one run; more are a program that does not end.
+    pub steps: usize,
+    /// Instructions of one run that are compared with the states of the analysis.
+    pub compared: usize,
+}
+
+impl Effort {
+    /// For many small programs.
+    pub const SMALL: Effort = Effort {
+        runs: 8,
+        analysis: 20_000,
+        steps: 1 << 20,
+        compared: 1_500,
+    };
+}
+
+/// What a check found out about an accepted program.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Accepted {
+    /// Runs that ended.
+    pub runs: u64,
+    /// Runs that came to something that the machine does not model.
+    pub not_modelled: u64,
+}
+
+/// A program that was accepted and must not have been, or a proof that does not cover what happened.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Where.
+    pub at: InsnIdx,
+    /// What.
+    pub why: String,
+}
+
+/// Checks the first program of an object; nothing when the verifier refuses it.
+///
+/// # Errors
+/// A finding.
+pub fn check(object: &Object, effort: Effort, seed: u64) -> Result<Option<Accepted>, Finding> {
+    let options = verifier::Options {
+        steps: effort.analysis,
+        rejections: 1,
+    };
+    let mut record = Record::default();
+    let result = verifier::verify_observed(object, ProgramId(0), &options, &mut record);
+    let Ok(verified) = result else {
+        return Ok(None);
+    };
+    let mut random = Random::new(seed);
+    let mut accepted = Accepted::default();
+    for _ in 0..effort.runs {
+        let mut follower = Follower::new(&record, effort.compared);
+        let mut machine = Machine::new(&verified, &mut random);
+        match machine.run(effort.steps, |at, machine| follower.arrive(at, machine)) {
+            Ok(End::Exit) => accepted.runs += 1,
+            Ok(End::NotModelled) => accepted.not_modelled += 1,
+            Err((at, why)) => return Err(Finding { at, why }),
+        }
+    }
+    Ok(Some(accepted))
+}

@@ -1,0 +1,287 @@
+//! Does an abstract state contain a concrete one?
+//!
+//! Every readable register and stack byte of every frame must hold what the state says: numbers in
+//! their set, pointers in their region at a possible offset, packet pointers with as many bytes
+//! behind them as were proved. What the state says is the same (links, packet and null numbers,
+//! elements, references) must be the same: the first place binds the name, all others must agree.
+
+use crate::machine::{Address, Kind, Machine, ObjectId, Word};
+use core::fmt;
+use isa::Reg;
+use verifier::View;
+use verifier::value::{Pointer, Region, Value};
+
+/// Where a concrete state is outside an abstract one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outside {
+    place: Place,
+    why: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Register(usize, Reg),
+    Stack(usize, i64),
+    Whole,
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Place::Register(depth, reg) => write!(f, "{reg} of frame {depth}: ")?,
+            Place::Stack(depth, offset) => write!(f, "[r10{offset}] of frame {depth}: ")?,
+            Place::Whole => {}
+        }
+        f.write_str(self.why)
+    }
+}
+
+/// What the names of the abstract state are in the concrete one.
+#[derive(Default)]
+struct Names {
+    links: Vec<(u32, u64)>,
+    /// Unknown parts of offsets.
+    packets: Vec<(u32, i64)>,
+    metas: Vec<(u32, i64)>,
+    /// Null numbers: is it NULL?
+    nulls: Vec<(u32, bool)>,
+    elements: Vec<(u32, ObjectId)>,
+    references: Vec<(u32, ObjectId)>,
+}
+
+/// Records what a name is, or compares with what was recorded.
+fn same<T: PartialEq + Copy>(names: &mut Vec<(u32, T)>, name: u32, is: T) -> bool {
+    if let Some((_, known)) = names.iter().find(|(known, _)| *known == name) {
+        return *known == is;
+    }
+    names.push((name, is));
+    true
+}
+
+fn bound<T: Copy>(names: &[(u32, T)], name: u32) -> Option<T> {
+    let known = names.iter().find(|(known, _)| *known == name);
+    known.map(|(_, is)| *is)
+}
+
+type Check = Result<(), &'static str>;
+
+fn ensure(holds: bool, why: &'static str) -> Check {
+    if holds { Ok(()) } else { Err(why) }
+}
+
+/// Checks that the machine's state lies in the abstract one.
+///
+/// # Errors
+/// The first place that does not.
+pub fn contains(view: &View<'_>, machine: &Machine<'_, '_>) -> Result<(), Outside> {
+    let whole = |why| Outside {
+        place: Place::Whole,
+        why,
+    };
+    let frames = machine.frames.len();
+    if view.depth() + 1 != frames {
+        return Err(whole("another number of frames"));
+    }
+    let mut check = Checker {
+        machine,
+        names: Names::default(),
+    };
+    for depth in 0..frames {
+        check.frame(view, depth)?;
+    }
+    check.resources(view).map_err(whole)?;
+    check.distances(view).map_err(whole)
+}
+
+struct Checker<'m, 'a, 'r> {
+    machine: &'m Machine<'a, 'r>,
+    names: Names,
+}
+
+impl Checker<'_, '_, '_> {
+    fn frame(&mut self, view: &View<'_>, depth: usize) -> Result<(), Outside> {
+        let frame = &self.machine.frames[depth];
+        if depth > 0 && view.call_of(depth) != Some(frame.call) {
+            return Err(Outside {
+                place: Place::Whole,
+                why: "called from somewhere else",
+            });
+        }
+        for reg in Reg::ALL {
+            let value = view.register_at(depth, reg);
+            let place = Place::Register(depth, reg);
+            self.value(&value, frame.registers[reg.index()])
+                .map_err(|why| Outside { place, why })?;
+        }
+        let mut result = Ok(());
+        view.stack_at(depth, |offset, bytes, value| {
+            if result.is_ok() {
+                let word = self.machine.stack_word(frame.stack, offset, bytes as usize);
+                let place = Place::Stack(depth, offset);
+                let checked = self.value(&value, word);
+                result = checked.map_err(|why| Outside { place, why });
+            }
+        });
+        result
+    }
+
+    fn value(&mut self, value: &Value, word: Word) -> Check {
+        match (value, word) {
+            (Value::Unreadable(_), _) => Ok(()),
+            (Value::Number { scalar, link }, Word::Number(number)) => {
+                ensure(scalar.contains(number), "a number that is not in the set")?;
+                let known = *link == 0 || same(&mut self.names.links, *link, number);
+                ensure(known, "equal numbers differ")
+            }
+            (Value::Pointer(pointer), Word::Number(0)) if pointer.null != 0 => {
+                let is_null = same(&mut self.names.nulls, pointer.null, true);
+                ensure(is_null, "NULL, but another one with its number is not")
+            }
+            (Value::Pointer(pointer), Word::Pointer(address)) => {
+                let known = pointer.null == 0 || same(&mut self.names.nulls, pointer.null, false);
+                ensure(known, "not NULL, but another one with its number is")?;
+                self.pointer(pointer, address)
+            }
+            (Value::Number { .. }, Word::Pointer(_)) => {
+                Err("a pointer where a number was expected")
+            }
+            (Value::Pointer(_), Word::Number(_)) => Err("a number where a pointer was expected"),
+            (_, Word::Nothing) => Err("nothing where something was expected"),
+        }
+    }
+
+    fn pointer(&mut self, pointer: &Pointer, address: Address) -> Check {
+        let object = self.machine.object(address.object);
+        ensure(object.alive, "points to something that is gone")?;
+        // Metadata counts from its own start, packet data from the start of the data.
+        let origin = match pointer.region {
+            Region::PacketMeta { .. } => object.base,
+            Region::PacketEnd => self.packet_end(),
+            _ => 0,
+        };
+        let var = address.offset - origin - i64::from(pointer.fixed);
+        ensure(
+            pointer.var.contains(var as u64),
+            "an offset that is not in the set",
+        )?;
+        ensure(
+            self.region(pointer.region, address.object, var)?,
+            "points into another region",
+        )
+    }
+
+    fn packet_end(&self) -> i64 {
+        match self.machine.object(self.machine.packet).kind {
+            Kind::Packet { end } => end,
+            _ => 0,
+        }
+    }
+
+    fn region(&mut self, region: Region, id: ObjectId, var: i64) -> Result<bool, &'static str> {
+        let object = self.machine.object(id);
+        Ok(match (region, object.kind) {
+            (Region::Context, Kind::Context) => true,
+            (Region::Stack { frame }, Kind::Stack) => {
+                let frame = self.machine.frames.get(usize::from(frame));
+                frame.is_some_and(|frame| frame.stack == id)
+            }
+            (Region::Packet { id, range }, Kind::Packet { end }) => {
+                offset(&mut self.names.packets, id, var)?;
+                proven(var, range, end)?;
+                true
+            }
+            (Region::PacketMeta { id, range }, Kind::Packet { .. }) => {
+                offset(&mut self.names.metas, id, var)?;
+                proven(var, range, -object.base)?;
+                true
+            }
+            (Region::PacketEnd, Kind::Packet { .. }) => true,
+            (Region::MapValue { map, object: name }, Kind::MapValue(is)) => {
+                ensure(
+                    same(&mut self.names.elements, name, id),
+                    "another element with the same number",
+                )?;
+                map == is
+            }
+            (
+                Region::Map { map, inner },
+                Kind::Map {
+                    map: is,
+                    inner: found,
+                },
+            ) => {
+                // What may be another map may be this one.
+                map == is && (inner || !found)
+            }
+            (Region::Memory { size, reference }, Kind::Memory) => {
+                self.reference(reference, id)?;
+                i64::from(size) == object.size
+            }
+            (Region::Socket { reference }, Kind::Socket) => {
+                self.reference(reference, id)?;
+                true
+            }
+            (Region::MapKey { map }, Kind::Key(is)) => map == is,
+            (Region::Kernel, Kind::Kernel) => true,
+            (Region::Function { start }, Kind::Function(is)) => start == is,
+            _ => false,
+        })
+    }
+
+    fn reference(&mut self, name: u32, id: ObjectId) -> Check {
+        let known = name == 0 || same(&mut self.names.references, name, id);
+        ensure(known, "another object with the same reference")
+    }
+
+    /// Whatever is held is known to be held.
+    fn resources(&mut self, view: &View<'_>) -> Check {
+        let known: Vec<u32> = view.references().map(|(id, _)| id).collect();
+        let held: Vec<ObjectId> = self.machine.held().collect();
+        ensure(held.len() <= known.len(), "holds more than is known")?;
+        for name in known {
+            if let Some(object) = bound(&self.names.references, name) {
+                ensure(held.contains(&object), "a reference that is not held")?;
+            }
+        }
+        match (view.lock(), self.machine.lock) {
+            (None, None) => Ok(()),
+            (Some((map, name)), Some(place)) => {
+                let is_map = self.machine.object(place.object).kind == Kind::MapValue(map);
+                let is_element = same(&mut self.names.elements, name, place.object);
+                ensure(is_map && is_element, "holds another lock")
+            }
+            _ => Err("a lock is held where none is known, or not held"),
+        }
+    }
+
+    fn distances(&self, view: &View<'_>) -> Check {
+        for known in view.distances() {
+            let Some(value) = bound(&self.names.links, known.link) else {
+                continue;
+            };
+            let var = match known.packet {
+                0 => Some(0),
+                packet => bound(&self.names.packets, packet),
+            };
+            let Some(var) = var else { continue };
+            let distance = self.packet_end() - var - i64::from(known.fixed);
+            ensure(
+                value as i64 == distance,
+                "a wrong distance to the packet's end",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// So many bytes from an offset on must exist.
+fn proven(var: i64, range: u32, end: i64) -> Check {
+    let fits = range == 0 || var.saturating_add(i64::from(range)) <= end;
+    ensure(fits, "fewer bytes of packet than were proved")
+}
+
+/// Packet pointers with one number have one unknown offset.
+fn offset(names: &mut Vec<(u32, i64)>, name: u32, var: i64) -> Check {
+    let known = same(names, name, var);
+    ensure(known, "another unknown offset with the same number")
+}

@@ -1,0 +1,336 @@
+//! Helpers, played by their prototypes.
+
+use super::memory::Access;
+use super::step::{Next, start};
+use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, Word};
+use abi::{ArgKind, Helper, Platform, ReturnKind};
+use isa::{InsnIdx, Reg};
+use program::MapId;
+
+/// What the arguments of a call turned out to be.
+#[derive(Default)]
+struct Arguments {
+    map: Option<MapId>,
+    /// Memory to be written, and how much.
+    writes: Vec<(Word, i64)>,
+    alloc_size: i64,
+    /// The object of the first socket.
+    socket: Option<Address>,
+}
+
+impl Machine<'_, '_> {
+    pub(super) fn helper(&mut self, at: InsnIdx, id: i32) -> Next {
+        if self.objects.len() > MAX_OBJECTS {
+            return Err(NOT_MODELLED);
+        }
+        let helper = self.permitted(id)?;
+        let arguments = self.arguments(at, helper)?;
+        if helper.ret == ReturnKind::NoReturnIfSucceed {
+            self.nothing_held()?;
+            if self.random.below(2) == 0 {
+                return self.tail_call();
+            }
+        }
+        if helper.releases {
+            self.release()?;
+        }
+        if helper.reallocates_packet {
+            self.move_packet();
+        }
+        if let Some(callback) = helper.callback {
+            return self.call_back(at, helper, callback, arguments.map);
+        }
+        self.clobber();
+        let result = self.result(helper, &arguments)?;
+        self.set_plain(Reg::R0, result);
+        Ok(Some(InsnIdx(at.0 + 1)))
+    }
+
+    fn permitted(&self, id: i32) -> Result<&'static Helper, Fault> {
+        let number = u32::try_from(id).map_err(|_| "calls an unknown helper")?;
+        let program_type = self.verified.program().program_type;
+        let helper = abi::helper::lookup(program_type, number).ok_or("calls an unknown helper")?;
+        if self.lock.is_some() && helper.name != "bpf_spin_unlock" {
+            return Err("calls a helper while it holds a lock");
+        }
+        Ok(helper)
+    }
+
+    /// Takes the arguments, and writes the memory that the helper writes.
+    fn arguments(&mut self, at: InsnIdx, helper: &Helper) -> Result<Arguments, Fault> {
+        let mut arguments = Arguments::default();
+        for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
+            self.argument(helper, reg, kind, &mut arguments)?;
+        }
+        if let Some(said) = self.verified.facts().at(at).map
+            && arguments.map != Some(said)
+        {
+            return Err("uses another map than was said");
+        }
+        for (word, size) in core::mem::take(&mut arguments.writes) {
+            self.helper_memory(word, size, Access::Write)?;
+        }
+        Ok(arguments)
+    }
+
+    fn move_packet(&mut self) {
+        let packet = self.packet;
+        self.object_mut(packet).alive = false;
+        self.new_packet();
+    }
+
+    /// Another program takes over. It ends the main program; in a subprogram of a Linux program its
+    /// result goes back to the caller, and it may have moved the packet.
+    fn tail_call(&mut self) -> Next {
+        if self.frames.iter().any(|frame| frame.back.is_some()) {
+            return Err("tail call in a function that a helper calls");
+        }
+        if self.frames.len() == 1 {
+            return self.run_later();
+        }
+        if self.verified.program().program_type.platform == Platform::Windows {
+            return Err("tail call in a subprogram");
+        }
+        self.move_packet();
+        let result = Word::Number(self.number());
+        self.leave(result)
+    }
+
+    fn release(&mut self) -> Result<(), Fault> {
+        let Word::Pointer(pointer) = self.get(Reg::R1)? else {
+            return Err("releases a number");
+        };
+        let object = self.object_mut(pointer.object);
+        if !object.held {
+            return Err("releases what is not held");
+        }
+        object.held = false;
+        object.alive = false;
+        Ok(())
+    }
+
+    /// A function of the platform: takes numbers and the context, may move the packet.
+    pub(super) fn call_platform(&mut self, at: InsnIdx) -> Next {
+        if self.lock.is_some() {
+            return Err("calls a function while it holds a lock");
+        }
+        for reg in Reg::ARGS {
+            match self.top().registers[reg.index()] {
+                Word::Pointer(pointer) if pointer != CONTEXT => {
+                    return Err("passes a pointer to a function without prototype");
+                }
+                _ => {}
+            }
+        }
+        self.move_packet();
+        self.clobber();
+        let result = Word::Number(self.number());
+        self.set_plain(Reg::R0, result);
+        Ok(Some(InsnIdx(at.0 + 1)))
+    }
+
+    fn result(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Word, Fault> {
+        let null = self.random.below(3) == 0;
+        let object = match helper.ret {
+            ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => {
+                return Ok(Word::Number(self.number()));
+            }
+            ReturnKind::Void => return Ok(Word::Nothing),
+            ReturnKind::BtfId => self.add(Kind::Kernel, 0, 0),
+            _ if null => return Ok(Word::Number(0)),
+            ReturnKind::MapValueOrNull => return self.found(arguments),
+            ReturnKind::AllocMemOrNull => self.add(Kind::Memory, 0, arguments.alloc_size),
+            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
+                // Another view of the socket that was passed, unless it is a new one.
+                if let (false, Some(socket)) = (helper.acquires, arguments.socket) {
+                    return Ok(Word::Pointer(socket));
+                }
+                let size = i64::from(abi::context::linux::SOCK.size);
+                self.add(Kind::Socket, 0, size)
+            }
+            ReturnKind::BtfIdOrNull => self.add(Kind::Kernel, 0, 0),
+        };
+        self.object_mut(object).held = helper.acquires;
+        Ok(start(object))
+    }
+
+    /// What a lookup finds: a new element, or one that was found before.
+    fn found(&mut self, arguments: &Arguments) -> Result<Word, Fault> {
+        let map = arguments.map.ok_or(NOT_MODELLED)?;
+        let definition = self.verified.object().map(map).ok_or(NOT_MODELLED)?;
+        if definition.kind.is_map_of_maps() {
+            let map = definition.inner.ok_or(NOT_MODELLED)?;
+            return Ok(start(self.add(Kind::Map { map, inner: true }, 0, 0)));
+        }
+        let known = self
+            .objects
+            .iter()
+            .rposition(|object| object.kind == Kind::MapValue(map));
+        let object = match known {
+            Some(known) if self.random.below(2) == 0 => super::ObjectId(known as u32),
+            _ => self.map_value(map),
+        };
+        Ok(start(object))
+    }
+
+    fn argument(
+        &mut self,
+        helper: &Helper,
+        reg: Reg,
+        kind: ArgKind,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let word = self.get(reg)?;
+        match kind {
+            ArgKind::None => Ok(()),
+            ArgKind::Anything => match word {
+                Word::Pointer(_) if !self.may_leak() => Err("shows a pointer to a helper"),
+                _ => Ok(()),
+            },
+            ArgKind::ConstSize | ArgKind::ConstSizeOrZero => self.number_in(reg).map(drop),
+            ArgKind::ConstAllocSize => {
+                arguments.alloc_size = self.number_in(reg)? as i64;
+                Ok(())
+            }
+            ArgKind::ContextOrNull if word == Word::Number(0) => Ok(()),
+            ArgKind::Context | ArgKind::ContextOrNull if word == Word::Pointer(CONTEXT) => Ok(()),
+            ArgKind::Context | ArgKind::ContextOrNull => Err("passes something else as context"),
+            ArgKind::Map | ArgKind::MapOfPrograms => self.map_argument(word, arguments),
+            ArgKind::MapKey | ArgKind::MapValue | ArgKind::MapValueOut => {
+                self.element(kind, word, arguments)
+            }
+            ArgKind::MapValueOrNull if word == Word::Number(0) => Ok(()),
+            ArgKind::MapValueOrNull => self.element(kind, word, arguments),
+            ArgKind::FixedMem(size) => self.helper_memory(word, i64::from(size), Access::Read),
+            ArgKind::FixedMemOut(size) => {
+                arguments.writes.push((word, i64::from(size)));
+                Ok(())
+            }
+            ArgKind::ReadableMem
+            | ArgKind::ReadableMemOrNull
+            | ArgKind::WritableMem
+            | ArgKind::WritableMemOrNull => self.sized(helper, reg, kind, arguments),
+            ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer => {
+                self.callback_argument(kind, word, &mut arguments.map)
+            }
+            _ => self.object_argument(helper, kind, word, arguments),
+        }
+    }
+
+    /// Arguments that stand for an object as a whole.
+    fn object_argument(
+        &mut self,
+        helper: &Helper,
+        kind: ArgKind,
+        word: Word,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let Word::Pointer(pointer) = word else {
+            return Err("passes a number for an object");
+        };
+        let object = self.object(pointer.object);
+        if !object.alive {
+            return Err("passes something that is gone");
+        }
+        let fits = match (kind, object.kind) {
+            (ArgKind::AllocMem, Kind::Memory)
+            | (ArgKind::BtfId, Kind::Kernel)
+            | (ArgKind::Socket, Kind::Socket) => pointer.offset == 0,
+            (ArgKind::Stack, Kind::Stack) => pointer.offset >= object.base && pointer.offset <= 0,
+            (ArgKind::SpinLock, _) => return self.use_lock(helper, pointer),
+            (ArgKind::ConstStr, _) => return Ok(()),
+            (ArgKind::AllocMem | ArgKind::BtfId | ArgKind::Socket | ArgKind::Stack, _) => false,
+            _ => return Err(NOT_MODELLED),
+        };
+        if kind == ArgKind::Socket {
+            arguments.socket = Some(pointer);
+        }
+        if fits {
+            Ok(())
+        } else {
+            Err("passes the wrong object")
+        }
+    }
+
+    fn map_argument(&self, word: Word, arguments: &mut Arguments) -> Result<(), Fault> {
+        let Word::Pointer(Address { object, offset: 0 }) = word else {
+            return Err("passes something else as map");
+        };
+        let Kind::Map { map, inner } = self.object(object).kind else {
+            return Err("passes something else as map");
+        };
+        arguments.map = Some(map);
+        if inner {
+            // A map that was found in a map is never one that the proof could name.
+            debug_assert!(self.verified.object().map(map).is_some());
+        }
+        Ok(())
+    }
+
+    fn element(
+        &mut self,
+        kind: ArgKind,
+        word: Word,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let map = arguments
+            .map
+            .and_then(|map| self.verified.object().map(map));
+        let map = map.ok_or("passes an element of no map")?;
+        let size = match kind {
+            ArgKind::MapKey => i64::from(map.key_size),
+            _ => i64::from(map.value_size),
+        };
+        if kind == ArgKind::MapValueOut {
+            arguments.writes.push((word, size));
+            return Ok(());
+        }
+        self.helper_memory(word, size, Access::Read)
+    }
+
+    fn use_lock(&mut self, helper: &Helper, place: Address) -> Result<(), Fault> {
+        let Kind::MapValue(map) = self.object(place.object).kind else {
+            return Err("passes something else as lock");
+        };
+        let map = self.verified.object().map(map);
+        if map.and_then(|map| map.spin_lock).map(i64::from) != Some(place.offset) {
+            return Err("passes something else as lock");
+        }
+        match (helper.name, self.lock) {
+            ("bpf_spin_lock", None) => self.lock = Some(place),
+            ("bpf_spin_unlock", Some(held)) if held == place => self.lock = None,
+            _ => return Err("takes a lock twice or gives back another"),
+        }
+        Ok(())
+    }
+
+    /// Memory whose size is the next argument.
+    fn sized(
+        &mut self,
+        helper: &Helper,
+        reg: Reg,
+        kind: ArgKind,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let word = self.get(reg)?;
+        let next = usize::from(reg.number());
+        let size_reg = Reg::new(reg.number() + 1).ok_or(NOT_MODELLED)?;
+        let size = self.number_in(size_reg)? as i64;
+        let least = i64::from(helper.args.get(next) == Some(&ArgKind::ConstSize));
+        if size < least || size > 1 << 29 {
+            return Err("passes a size that is out of range");
+        }
+        let or_null = matches!(
+            kind,
+            ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull
+        );
+        if or_null && word == Word::Number(0) && size == 0 {
+            return Ok(());
+        }
+        if matches!(kind, ArgKind::WritableMem | ArgKind::WritableMemOrNull) {
+            arguments.writes.push((word, size));
+            return Ok(());
+        }
+        self.helper_memory(word, size, Access::Read)
+    }
+}

@@ -1,0 +1,441 @@
+//! Memory: which bytes may be touched, and what they hold.
+
+use super::{Address, Cell, Fault, Kind, Machine, NOT_MODELLED, ObjectId, Word};
+use abi::{FieldKind, Platform};
+use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
+use program::MapId;
+use verifier::facts::Memory;
+
+/// What a helper does with memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// Bytes of an access in an object, by offset from the object's first byte.
+#[derive(Clone, Copy)]
+struct Place {
+    object: ObjectId,
+    start: usize,
+    bytes: usize,
+}
+
+impl Machine<'_, '_> {
+    /// The map itself.
+    pub(super) fn map(&mut self, map: MapId) -> ObjectId {
+        if let Some(known) = self.maps.get(&map) {
+            return *known;
+        }
+        let object = self.add(Kind::Map { map, inner: false }, 0, 0);
+        self.maps.insert(map, object);
+        object
+    }
+
+    /// The element of an array that the program addresses directly.
+    pub(super) fn direct_value(&mut self, map: MapId) -> ObjectId {
+        if let Some(known) = self.direct.get(&map) {
+            return *known;
+        }
+        let object = self.map_value(map);
+        self.direct.insert(map, object);
+        object
+    }
+
+    /// An element of a map.
+    pub(super) fn map_value(&mut self, map: MapId) -> ObjectId {
+        let definition = self.verified.object().map(map);
+        let size = definition.map_or(0, |map| i64::from(map.value_size));
+        let constants = self.constants(map);
+        let object = self.add(Kind::MapValue(map), 0, size);
+        self.object_mut(object).cells = constants;
+        object
+    }
+
+    /// The contents of a map that never changes. Only Linux freezes maps.
+    fn constants(&self, map: MapId) -> Vec<Cell> {
+        let object = self.verified.object();
+        let frozen = object.map(map).is_some_and(|map| map.frozen);
+        if !frozen || object.platform != Platform::Linux {
+            return Vec::new();
+        }
+        let section = object.globals.iter().find(|section| section.map == map);
+        let data = section.map_or(&[][..], |section| &section.data);
+        data.iter().map(|byte| Cell::Byte(*byte)).collect()
+    }
+
+    /// The bytes of an access; the object must be alive and large enough.
+    fn place(&self, address: Word, offset: i64, bytes: i64) -> Result<Place, Fault> {
+        let Word::Pointer(pointer) = address else {
+            return Err("follows a number");
+        };
+        let object = self.object(pointer.object);
+        if !object.alive {
+            return Err("follows a pointer to something that is gone");
+        }
+        let start = pointer
+            .offset
+            .checked_add(offset)
+            .and_then(|at| at.checked_sub(object.base))
+            .ok_or("leaves the object")?;
+        if start < 0 || bytes < 0 || start.saturating_add(bytes) > object.size {
+            return Err("leaves the object");
+        }
+        Ok(Place {
+            object: pointer.object,
+            start: start as usize,
+            bytes: bytes as usize,
+        })
+    }
+
+    /// What the proof says about the memory of an access must hold.
+    fn check_facts(&self, at: InsnIdx, address: Word, offset: i16) -> Result<(), Fault> {
+        let Word::Pointer(pointer) = address else {
+            return Ok(());
+        };
+        let actual = match self.object(pointer.object).kind {
+            Kind::Context => Memory::Context,
+            Kind::Stack => Memory::Stack,
+            Kind::Packet { .. } => Memory::Packet,
+            Kind::MapValue(_) => Memory::MapValue,
+            _ => Memory::Other,
+        };
+        if let Some(said) = self.verified.facts().at(at).memory
+            && said != actual
+        {
+            return Err("accesses another kind of memory than was said");
+        }
+        let depth = pointer.offset.saturating_add(i64::from(offset));
+        if actual == Memory::Stack && depth < -self.stack_said(pointer.object) {
+            return Err("uses more stack than was said");
+        }
+        Ok(())
+    }
+
+    /// How deep the function of a frame reaches, as the proof says.
+    fn stack_said(&self, stack: ObjectId) -> i64 {
+        let frame = self.frames.iter().find(|frame| frame.stack == stack);
+        let functions = &self.verified.program().functions;
+        let function =
+            frame.and_then(|frame| functions.iter().position(|f| f.start == frame.start));
+        let said = function.and_then(|index| self.verified.facts().stack_bytes.get(index));
+        said.map_or(i64::from(abi::limits::STACK_BYTES), |said| i64::from(*said))
+    }
+
+    pub(super) fn load_insn(&mut self, at: InsnIdx, insn: Insn) -> Result<(), Fault> {
+        let Insn::Load {
+            size,
+            signed,
+            dst,
+            base,
+            offset,
+        } = insn
+        else {
+            return Err(NOT_MODELLED);
+        };
+        let address = self.get(base)?;
+        let word = match self.load(address, i64::from(offset), size)? {
+            Word::Number(raw) => Word::Number(semantics::load_extend(size, signed, raw)),
+            _ if signed => return Err("sign-extends a pointer"),
+            word => word,
+        };
+        self.check_facts(at, address, offset)?;
+        self.set(dst, word)
+    }
+
+    pub(super) fn store_insn(&mut self, at: InsnIdx, insn: Insn) -> Result<(), Fault> {
+        let Insn::Store {
+            size,
+            base,
+            offset,
+            src,
+        } = insn
+        else {
+            return Err(NOT_MODELLED);
+        };
+        let word = match src {
+            Operand::Reg(reg) => self.get(reg)?,
+            Operand::Imm(imm) => Word::Number(semantics::imm(imm)),
+        };
+        let address = self.get(base)?;
+        self.store(address, i64::from(offset), size, word)?;
+        self.check_facts(at, address, offset)
+    }
+
+    fn load(&mut self, address: Word, offset: i64, size: Size) -> Result<Word, Fault> {
+        let place = self.place(address, offset, i64::from(size.bytes()))?;
+        match self.object(place.object).kind {
+            Kind::Stack => return self.load_stack(place),
+            Kind::Context => return self.load_context(place, size),
+            Kind::Socket => self.check_socket(place)?,
+            Kind::MapValue(map) => {
+                self.not_special(map, place)?;
+                let cells = &self.object(place.object).cells;
+                if let Some(cells) = cells.get(place.start..place.start + place.bytes) {
+                    return number(cells);
+                }
+            }
+            Kind::Packet { .. } | Kind::Memory | Kind::Key(_) => {}
+            Kind::Map { .. } | Kind::Kernel | Kind::Function(_) => {
+                return Err("looks into an object of the kernel");
+            }
+        }
+        let value = self.number();
+        Ok(Word::Number(semantics::truncate(size, value)))
+    }
+
+    /// Locks and timers are for their helpers alone.
+    fn not_special(&self, map: MapId, place: Place) -> Result<(), Fault> {
+        let Some(map) = self.verified.object().map(map) else {
+            return Err("follows a pointer into a map that does not exist");
+        };
+        let overlaps = |at: Option<u32>, size: usize| {
+            at.is_some_and(|at| {
+                place.start < at as usize + size && place.start + place.bytes > at as usize
+            })
+        };
+        if overlaps(map.spin_lock, 4) || overlaps(map.timer, 16) {
+            return Err("touches a lock or timer");
+        }
+        Ok(())
+    }
+
+    fn load_stack(&self, place: Place) -> Result<Word, Fault> {
+        let cells = &self.object(place.object).cells[place.start..place.start + place.bytes];
+        if let Some(word) = self.stored_pointer(cells) {
+            return Ok(word);
+        }
+        number(cells)
+    }
+
+    /// The pointer that is stored whole in eight cells.
+    fn stored_pointer(&self, cells: &[Cell]) -> Option<Word> {
+        let Some(Cell::Part { stored, index: 0 }) = cells.first() else {
+            return None;
+        };
+        let whole = cells.len() == 8
+            && (0u8..).zip(cells).all(|(index, cell)| {
+                let stored = *stored;
+                *cell == Cell::Part { stored, index }
+            });
+        whole.then(|| self.stored[*stored as usize])
+    }
+
+    /// What some bytes of a stack frame hold: nothing when they cannot be read as one word.
+    pub(crate) fn stack_word(&self, stack: ObjectId, offset: i64, bytes: usize) -> Word {
+        let object = self.object(stack);
+        let start = usize::try_from(offset.saturating_sub(object.base)).unwrap_or(usize::MAX);
+        let Some(cells) = object.cells.get(start..start.saturating_add(bytes)) else {
+            return Word::Nothing;
+        };
+        let stored = self.stored_pointer(cells);
+        stored.unwrap_or_else(|| number(cells).unwrap_or(Word::Nothing))
+    }
+
+    fn load_context(&mut self, place: Place, size: Size) -> Result<Word, Fault> {
+        let context = self.verified.program().program_type.context;
+        let field = field(context, place)?;
+        let packet = self.object(self.packet);
+        let Kind::Packet { end } = packet.kind else {
+            return Err("there is no packet");
+        };
+        let offset = match field.kind {
+            FieldKind::Scalar => {
+                let value = self.number();
+                return Ok(Word::Number(semantics::truncate(size, value)));
+            }
+            FieldKind::PacketData => 0,
+            FieldKind::PacketEnd => end,
+            FieldKind::PacketMeta => packet.base,
+        };
+        if usize::from(field.size) != place.bytes {
+            return Err("reads part of a pointer in the context");
+        }
+        Ok(Word::Pointer(Address {
+            object: self.packet,
+            offset,
+        }))
+    }
+
+    fn check_socket(&self, place: Place) -> Result<(), Fault> {
+        field(&abi::context::linux::SOCK, place).map(drop)
+    }
+
+    fn store(&mut self, address: Word, offset: i64, size: Size, word: Word) -> Result<(), Fault> {
+        let place = self.place(address, offset, i64::from(size.bytes()))?;
+        let kind = self.object(place.object).kind;
+        if matches!(word, Word::Pointer(_)) && kind != Kind::Stack && !self.may_leak() {
+            return Err("stores a pointer where others see it");
+        }
+        match (kind, word) {
+            (_, Word::Nothing) => return Err("stores nothing"),
+            (Kind::Stack, Word::Pointer(_)) => return self.store_pointer(place, word),
+            (Kind::Context, _) => self.context_writable(place)?,
+            (Kind::MapValue(map), _) => self.map_writable(map, place)?,
+            (Kind::Packet { .. }, _) if !self.packet_writable() => {
+                return Err("writes a packet that is read-only");
+            }
+            (Kind::Key(_), _) => return Err("writes a key"),
+            (Kind::Socket | Kind::Kernel | Kind::Map { .. } | Kind::Function(_), _) => {
+                return Err("writes an object of the kernel");
+            }
+            (Kind::Stack | Kind::Packet { .. } | Kind::Memory, _) => {}
+        }
+        if let (Kind::Stack, Word::Number(value)) = (kind, word) {
+            let cells = &mut self.object_mut(place.object).cells[place.start..];
+            for (cell, byte) in cells.iter_mut().zip(value.to_le_bytes()).take(place.bytes) {
+                *cell = Cell::Byte(byte);
+            }
+        }
+        Ok(())
+    }
+
+    fn packet_writable(&self) -> bool {
+        self.verified.program().program_type.packet_writable
+    }
+
+    fn store_pointer(&mut self, place: Place, word: Word) -> Result<(), Fault> {
+        if place.bytes != 8 || !place.start.is_multiple_of(8) {
+            return Err("stores part of a pointer");
+        }
+        self.stored.push(word);
+        let stored = self.stored.len() as u32 - 1;
+        let cells = &mut self.object_mut(place.object).cells[place.start..];
+        for (cell, index) in cells.iter_mut().zip(0..8) {
+            *cell = Cell::Part { stored, index };
+        }
+        Ok(())
+    }
+
+    fn context_writable(&self, place: Place) -> Result<(), Fault> {
+        let program = self.verified.program();
+        for byte in place.start..place.start + place.bytes {
+            let field = program.program_type.context.field_at(byte as u32);
+            let field = field.ok_or("writes between the fields of the context")?;
+            if !field.is_writable_at(program.attach_type) || field.kind != FieldKind::Scalar {
+                return Err("writes a field of the context that is read-only");
+            }
+        }
+        Ok(())
+    }
+
+    fn map_writable(&self, map: MapId, place: Place) -> Result<(), Fault> {
+        self.not_special(map, place)?;
+        let frozen = self
+            .verified
+            .object()
+            .map(map)
+            .is_some_and(|map| map.frozen);
+        if frozen {
+            return Err("writes a frozen map");
+        }
+        Ok(())
+    }
+
+    pub(super) fn atomic(&mut self, at: InsnIdx, insn: Insn) -> Result<(), Fault> {
+        let Insn::Atomic {
+            op,
+            fetch,
+            size,
+            base,
+            offset,
+            src,
+        } = insn
+        else {
+            return Err(NOT_MODELLED);
+        };
+        let operand = self.number_in(src)?;
+        let expected = match op {
+            AtomicOp::CmpXchg => self.number_in(Reg::R0)?,
+            _ => 0,
+        };
+        let address = self.get(base)?;
+        self.check_facts(at, address, offset)?;
+        self.check_atomic(address, offset, size)?;
+        let Word::Number(old) = self.load(address, i64::from(offset), size)? else {
+            return Err("does an atomic operation on a pointer");
+        };
+        let new = semantics::atomic(op, size, old, operand, expected);
+        self.store(address, i64::from(offset), size, Word::Number(new))?;
+        match op {
+            AtomicOp::CmpXchg => self.set(Reg::R0, Word::Number(old)),
+            _ if fetch => self.set(src, Word::Number(old)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_atomic(&self, address: Word, offset: i16, size: Size) -> Result<(), Fault> {
+        let Word::Pointer(pointer) = address else {
+            return Err("follows a number");
+        };
+        let place = pointer.offset.wrapping_add(i64::from(offset));
+        if place.rem_euclid(i64::from(size.bytes())) != 0 {
+            return Err("does an atomic operation that is not aligned");
+        }
+        match self.object(pointer.object).kind {
+            Kind::Stack | Kind::MapValue(_) | Kind::Memory => Ok(()),
+            _ => Err("does an atomic operation on memory that is not shared"),
+        }
+    }
+
+    /// Memory that a helper reads or writes.
+    pub(super) fn helper_memory(
+        &mut self,
+        word: Word,
+        size: i64,
+        access: Access,
+    ) -> Result<(), Fault> {
+        let place = self.place(word, 0, size)?;
+        match self.object(place.object).kind {
+            Kind::Stack => return self.helper_stack(place, access),
+            Kind::Packet { .. } if access == Access::Write && !self.packet_writable() => {
+                return Err("lets a helper write a packet that is read-only");
+            }
+            Kind::Packet { .. } | Kind::Memory => {}
+            Kind::Key(_) if access == Access::Read => {}
+            Kind::MapValue(map) if access == Access::Write => self.map_writable(map, place)?,
+            Kind::MapValue(map) => self.not_special(map, place)?,
+            _ => return Err("gives a helper something that is no memory"),
+        }
+        Ok(())
+    }
+
+    fn helper_stack(&mut self, place: Place, access: Access) -> Result<(), Fault> {
+        for at in place.start..place.start + place.bytes {
+            if access == Access::Write {
+                let byte = self.random.any() as u8;
+                self.object_mut(place.object).cells[at] = Cell::Byte(byte);
+                continue;
+            }
+            match self.object(place.object).cells[at] {
+                Cell::Byte(_) => {}
+                Cell::Nothing => return Err("lets a helper read bytes that were never written"),
+                Cell::Part { .. } => return Err("lets a helper read a pointer"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The field of a context or socket in which an access lies.
+fn field(context: &'static abi::Context, place: Place) -> Result<&'static abi::Field, Fault> {
+    let first = context.field_at(place.start as u32);
+    let first = first.ok_or("reads between the fields of a structure")?;
+    let end = usize::from(first.offset) + usize::from(first.size);
+    if place.start + place.bytes > end {
+        return Err("reads across fields of a structure");
+    }
+    Ok(first)
+}
+
+fn number(cells: &[Cell]) -> Result<Word, Fault> {
+    let mut raw = [0u8; 8];
+    for (byte, cell) in raw.iter_mut().zip(cells) {
+        match cell {
+            Cell::Byte(value) => *byte = *value,
+            Cell::Nothing => return Err("reads a byte that was never written"),
+            Cell::Part { .. } => return Err("reads part of a pointer"),
+        }
+    }
+    Ok(Word::Number(u64::from_le_bytes(raw)))
+}
