@@ -126,6 +126,7 @@ fn discover(insns: &[Insn], name: &str) -> Vec<Function> {
             start,
             end,
             global: false,
+            contract: None,
         })
         .collect()
 }

@@ -32,8 +32,8 @@ pub use bytecode::{RawProgram, from_bytecode};
 pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
 pub use error::{LoadError, Place};
 pub use model::{
-    BtfFunction, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Missing, Object,
-    POISON, Program, ProgramId, Unlinked,
+    BtfFunction, Contract, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Missing,
+    Object, POISON, Parameter, Program, ProgramId, Unlinked,
 };
 #[cfg(feature = "elf")]
 pub use relocate::TargetBtf;

@@ -204,6 +204,33 @@ pub struct Function {
     pub end: InsnIdx,
     /// Global (not `static`) linkage.
     pub global: bool,
+    /// What every caller of a global function promises, where type information says it.
+    pub contract: Option<Contract>,
+}
+
+/// What a global function gets from any caller, and gives back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// Its arguments, at most five.
+    pub parameters: Vec<Parameter>,
+    /// It returns a number; otherwise nothing.
+    pub returns: bool,
+}
+
+/// One argument of a global function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// Any number.
+    Number,
+    /// The context of the program.
+    Context,
+    /// A pointer to memory that may be read and written.
+    Memory {
+        /// Bytes of the memory.
+        bytes: u32,
+        /// The pointer may be NULL.
+        nullable: bool,
+    },
 }
 
 /// Source position from BTF.ext `line_info`; holds from `start` up to the next entry.

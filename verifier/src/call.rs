@@ -2,7 +2,7 @@
 
 use crate::argument::Arguments;
 use crate::cfg;
-use crate::effect::Parting;
+use crate::effect::{Effect, Parting};
 use crate::limits;
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Lock, Reference, Role};
@@ -93,7 +93,8 @@ impl Step<'_, '_> {
     fn check_tail_call(&self) -> Result<(), Reason> {
         self.nothing_held("the tail call")?;
         let frames = self.state.frames().iter();
-        if frames.into_iter().any(|frame| frame.role != Role::Called) {
+        let mut roles = frames.map(|frame| frame.role);
+        if roles.any(|role| matches!(role, Role::CalledBack { .. } | Role::Later { .. })) {
             let what = "it makes a tail call";
             return Err(Reason::Callback { what });
         }
@@ -226,11 +227,16 @@ impl Step<'_, '_> {
             let wrong = WrongTarget::NotAFunction;
             return Err(Reason::Target { target, wrong });
         };
-        // The shape check has ruled this out.
+        if let Some(flow) = self.call_by_contract(function, start) {
+            return flow;
+        }
+        // The shape check has ruled this out, but not through callbacks.
         let frames = self.state.depth() + 2;
         if frames > abi::limits::CALL_FRAMES as usize {
             return Err(Reason::CallDepth { frames });
         }
+        let caller = self.state.depth() as u8;
+        self.trail.note(Effect::Enter(caller));
         let mut frame = Frame::new(function, self.at, self.state.depth() + 1);
         for reg in Reg::ARGS {
             frame.set(reg, self.state.top().register(reg));
@@ -281,6 +287,7 @@ impl Step<'_, '_> {
                 self.check_callback_result(most)?;
                 return Ok(Flow::End);
             }
+            Role::ByContract { .. } => return self.end_by_contract(),
             Role::Called if self.state.depth() == 0 => return self.end(),
             Role::Called => {}
         }

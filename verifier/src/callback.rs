@@ -42,7 +42,7 @@ impl Invocation {
     pub(crate) fn id(&self) -> u32 {
         match self.frame.role {
             Role::CalledBack { invocation, .. } => invocation,
-            Role::Called | Role::Later { .. } => 0,
+            Role::Called | Role::ByContract { .. } | Role::Later { .. } => 0,
         }
     }
 

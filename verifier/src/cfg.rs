@@ -15,6 +15,8 @@ pub(crate) struct Cfg {
     function_of: Vec<u32>,
     /// Slots where paths can meet.
     joins: Vec<bool>,
+    /// How deeply calls nest below each function.
+    heights: Vec<usize>,
     /// Functions, every callee before its callers; only those reached by calls from the entry.
     callees_first: Vec<usize>,
 }
@@ -35,10 +37,11 @@ impl Cfg {
         let mut cfg = Cfg {
             function_of: function_of(program)?,
             joins: alloc::vec![false; slots],
+            heights: Vec::new(),
             callees_first: Vec::new(),
         };
         cfg.check_targets(program)?;
-        cfg.callees_first = order_calls(program)?;
+        (cfg.callees_first, cfg.heights) = order_calls(program)?;
         Ok(cfg)
     }
 
@@ -53,6 +56,11 @@ impl Cfg {
     /// Can different paths meet here?
     pub(crate) fn is_join(&self, at: InsnIdx) -> bool {
         self.joins.get(at.index()).copied().unwrap_or(false)
+    }
+
+    /// How deeply calls nest below a function.
+    pub(crate) fn height(&self, function: usize) -> usize {
+        self.heights.get(function).copied().unwrap_or(0)
     }
 
     /// The functions reached by calls, callees first.
@@ -192,8 +200,9 @@ fn function_of(program: &Program) -> Result<Vec<u32>, Located> {
     Ok(function_of)
 }
 
-/// Orders the functions so that callees come first; refuses recursion and deep nesting.
-fn order_calls(program: &Program) -> Result<Vec<usize>, Located> {
+/// Orders the functions so that callees come first, and says how deeply calls nest below each;
+/// refuses recursion and deep nesting.
+fn order_calls(program: &Program) -> Result<(Vec<usize>, Vec<usize>), Located> {
     let count = program.functions.len();
     let mut order = Vec::new();
     let mut height = alloc::vec![0usize; count];
@@ -231,7 +240,7 @@ fn order_calls(program: &Program) -> Result<Vec<usize>, Located> {
     if frames > abi::limits::CALL_FRAMES as usize {
         return Err((InsnIdx(0), Reason::CallDepth { frames }));
     }
-    Ok(order)
+    Ok((order, height))
 }
 
 /// The calls in a function to others of the program.

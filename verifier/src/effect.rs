@@ -173,7 +173,8 @@ impl Effect {
         let (writes, read) = live::registers(insn);
         let (passes, reads, checks) = match insn {
             Insn::JumpIf { .. } | Insn::Jump { .. } | Insn::Imm64High => return None,
-            Insn::Call(CallTarget::Local(_)) => return Some(Effect::Enter(depth)),
+            // Noted where it turns out whether the function is followed.
+            Insn::Call(CallTarget::Local(_)) => return None,
             Insn::Exit if state.top().role != Role::Called => (0, 0, read),
             Insn::Exit if depth > 0 => return Some(Effect::Leave(depth - 1)),
             Insn::Alu { op: AluOp::Mov, .. } => (read, 0, 0),

@@ -9,6 +9,7 @@
 
 use crate::callback::Invocation;
 use crate::cfg::{Cfg, Located};
+use crate::contract::{self, Contracts};
 use crate::effect::Parting;
 use crate::facts::Facts;
 use crate::limits;
@@ -33,6 +34,7 @@ pub(crate) struct Env<'a> {
     pub(crate) program: &'a Program,
     pub(crate) cfg: Cfg,
     pub(crate) live: Liveness,
+    pub(crate) contracts: Contracts,
 }
 
 impl<'a> Env<'a> {
@@ -40,11 +42,13 @@ impl<'a> Env<'a> {
     pub(crate) fn of(object: &'a Object, program: &'a Program) -> Result<Env<'a>, Located> {
         let cfg = Cfg::of(program)?;
         let live = Liveness::of(program, &cfg);
+        let contracts = Contracts::of(program, &cfg);
         Ok(Env {
             object,
             program,
             cfg,
             live,
+            contracts,
         })
     }
 }
@@ -90,6 +94,8 @@ pub(crate) struct Explorer<'a, 'o> {
     later: Vec<Frame>,
     /// The path goes on where a guess was taken back: no new one right there.
     is_retry: bool,
+    /// Steps at which the analysis gives up.
+    budget: u64,
 }
 
 /// What the analysis ends with.
@@ -136,11 +142,17 @@ impl<'a, 'o> Explorer<'a, 'o> {
             running: Vec::new(),
             later: Vec::new(),
             is_retry: false,
+            budget: options.steps.min(limits::STEPS_MOST),
         }
     }
 
     /// Follows the program, and the functions that are called later.
     fn follow_program(&mut self) {
+        for function in self.env.cfg.callees_first() {
+            self.prove_contract(*function);
+        }
+        let most = self.options.steps.min(limits::STEPS_MOST);
+        self.budget = self.steps.saturating_add(most);
         self.follow_all(InsnIdx(0), State::entry());
         let mut next = 0;
         while let Some(frame) = self.later.get(next).cloned()
@@ -151,6 +163,31 @@ impl<'a, 'o> Explorer<'a, 'o> {
             let start = start.map_or(InsnIdx(0), |function| function.start);
             self.follow_all(start, State::of(frame));
         }
+    }
+
+    /// Follows a global function from what its contract says. Whatever is wrong then is forgotten:
+    /// the function is followed where it is called.
+    fn prove_contract(&mut self, function: usize) {
+        let Some(contract) = contract::contract_of(self.env, function) else {
+            return;
+        };
+        let start = self.env.program.functions.get(function);
+        let start = start.map_or(InsnIdx(0), |function| function.start);
+        let used = self.env.live.at(start).registers;
+        let frame = contract::frame_by(contract, function, used, &mut self.fresh);
+        let most = self.options.steps.min(limits::STEPS_MOST) / limits::CONTRACT_SHARE;
+        self.budget = self.steps.saturating_add(most);
+        self.follow_all(start, State::of(frame));
+        if self.rejections.is_empty() && !self.stopped {
+            self.env.contracts.prove(function);
+        }
+        self.rejections.clear();
+        self.stopped = false;
+        self.trail = Trail::default();
+        self.running.clear();
+        self.guesses.clear();
+        self.failed_guesses.clear();
+        self.visited = Visited::default();
     }
 
     /// Follows all paths from a state.
@@ -192,7 +229,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             return Ok(Some(need));
         }
         let budget = self.options.steps.min(limits::STEPS_MOST);
-        if self.steps >= budget {
+        if self.steps >= self.budget {
             self.stop(path, Reason::Budget { steps: budget });
             return Ok(Some(Need::default()));
         }

@@ -69,12 +69,12 @@ impl Facts {
         });
     }
 
-    /// A path accesses this kind of memory.
-    pub(crate) fn access(&mut self, at: InsnIdx, memory: Memory) {
+    /// A path accesses this kind of memory; `None` when it can be one of several.
+    pub(crate) fn access(&mut self, at: InsnIdx, memory: Option<Memory>) {
         self.change(at, |fact| {
             if !fact.reached {
-                fact.memory = Some(memory);
-            } else if fact.memory != Some(memory) {
+                fact.memory = memory;
+            } else if fact.memory != memory {
                 fact.memory = None;
             }
         });

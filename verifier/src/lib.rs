@@ -21,6 +21,7 @@ mod call;
 mod callback;
 mod cfg;
 mod chain;
+mod contract;
 pub mod domain;
 mod effect;
 pub mod explain;

@@ -24,6 +24,8 @@ pub const POINTER_OFFSET: i64 = 1 << 29;
 pub const PACKET_BYTES: i64 = 0xffff;
 /// Largest memory that a helper is given (a map value can be no larger than this on Linux).
 pub const MEMORY_BYTES: i64 = 1 << 29;
+/// A global function may take this part of the step budget to be judged by its contract.
+pub const CONTRACT_SHARE: u64 = 8;
 /// How often what a callback does to its caller is tried to be summed up.
 pub const CALLBACK_ROUNDS: u32 = 32;
 /// Branches kept of the path to a problem, the last ones (1 MiB). With all of them the path can be

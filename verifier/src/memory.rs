@@ -541,12 +541,14 @@ fn extend(value: Value, (size, signed): (Size, bool)) -> Value {
     }
 }
 
-fn memory_kind(pointer: &Pointer) -> Memory {
-    match pointer.region {
+fn memory_kind(pointer: &Pointer) -> Option<Memory> {
+    Some(match pointer.region {
         Region::Context => Memory::Context,
         Region::Stack { .. } => Memory::Stack,
         Region::Packet { .. } | Region::PacketMeta { .. } => Memory::Packet,
         Region::MapValue { .. } => Memory::MapValue,
+        // Memory that a global function was given can be any.
+        Region::Memory { reference: 0, .. } => return None,
         _ => Memory::Other,
-    }
+    })
 }

@@ -27,6 +27,11 @@ pub(crate) enum Role {
         /// Largest result that the helper takes.
         most: u32,
     },
+    /// It is judged by its contract, whoever calls it.
+    ByContract {
+        /// It returns a number.
+        returns: bool,
+    },
     /// Something calls it when the program has ended.
     Later {
         /// Largest result that may be returned.

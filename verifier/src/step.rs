@@ -8,7 +8,7 @@ use crate::effect::{Effect, Parting};
 use crate::explore::Env;
 use crate::facts::{Facts, Memory};
 use crate::reason::{Reason, WrongTarget};
-use crate::state::{Frame, State};
+use crate::state::{Frame, Role, State};
 use crate::trail::Trail;
 use crate::value::{Pointer, Region, Unreadable, Value};
 use abi::MapKind;
@@ -290,7 +290,7 @@ impl<'s> Step<'s, '_> {
                 what: "a legacy packet load in this program type",
             });
         }
-        if self.state.depth() > 0 {
+        if self.state.depth() > 0 || self.state.top().role != Role::Called {
             return Err(Reason::Unsupported {
                 what: "a legacy packet load in a subprogram",
             });
@@ -315,7 +315,7 @@ impl<'s> Step<'s, '_> {
             }
         }
         self.check_verdict(Value::constant(0))?;
-        self.facts.access(self.at, Memory::Packet);
+        self.facts.access(self.at, Some(Memory::Packet));
         self.clobber_arguments();
         self.set(Reg::R0, Value::number(Scalar::load_result(size, false)))
     }

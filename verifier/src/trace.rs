@@ -3,7 +3,7 @@
 
 use crate::domain::Scalar;
 use crate::stack::{Byte, Half, Slot};
-use crate::state::State;
+use crate::state::{Role, State};
 use crate::value::Value;
 use core::fmt;
 use isa::{InsnIdx, Reg};
@@ -63,6 +63,14 @@ impl View<'_> {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.0.depth()
+    }
+
+    /// Is this inside a global function that is analysed by its contract? Its callers are not in
+    /// the state, and memory that it was given can be part of anything.
+    #[must_use]
+    pub fn is_by_contract(&self) -> bool {
+        let mut frames = self.0.frames().iter();
+        frames.any(|frame| matches!(frame.role, Role::ByContract { .. }))
     }
 
     /// Keeps the state.

@@ -7,6 +7,8 @@
 //! - `@hook cgroup/connect4`: attach type, by section name
 //! - `@map array key=4 value=8 max=16`: one map, numbered from 0; also `frozen`, `lock=OFFSET`,
 //!   `timer=OFFSET`, `inner=NUMBER`
+//! - `@global 1 number memory=8? context returns`: the contract of a function by number (the first
+//!   that is called is 1); `?` allows NULL
 //! - `@steps 1000`: step budget
 //!
 //! A comment `; BN0218` after an instruction says that the first rejection has this code and is

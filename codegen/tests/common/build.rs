@@ -56,6 +56,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
         start: InsnIdx(start),
         end: InsnIdx(end),
         global: false,
+        contract: None,
     });
     Program {
         name: name.to_owned(),

@@ -47,6 +47,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
             start: InsnIdx(0),
             end: InsnIdx(insns.len() as u32),
             global: true,
+            contract: None,
         }],
         insns,
         lines: Vec::new(),

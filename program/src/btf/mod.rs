@@ -135,6 +135,8 @@ pub(crate) struct Btf<'d> {
     strings: &'d [u8],
     /// Declaration tags of whole types: annotated type to offset of the tag's text.
     tags: BTreeMap<TypeId, Vec<u32>>,
+    /// Declaration tags of parameters: function and position to offset of the tag's text.
+    parameter_tags: BTreeMap<(TypeId, u32), Vec<u32>>,
     /// Data sections and key/value annotations of legacy maps (`____btf_map_*`) by name; the first
     /// of a name counts. An index, because both are looked up once per section or map.
     named: BTreeMap<(bool, &'d str), TypeId>,
@@ -375,6 +377,19 @@ impl<'d> Btf<'d> {
         self.tags.get(&id).map_or(Ok(Vec::new()), |texts| {
             texts.iter().map(|&text| self.string(text)).collect()
         })
+    }
+
+    /// The texts of the declaration tags on a parameter of a function.
+    pub(crate) fn parameter_tags(
+        &self,
+        function: TypeId,
+        index: u32,
+    ) -> Result<Vec<&'d str>, LoadError> {
+        self.parameter_tags
+            .get(&(function, index))
+            .map_or(Ok(Vec::new()), |texts| {
+                texts.iter().map(|&text| self.string(text)).collect()
+            })
     }
 
     /// A word of a type's extra data; in bounds after parsing.

@@ -1,6 +1,6 @@
 //! One pass over a `.BTF` section: header, every type's extent, the table of declaration tags.
 
-use super::{Btf, Kind, MAP_ANNOTATION, Special, Type, TypeId, malformed};
+use super::{Btf, Kind, MAP_ANNOTATION, Special, Type, malformed};
 use crate::error::LoadError;
 use abi::{diagnostic, limits};
 use std::collections::BTreeMap;
@@ -37,10 +37,11 @@ impl<'d> Btf<'d> {
             data,
             strings,
             tags: BTreeMap::new(),
+            parameter_tags: BTreeMap::new(),
             named: BTreeMap::new(),
             special: BTreeMap::new(),
         };
-        btf.tags = collect_tags(&btf)?;
+        collect_tags(&mut btf)?;
         collect_named(&mut btf)?;
         Ok(btf)
     }
@@ -141,15 +142,23 @@ fn kind(number: u32) -> Option<Kind> {
     })
 }
 
-fn collect_tags(btf: &Btf<'_>) -> Result<BTreeMap<TypeId, Vec<u32>>, LoadError> {
-    let mut tags: BTreeMap<TypeId, Vec<u32>> = BTreeMap::new();
-    for ty in btf.types.iter().filter(|ty| ty.kind == Kind::DeclTag) {
+fn collect_tags(btf: &mut Btf<'_>) -> Result<(), LoadError> {
+    for index in 0..btf.types.len() {
+        let ty = btf.types[index];
+        if ty.kind != Kind::DeclTag {
+            continue;
+        }
         // component_idx -1: the tag is on the type itself, not on a member or parameter.
-        if btf.extra(ty, 0)? == u32::MAX {
-            tags.entry(ty.size_or_type).or_default().push(ty.name);
+        let (on, name) = (ty.size_or_type, ty.name);
+        match btf.extra(&ty, 0)? {
+            u32::MAX => btf.tags.entry(on).or_default().push(name),
+            index => {
+                let tags = btf.parameter_tags.entry((on, index));
+                tags.or_default().push(name);
+            }
         }
     }
-    Ok(tags)
+    Ok(())
 }
 
 /// Indexes the types that are looked up by name. Most structures are not, so their names are

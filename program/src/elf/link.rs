@@ -7,6 +7,7 @@
 use super::{
     Unlinkable,
     code::{Body, Callee, Reference},
+    contracts::Contracts,
     entries::Entry,
     externs::Externs,
     file::ElfFile,
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 /// Links programs; the platform functions they use are collected.
 pub(super) struct Linker<'a, 'd> {
     file: &'a ElfFile<'d>,
+    contracts: Contracts<'a, 'd>,
     functions: &'a Functions<'d>,
     bodies: &'a [Result<Body, LoadError>],
     externs: &'a Externs<'d>,
@@ -52,13 +54,14 @@ struct Placement {
 impl<'a, 'd> Linker<'a, 'd> {
     /// A linker for a file; `bodies` is parallel to `functions`.
     pub(super) fn new(
-        file: &'a ElfFile<'d>,
+        (file, contracts): (&'a ElfFile<'d>, Contracts<'a, 'd>),
         functions: &'a Functions<'d>,
         bodies: &'a [Result<Body, LoadError>],
         externs: &'a Externs<'d>,
     ) -> Self {
         Linker {
             file,
+            contracts,
             functions,
             bodies,
             externs,
@@ -142,20 +145,25 @@ impl<'a, 'd> Linker<'a, 'd> {
                 }
                 Callee::Builtin(builtin) => program.insns.extend_from_slice(builtin.insns()),
             }
-            program.functions.push(self.describe(callee, start));
+            program.functions.push(self.describe(callee, start, entry));
         }
         Ok(program)
     }
 
-    fn describe(&self, callee: Callee, start: InsnIdx) -> Function {
+    fn describe(&self, callee: Callee, start: InsnIdx, entry: &Entry) -> Function {
+        let own = match callee {
+            Callee::Own(id) => Some(self.functions.get(id)),
+            Callee::Builtin(_) => None,
+        };
         Function {
             name: self.name_of(callee).into(),
             start,
             end: InsnIdx(start.0 + self.slots_of(callee)),
-            global: match callee {
-                Callee::Own(id) => self.functions.get(id).global,
-                Callee::Builtin(_) => false,
-            },
+            global: own.is_some_and(|own| own.global),
+            contract: own.and_then(|own| {
+                let section = self.file.sections[own.section].name;
+                self.contracts.of(section, own, entry.program_type)
+            }),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod builtins;
 mod code;
+mod contracts;
 mod entries;
 mod externs;
 pub(crate) mod file;
@@ -102,7 +103,11 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     maps.fill_program_slots(&functions, |id| entries::type_of(&entries, id))?;
     let mut lines = lines::Lines::new(&file, btf.as_ref(), &ext);
     lines.check_functions(&functions)?;
-    let linker = link::Linker::new(&file, &functions, &bodies, &externs);
+    let contracts = contracts::Contracts {
+        btf: btf.as_ref(),
+        ext: &ext,
+    };
+    let linker = link::Linker::new((&file, contracts), &functions, &bodies, &externs);
     let linked = linker.link(&entries, options.unlinkable, &mut lines, &mut notes)?;
     let object = Object {
         platform: options.platform,

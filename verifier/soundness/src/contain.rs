@@ -79,14 +79,17 @@ pub fn contains(view: &View<'_>, machine: &Machine<'_, '_>) -> Result<(), Outsid
         why,
     };
     let frames = machine.frames.len();
-    if view.depth() + 1 != frames {
+    let callers = frames.checked_sub(view.depth() + 1);
+    let callers = callers.filter(|callers| *callers == 0 || view.is_by_contract());
+    let Some(callers) = callers else {
         return Err(whole("another number of frames"));
-    }
+    };
     let mut check = Checker {
         machine,
+        callers: view.is_by_contract().then_some(callers),
         names: Names::default(),
     };
-    for depth in 0..frames {
+    for depth in 0..=view.depth() {
         check.frame(view, depth)?;
     }
     check.resources(view).map_err(whole)?;
@@ -95,12 +98,14 @@ pub fn contains(view: &View<'_>, machine: &Machine<'_, '_>) -> Result<(), Outsid
 
 struct Checker<'m, 'a, 'r> {
     machine: &'m Machine<'a, 'r>,
+    /// The frames below those of the state, when it is one by contract.
+    callers: Option<usize>,
     names: Names,
 }
 
 impl Checker<'_, '_, '_> {
     fn frame(&mut self, view: &View<'_>, depth: usize) -> Result<(), Outside> {
-        let frame = &self.machine.frames[depth];
+        let frame = &self.machine.frames[self.depth(depth)];
         if depth > 0 && view.call_of(depth) != Some(frame.call) {
             return Err(Outside {
                 place: Place::Whole,
@@ -123,6 +128,11 @@ impl Checker<'_, '_, '_> {
             }
         });
         result
+    }
+
+    /// The depth in the machine of a frame of the state.
+    fn depth(&self, depth: usize) -> usize {
+        depth + self.callers.unwrap_or(0)
     }
 
     fn value(&mut self, value: &Value, word: Word) -> Check {
@@ -153,6 +163,13 @@ impl Checker<'_, '_, '_> {
     fn pointer(&mut self, pointer: &Pointer, address: Address) -> Check {
         let object = self.machine.object(address.object);
         ensure(object.alive, "points to something that is gone")?;
+        if self.callers.is_some() && matches!(pointer.region, Region::Memory { reference: 0, .. }) {
+            let shared = matches!(
+                object.kind,
+                Kind::Stack | Kind::Packet { .. } | Kind::MapValue(_) | Kind::Memory
+            );
+            return ensure(shared, "points to what functions are not given");
+        }
         // Metadata counts from its own start, packet data from the start of the data.
         let origin = match pointer.region {
             Region::PacketMeta { .. } => object.base,
@@ -182,7 +199,7 @@ impl Checker<'_, '_, '_> {
         Ok(match (region, object.kind) {
             (Region::Context, Kind::Context) => true,
             (Region::Stack { frame }, Kind::Stack) => {
-                let frame = self.machine.frames.get(usize::from(frame));
+                let frame = self.machine.frames.get(self.depth(usize::from(frame)));
                 frame.is_some_and(|frame| frame.stack == id)
             }
             (Region::Packet { id, range }, Kind::Packet { end }) => {
@@ -237,7 +254,9 @@ impl Checker<'_, '_, '_> {
     fn resources(&mut self, view: &View<'_>) -> Check {
         let known: Vec<u32> = view.references().map(|(id, _)| id).collect();
         let held: Vec<ObjectId> = self.machine.held().collect();
-        ensure(held.len() <= known.len(), "holds more than is known")?;
+        let callers_hold = self.callers.is_some_and(|callers| callers > 0);
+        let is_known = callers_hold || held.len() <= known.len();
+        ensure(is_known, "holds more than is known")?;
         for name in known {
             if let Some(object) = bound(&self.names.references, name) {
                 ensure(held.contains(&object), "a reference that is not held")?;

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each of the users needs a part")]
 
 use abi::{Platform, map, program_type};
-use program::{GlobalSection, MapDef, MapId, Object, RawProgram};
+use program::{Contract, GlobalSection, MapDef, MapId, Object, Parameter, RawProgram};
 use std::path::{Path, PathBuf};
 
 /// One case.
@@ -13,6 +13,7 @@ pub(crate) struct Case {
     pub(crate) program_type: &'static abi::ProgramType,
     pub(crate) hook: Option<&'static abi::AttachType>,
     pub(crate) maps: Vec<MapDef>,
+    pub(crate) contracts: Vec<(usize, Contract)>,
     pub(crate) options: verifier::Options,
     pub(crate) text: String,
     pub(crate) expected: Option<(u32, String)>,
@@ -28,6 +29,7 @@ impl Case {
             program_type: any_verdict(program_type::by_name(Platform::Windows, "xdp").unwrap()),
             hook: None,
             maps: Vec::new(),
+            contracts: Vec::new(),
             options: verifier::Options::default(),
             text: String::new(),
             expected: None,
@@ -70,6 +72,10 @@ impl Case {
             "map" => {
                 let map = self.map(rest);
                 self.maps.push(map);
+            }
+            "global" => {
+                let contract = contract(rest);
+                self.contracts.push(contract);
             }
             "steps" => self.options.steps = rest.trim().parse().unwrap(),
             other => panic!("{}: directive {other}", self.name),
@@ -128,6 +134,11 @@ impl Case {
         })
         .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
+        for (function, contract) in &self.contracts {
+            let function = &mut object.programs[0].functions[*function];
+            function.global = true;
+            function.contract = Some(contract.clone());
+        }
         // Frozen maps are constant sections of zeros.
         let constants = (0..).zip(&self.maps).filter(|(_, map)| map.frozen);
         object.globals = constants
@@ -139,6 +150,34 @@ impl Case {
             .collect();
         object
     }
+}
+
+/// A function by number, then its arguments, then `returns` if it returns a number.
+fn contract(text: &str) -> (usize, Contract) {
+    let mut words = text.split_whitespace();
+    let function = words.next().unwrap().parse().unwrap();
+    let mut contract = Contract {
+        parameters: Vec::new(),
+        returns: false,
+    };
+    for word in words {
+        contract.parameters.push(match word {
+            "returns" => {
+                contract.returns = true;
+                continue;
+            }
+            "number" => Parameter::Number,
+            "context" => Parameter::Context,
+            memory => {
+                let bytes = memory.strip_prefix("memory=").unwrap();
+                Parameter::Memory {
+                    bytes: bytes.trim_end_matches('?').parse().unwrap(),
+                    nullable: bytes.ends_with('?'),
+                }
+            }
+        });
+    }
+    (function, contract)
 }
 
 /// The same program type without a range of verdicts.
