@@ -11,18 +11,18 @@ use crate::callback::Invocation;
 use crate::cfg::{Cfg, Located};
 use crate::contract::{self, Contracts};
 use crate::effect::Parting;
-use crate::facts::Facts;
+use crate::facts::{self, Facts};
 use crate::limits;
 use crate::live::Liveness;
-use crate::need::Need;
 use crate::options::Options;
 use crate::reason::Reason;
 use crate::reject::{Decision, Rejection};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
-use crate::trail::{Mark, Trail, Waiting};
+use crate::trail::{End, Mark, Trail, Waiting};
 use crate::visited::{Visit, Visited};
+use crate::work;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
@@ -92,6 +92,8 @@ pub(crate) struct Explorer<'a, 'o> {
     running: Vec<Running>,
     /// Functions that something calls later, each followed as a program of its own.
     later: Vec<Frame>,
+    /// Something is called back, which is not followed round by round.
+    calls_back: bool,
     /// The path goes on where a guess was taken back: no new one right there.
     is_retry: bool,
     /// Steps at which the analysis gives up.
@@ -117,6 +119,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         let mut explorer = Explorer::new(env, options, observer);
         explorer.follow_program();
         explorer.facts.steps = explorer.steps;
+        explorer.facts.work = explorer.work();
         Outcome {
             facts: explorer.facts,
             rejections: explorer.rejections,
@@ -125,13 +128,25 @@ impl<'a, 'o> Explorer<'a, 'o> {
         }
     }
 
+    /// The most that the program does, where every round was followed.
+    fn work(&self) -> Option<facts::Work> {
+        let (most, heads) = self.trail.most();
+        let rounds = heads.iter().zip(&most.rounds);
+        let loops = rounds.filter(|(_, rounds)| **rounds > 0);
+        let loops = loops.map(|(&head, &rounds)| facts::Loop { head, rounds });
+        (!self.calls_back).then(|| facts::Work {
+            insns: most.insns,
+            loops: loops.collect(),
+        })
+    }
+
     fn new(env: &'a Env<'a>, options: &'a Options, observer: &'o mut dyn Observer) -> Self {
         Explorer {
             env,
             options,
             observer,
             visited: Visited::default(),
-            trail: Trail::default(),
+            trail: Trail::new(work::loop_heads(env.program)),
             facts: Facts::unreached(env.program),
             fresh: 0,
             steps: 0,
@@ -141,6 +156,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             failed_guesses: BTreeMap::new(),
             running: Vec::new(),
             later: Vec::new(),
+            calls_back: false,
             is_retry: false,
             budget: options.steps.min(limits::STEPS_MOST),
         }
@@ -196,51 +212,55 @@ impl<'a, 'o> Explorer<'a, 'o> {
         while let Some(path) = next {
             self.drop_finished_callbacks();
             self.observer.resumed(path.at);
-            let need = self.follow(path);
+            let end = self.follow(path);
             if self.stopped {
                 break;
             }
-            next = self.trail.end(need, &mut self.visited);
+            next = self.trail.end(end, &mut self.visited);
         }
     }
 
-    /// Follows one path to its end; returns what is needed there.
-    fn follow(&mut self, mut path: Waiting) -> Need {
+    /// Follows one path to its end.
+    fn follow(&mut self, mut path: Waiting) -> End {
         loop {
             match self.advance(&mut path) {
                 Ok(None) => {}
-                Ok(Some(need)) => return need,
+                Ok(Some(end)) => return end,
                 Err(reason) => {
                     if !self.take_back(&mut path) {
                         // The program is refused: what else is needed does not matter.
                         self.reject(&path, reason);
-                        return Need::default();
+                        return End::default();
                     }
                 }
             }
         }
     }
 
-    /// One instruction further; what is needed where the path has ended.
-    fn advance(&mut self, path: &mut Waiting) -> Result<Option<Need>, Reason> {
+    /// One instruction further; how the path has ended, if it has.
+    fn advance(&mut self, path: &mut Waiting) -> Result<Option<End>, Reason> {
         if self.env.cfg.is_join(path.at)
-            && let Some(need) = self.arrive(path)?
+            && let Some(end) = self.arrive(path)?
         {
-            return Ok(Some(need));
+            return Ok(Some(end));
         }
         let budget = self.options.steps.min(limits::STEPS_MOST);
         if self.steps >= self.budget {
             self.stop(path, Reason::Budget { steps: budget });
-            return Ok(Some(Need::default()));
+            return Ok(Some(End::default()));
         }
         self.steps += 1;
+        self.trail.count();
         if self.is_guess_too_long() {
             return Err(Reason::Budget { steps: budget });
         }
         self.observer.step(path.at, &View(&path.state));
         match self.step(path)? {
-            Flow::End => return Ok(Some(Need::default())),
-            Flow::To(next) => path.at = next,
+            Flow::End => return Ok(Some(End::default())),
+            Flow::To(next) => {
+                self.jump(path.at, next);
+                path.at = next;
+            }
             Flow::Fork {
                 parting,
                 taken,
@@ -263,6 +283,13 @@ impl<'a, 'o> Explorer<'a, 'o> {
             Flow::Returned(invocation) => return self.called_back(path, invocation),
         }
         Ok(None)
+    }
+
+    /// Notes a jump; calls and returns lead to other functions.
+    fn jump(&mut self, from: InsnIdx, to: InsnIdx) {
+        if self.env.cfg.function_of(from) == self.env.cfg.function_of(to) {
+            self.trail.jump(from, to);
+        }
     }
 
     /// Puts a more general state in place of the one that arrives, if there is a promising one;
@@ -327,17 +354,17 @@ impl<'a, 'o> Explorer<'a, 'o> {
         step.run()
     }
 
-    /// Arrives where paths meet: what is needed when the path need not be followed further.
-    fn arrive(&mut self, path: &mut Waiting) -> Result<Option<Need>, Reason> {
+    /// Arrives where paths meet: how the path ends when it need not be followed further.
+    fn arrive(&mut self, path: &mut Waiting) -> Result<Option<End>, Reason> {
         self.forget(path);
         let before = match core::mem::take(&mut self.is_retry) {
             true => None,
             false => self.guess(path),
         };
-        match self.visited.visit(path.at, &path.state) {
-            Visit::Covered(need) => {
+        match self.visited.visit(path.at, &path.state, self.trail.done()) {
+            Visit::Covered(end) => {
                 self.observer.pruned(path.at);
-                Ok(Some(need))
+                Ok(Some(end))
             }
             Visit::Endless => Err(Reason::EndlessLoop),
             Visit::Full => {
@@ -347,7 +374,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
                         states: limits::STATES,
                     },
                 );
-                Ok(Some(Need::default()))
+                Ok(Some(End::default()))
             }
             Visit::Go(node) => {
                 let trail = self.trail.mark();
@@ -386,6 +413,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
 
     /// Into a function that a helper calls; the path behind the helper waits.
     fn call_back(&mut self, path: &mut Waiting, frame: Frame) {
+        self.calls_back = true;
         let running = Running {
             invocation: Invocation {
                 frame,
@@ -411,13 +439,14 @@ impl<'a, 'o> Explorer<'a, 'o> {
         let function = self.env.program.functions.get(function);
         path.at = function.map_or(running.at, |function| function.start);
         path.state = running.invocation.inside();
-        let node = self.visited.store_anyway(path.at, &path.state);
+        let done = self.trail.done();
+        let node = self.visited.store_anyway(path.at, &path.state, done);
         self.trail.store(node);
         self.running.push(running);
     }
 
     /// Back in the helper: the path ends here, or what was believed was wrong.
-    fn called_back(&mut self, path: &mut Waiting, invocation: u32) -> Result<Option<Need>, Reason> {
+    fn called_back(&mut self, path: &mut Waiting, invocation: u32) -> Result<Option<End>, Reason> {
         let found = self.running.last();
         let Some(running) = found.filter(|running| running.invocation.id() == invocation) else {
             let what = "its helper is not known any more";
@@ -425,7 +454,10 @@ impl<'a, 'o> Explorer<'a, 'o> {
         };
         if running.invocation.covers(&path.state)? {
             self.observer.pruned(path.at);
-            return Ok(Some(running.invocation.invariant.asks()));
+            return Ok(Some(End {
+                need: running.invocation.invariant.asks(),
+                ..End::default()
+            }));
         }
         let trail = running.trail;
         self.drop_finished_guesses();
@@ -456,6 +488,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
 
     /// Remembers a function that something calls later.
     fn call_later(&mut self, frame: Frame) {
+        self.calls_back = true;
         let known = self.later.iter().any(|known| {
             known.function == frame.function && known.register(Reg::R1) == frame.register(Reg::R1)
         });

@@ -14,6 +14,27 @@ pub struct Facts {
     pub stack_bytes: Vec<u32>,
     /// Abstract instruction steps that the analysis took.
     pub steps: u64,
+    /// The most that one run of the program does; `None` where that is not known, because something
+    /// is called back.
+    pub work: Option<Work>,
+}
+
+/// The most that one run of a program does, without the programs that it tail-calls.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Work {
+    /// Instructions.
+    pub insns: u64,
+    /// The loops that can go round, by their heads.
+    pub loops: Vec<Loop>,
+}
+
+/// A loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Loop {
+    /// Where its jumps back lead.
+    pub head: InsnIdx,
+    /// The most jumps back to the head in one run of the program.
+    pub rounds: u32,
 }
 
 /// Facts about one instruction; the default claims nothing.
@@ -53,6 +74,7 @@ impl Facts {
             insns: alloc::vec![InsnFact::default(); program.insns.len()],
             stack_bytes: alloc::vec![0; program.functions.len()],
             steps: 0,
+            work: None,
         }
     }
 

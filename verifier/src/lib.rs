@@ -54,6 +54,7 @@ pub mod value;
 pub mod verified;
 mod visited;
 mod words;
+mod work;
 
 pub use explain::{Explanation, explain};
 pub use facts::{Facts, InsnFact};

@@ -64,7 +64,7 @@ impl<'e, 'a> Replay<'e, 'a> {
             decisions,
             facts: Facts::unreached(env.program),
             fresh: 0,
-            trail: Trail::default(),
+            trail: Trail::new(Vec::new()),
             arrivals: 0,
             steps: 0,
             at: InsnIdx(0),

@@ -11,6 +11,7 @@ use crate::need::Need;
 use crate::reject::{Decision, Way};
 use crate::state::State;
 use crate::visited::{NodeId, Visited};
+use crate::work::Work;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use isa::InsnIdx;
@@ -21,6 +22,15 @@ pub(crate) struct Waiting {
     pub(crate) state: State,
 }
 
+/// How a path ends.
+#[derive(Default)]
+pub(crate) struct End {
+    /// What is needed of its last state.
+    pub(crate) need: Need,
+    /// The most that can still be done from there.
+    pub(crate) rest: Work,
+}
+
 /// Where the path goes two ways.
 struct Fork {
     at: InsnIdx,
@@ -29,6 +39,10 @@ struct Fork {
     second: Option<Waiting>,
     /// What the first way needs, once that is known.
     need: Need,
+    /// What was done up to here.
+    done: Work,
+    /// The most that the first way does in all, once that is known.
+    first: Work,
 }
 
 enum Entry {
@@ -38,37 +52,82 @@ enum Entry {
 }
 
 /// The stack.
-#[derive(Default)]
-pub(crate) struct Trail(Vec<Entry>);
+pub(crate) struct Trail {
+    entries: Vec<Entry>,
+    /// What the current path has done.
+    done: Work,
+    /// Where jumps back lead, in ascending order.
+    heads: Vec<InsnIdx>,
+    /// The most that any path has done.
+    most: Work,
+}
 
 /// How much of a trail there was at some time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(usize);
 
 impl Trail {
+    /// An empty trail in a program with these loops.
+    pub(crate) fn new(heads: Vec<InsnIdx>) -> Trail {
+        Trail {
+            entries: Vec::new(),
+            done: Work::none(heads.len()),
+            most: Work::none(heads.len()),
+            heads,
+        }
+    }
+
+    /// Notes that one more instruction is taken.
+    pub(crate) fn count(&mut self) {
+        self.done.insns = self.done.insns.saturating_add(1);
+    }
+
+    /// Notes a jump, which may begin another round of a loop.
+    pub(crate) fn jump(&mut self, from: InsnIdx, to: InsnIdx) {
+        if to > from {
+            return;
+        }
+        let head = self.heads.binary_search(&to).ok();
+        if let Some(rounds) = head.and_then(|head| self.done.rounds.get_mut(head)) {
+            *rounds = rounds.saturating_add(1);
+        }
+    }
+
+    /// What the current path has done.
+    pub(crate) fn done(&self) -> &Work {
+        &self.done
+    }
+
+    /// The most that any path does, with the heads of the loops.
+    pub(crate) fn most(&self) -> (&Work, &[InsnIdx]) {
+        (&self.most, &self.heads)
+    }
+
     /// Notes what an instruction does.
     pub(crate) fn note(&mut self, effect: Effect) {
-        self.0.push(Entry::Effect(effect));
+        self.entries.push(Entry::Effect(effect));
     }
 
     /// Notes that the state here was stored.
     pub(crate) fn store(&mut self, node: NodeId) {
-        self.0.push(Entry::Node(node));
+        self.entries.push(Entry::Node(node));
     }
 
     /// Notes that the path goes two ways; the second is followed later.
     pub(crate) fn fork(&mut self, at: InsnIdx, parting: Parting, second: Waiting) {
-        self.0.push(Entry::Fork(Box::new(Fork {
+        self.entries.push(Entry::Fork(Box::new(Fork {
             at,
             parting,
             second: Some(second),
             need: Need::default(),
+            done: self.done.clone(),
+            first: Work::default(),
         })));
     }
 
     /// Is the second way of the fork noted at a mark still to be followed?
     pub(crate) fn waits(&self, mark: Mark) -> bool {
-        match self.0.get(mark.0) {
+        match self.entries.get(mark.0) {
             Some(Entry::Fork(fork)) => fork.second.is_some(),
             _ => false,
         }
@@ -76,42 +135,54 @@ impl Trail {
 
     /// Where the trail ends now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.0.len())
+        Mark(self.entries.len())
     }
 
-    /// The path has ended, and this is what is needed of its last state: finishes what is finished
-    /// by that. The way to follow next, if there is one.
-    pub(crate) fn end(&mut self, mut need: Need, visited: &mut Visited) -> Option<Waiting> {
-        while let Some(entry) = self.0.last_mut() {
+    /// The path has ended: what is needed of its last state, and what can still be done from there.
+    /// Finishes what is finished by that. The way to follow next, if there is one.
+    pub(crate) fn end(&mut self, end: End, visited: &mut Visited) -> Option<Waiting> {
+        let End { mut need, rest } = end;
+        let mut done = core::mem::take(&mut self.done).plus(&rest);
+        while let Some(entry) = self.entries.last_mut() {
             match entry {
                 Entry::Effect(effect) => effect.undo(&mut need),
-                Entry::Node(node) => need = visited.finish(*node, &need),
+                Entry::Node(node) => need = visited.finish(*node, &need, &done),
                 Entry::Fork(fork) => {
                     if let Some(second) = fork.second.take() {
                         fork.need = need;
+                        fork.first = done;
+                        self.done = fork.done.clone();
+                        let at = fork.at;
+                        self.jump(at, second.at);
                         return Some(second);
                     }
+                    done = done.most(&fork.first);
                     let first = core::mem::take(&mut fork.need);
                     need = fork.parting.undo(first, need);
                 }
             }
-            self.0.pop();
+            self.entries.pop();
         }
+        self.done = Work::none(self.heads.len());
+        self.most = core::mem::take(&mut self.most).most(&done);
         None
     }
 
     /// Takes back everything since a mark.
     pub(crate) fn take_back(&mut self, mark: Mark, visited: &mut Visited) {
-        while self.0.len() > mark.0 {
-            if let Some(Entry::Node(node)) = self.0.pop() {
-                visited.abandon(node);
+        while self.entries.len() > mark.0 {
+            // A mark is taken before a node or a fork.
+            match self.entries.pop() {
+                Some(Entry::Node(node)) => self.done = visited.abandon(node).unwrap_or_default(),
+                Some(Entry::Fork(fork)) => self.done = fork.done,
+                _ => {}
             }
         }
     }
 
     /// The forks on the path, the last first, and which way it went.
     pub(crate) fn decisions(&self) -> impl Iterator<Item = Decision> {
-        self.0.iter().rev().filter_map(|entry| {
+        self.entries.iter().rev().filter_map(|entry| {
             let Entry::Fork(fork) = entry else {
                 return None;
             };

@@ -50,6 +50,7 @@ impl<'a> Verified<'a> {
             insns: alloc::vec![reached; program.insns.len()],
             stack_bytes: alloc::vec![abi::limits::STACK_BYTES; program.functions.len()],
             steps: 0,
+            work: None,
         };
         Some(Verified {
             object,

@@ -10,6 +10,8 @@ use crate::limits;
 use crate::need::Need;
 use crate::state::State;
 use crate::subsume::Known;
+use crate::trail::End;
+use crate::work::Work;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::InsnIdx;
@@ -22,6 +24,8 @@ struct Node {
     at: InsnIdx,
     fingerprint: u64,
     state: Known,
+    /// What was done before it; of a finished state, the most that was done from it.
+    work: Work,
 }
 
 /// What is stored for one instruction.
@@ -45,7 +49,7 @@ pub(crate) struct Visited {
 /// What a visit finds.
 pub(crate) enum Visit {
     /// A finished state covers this one, and asks this of it.
-    Covered(Need),
+    Covered(End),
     /// This very state is on the path already.
     Endless,
     /// Nothing; the path goes on, from this node when the state was stored.
@@ -63,9 +67,9 @@ const DENSE: usize = 64;
 
 impl Visited {
     /// Arrives at a join.
-    pub(crate) fn visit(&mut self, at: InsnIdx, state: &State) -> Visit {
-        if let Some(asks) = self.covers(at, state) {
-            return Visit::Covered(asks);
+    pub(crate) fn visit(&mut self, at: InsnIdx, state: &State, done: &Work) -> Visit {
+        if let Some(end) = self.covers(at, state) {
+            return Visit::Covered(end);
         }
         let fingerprint = state.fingerprint();
         let place = self.places.entry(at).or_default();
@@ -87,12 +91,12 @@ impl Visited {
         if self.stored >= limits::STATES {
             return Visit::Full;
         }
-        Visit::Go(Some(self.store(at, state, fingerprint)))
+        Visit::Go(Some(self.store((at, fingerprint), state, done)))
     }
 
     /// Stores the state at the start of a callback, whatever is known there.
-    pub(crate) fn store_anyway(&mut self, at: InsnIdx, state: &State) -> NodeId {
-        self.store(at, state, state.fingerprint())
+    pub(crate) fn store_anyway(&mut self, at: InsnIdx, state: &State, done: &Work) -> NodeId {
+        self.store((at, state.fingerprint()), state, done)
     }
 
     /// A more general state to try here, when many were finished and none of them helps.
@@ -110,22 +114,23 @@ impl Visited {
             .find_map(|node| state.generalised(node.state.state()))
     }
 
-    /// A node whose path was a mistake is forgotten.
-    pub(crate) fn abandon(&mut self, id: NodeId) {
-        if let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::take) {
-            self.no_longer_open(node.at, node.fingerprint, id);
-            self.free.push(id);
-            self.stored = self.stored.saturating_sub(1);
-        }
+    /// A node whose path was a mistake is forgotten; what was done before it.
+    pub(crate) fn abandon(&mut self, id: NodeId) -> Option<Work> {
+        let node = self.nodes.get_mut(id.0 as usize).and_then(Option::take)?;
+        self.no_longer_open(node.at, node.fingerprint, id);
+        self.free.push(id);
+        self.stored = self.stored.saturating_sub(1);
+        Some(node.work)
     }
 
-    /// All paths from a node were followed, and this was needed of its state. What the state asks
-    /// of those that it will cover.
-    pub(crate) fn finish(&mut self, id: NodeId, need: &Need) -> Need {
+    /// All paths from a node were followed, this was needed of its state, and no path through it did
+    /// more. What the state asks of those that it will cover.
+    pub(crate) fn finish(&mut self, id: NodeId, need: &Need, done: &Work) -> Need {
         let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return Need::default();
         };
         node.state.relax(need);
+        node.work = done.clone().minus(&node.work);
         let (at, fingerprint, asks) = (node.at, node.fingerprint, node.state.state().asks());
         self.no_longer_open(at, fingerprint, id);
         let place = self.places.entry(at).or_default();
@@ -154,8 +159,8 @@ impl Visited {
             .map(|node| (node.at, node.state.state()))
     }
 
-    /// What the finished state that covers this one asks, if there is one.
-    fn covers(&mut self, at: InsnIdx, state: &State) -> Option<Need> {
+    /// What the finished state that covers this one asks and does, if there is one.
+    fn covers(&mut self, at: InsnIdx, state: &State) -> Option<End> {
         let place = self.places.get_mut(&at)?;
         let nodes = &self.nodes;
         let node = |id: &NodeId| nodes.get(id.0 as usize).and_then(Option::as_ref);
@@ -164,15 +169,19 @@ impl Visited {
         // What was useful is kept longest and compared first.
         let id = place.finished.remove(position);
         place.finished.push(id);
-        node(&id).map(|node| node.state.state().asks())
+        node(&id).map(|node| End {
+            need: node.state.state().asks(),
+            rest: node.work.clone(),
+        })
     }
 
-    fn store(&mut self, at: InsnIdx, state: &State, fingerprint: u64) -> NodeId {
+    fn store(&mut self, (at, fingerprint): (InsnIdx, u64), state: &State, done: &Work) -> NodeId {
         self.stored += 1;
         let node = Node {
             at,
             fingerprint,
             state: Known::new(state.clone()),
+            work: done.clone(),
         };
         let id = match self.free.pop() {
             Some(id) => {
