@@ -141,3 +141,18 @@ fn a_program_that_does_not_exist_is_refused() {
     let object = object("r0 = 0\n exit");
     assert!(verifier::verify(&object, ProgramId(1), &Options::default()).is_err());
 }
+
+#[test]
+fn facts_count_the_most_that_a_run_does() {
+    let text = "r6 = *(u32 *)(r1 + 16)\n r0 = 0\n again:\n r0 += 1\n if r0 == r6 goto out\n \
+                if r0 < 10 goto again\n out:\n r0 = 0\n exit";
+    let object = object(text);
+    let verified = verify(&object).unwrap();
+    let work = verified.facts().work.clone().unwrap();
+    // Two, ten times three, two.
+    assert_eq!(work.insns, 34);
+    let [only] = work.loops.as_slice() else {
+        panic!("{work:?}")
+    };
+    assert_eq!((only.head, only.rounds), (InsnIdx(2), 9));
+}

@@ -3,8 +3,10 @@
 use crate::machine::{End, Machine};
 use crate::random::Random;
 use crate::record::{Follower, Record};
-use isa::InsnIdx;
+use isa::{Insn, InsnIdx};
 use program::{Object, ProgramId};
+use std::collections::BTreeMap;
+use verifier::Verified;
 
 /// What one check may cost.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +68,61 @@ pub fn check(object: &Object, effort: Effort, seed: u64) -> Result<Option<Accept
     for _ in 0..effort.runs {
         let mut follower = Follower::new(&record, effort.compared);
         let mut machine = Machine::new(&verified, &mut random);
-        match machine.run(effort.steps, |at, machine| follower.arrive(at, machine)) {
+        let mut meter = Meter::new(&verified);
+        let watch = |at, machine: &Machine<'_, '_>| {
+            meter.arrive(at)?;
+            follower.arrive(at, machine)
+        };
+        match machine.run(effort.steps, watch) {
             Ok(End::Exit) => accepted.runs += 1,
             Ok(End::NotModelled) => accepted.not_modelled += 1,
             Err((at, why)) => return Err(Finding { at, why }),
         }
     }
     Ok(Some(accepted))
+}
+
+/// Compares what a run does with the most that the facts allow.
+struct Meter<'a> {
+    verified: &'a Verified<'a>,
+    insns: u64,
+    rounds: BTreeMap<InsnIdx, u32>,
+    last: Option<InsnIdx>,
+}
+
+impl<'a> Meter<'a> {
+    fn new(verified: &'a Verified<'a>) -> Meter<'a> {
+        Meter {
+            verified,
+            insns: 0,
+            rounds: BTreeMap::new(),
+            last: None,
+        }
+    }
+
+    fn arrive(&mut self, at: InsnIdx) -> Result<(), String> {
+        let Some(most) = &self.verified.facts().work else {
+            return Ok(());
+        };
+        self.insns += 1;
+        if self.insns > most.insns {
+            return Err(format!("more than {} instructions", most.insns));
+        }
+        let last = self.last.replace(at);
+        if !last.is_some_and(|last| last >= at && self.is_jump(last)) {
+            return Ok(());
+        }
+        let rounds = self.rounds.entry(at).or_default();
+        *rounds += 1;
+        let known = most.loops.iter().find(|one| one.head == at);
+        match known.map_or(0, |one| one.rounds) {
+            most if *rounds > most => Err(format!("more than {most} rounds")),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_jump(&self, at: InsnIdx) -> bool {
+        let insn = self.verified.program().insns.get(at.index());
+        matches!(insn, Some(Insn::Jump { .. } | Insn::JumpIf { .. }))
+    }
 }
