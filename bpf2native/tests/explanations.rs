@@ -27,13 +27,24 @@ fn compare(name: &str, found: &str) {
     assert_eq!(found.lines().count(), expected.lines().count(), "{name}");
 }
 
+/// The verdicts without the time that each took.
+fn without_times(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once(" steps in ") {
+            Some((verdict, _)) => format!("{verdict} steps\n"),
+            None => format!("{line}\n"),
+        });
+    lines.collect()
+}
+
 #[test]
 fn mistakes_are_explained() {
     let mut command = bpf2native();
     command.current_dir(programs("")).args(["verify", "bad.o"]);
     let ran = run(&mut command);
     assert_eq!(ran.code, 1);
-    compare("bad.expected", &(ran.stdout + "\n" + &ran.stderr));
+    compare("bad.expected", &(without_times(&ran.stdout) + &ran.stderr));
 }
 
 #[test]
@@ -124,4 +135,27 @@ fn c_examples_on_the_pages_are_judged_as_stated() {
         }
     }
     assert!(examples >= 10, "{examples}");
+}
+
+#[test]
+fn what_was_proved_is_shown() {
+    let mut command = bpf2native();
+    command.current_dir(root()).arg("verify");
+    let ran = run(command.args(["examples/subprograms.o", "examples/droppacket.o"]));
+    assert_eq!(ran.code, 0);
+    compare("proved.expected", &without_times(&ran.stdout));
+    let mut command = bpf2native();
+    let (_, json) = run_json(
+        command
+            .arg("verify")
+            .arg(root().join("examples/droppacket.o")),
+    );
+    let program = &json["files"][0]["programs"][0];
+    let proved = &program["proved"];
+    assert!(proved["instructions"].as_u64().unwrap() > 20, "{proved}");
+    assert_eq!(
+        proved["helpers"],
+        serde_json::json!(["bpf_map_lookup_elem"])
+    );
+    assert!(program["milliseconds"].as_f64().unwrap() > 0.0);
 }

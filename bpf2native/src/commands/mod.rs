@@ -10,6 +10,7 @@ pub(crate) mod emit;
 pub(crate) mod explain;
 pub(crate) mod input;
 pub(crate) mod inspect;
+pub(crate) mod proved;
 pub(crate) mod run;
 pub(crate) mod table;
 pub(crate) mod verify;

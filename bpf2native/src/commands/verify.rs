@@ -1,5 +1,6 @@
 //! `bpf2native verify FILE.o`: verdicts, and why.
 
+use crate::commands::proved::Proved;
 use crate::commands::{emit, input};
 use crate::pipeline::Job;
 use crate::report::{Diagnostic, Outcome, from_stage, json as report_json, style};
@@ -150,14 +151,19 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
     } else {
         String::new()
     };
-    let (word, tint, steps, diagnostics) = match verifier::verify(object, id, &job.verify) {
-        Ok(verified) => ("accepted", style::GOOD, verified.facts().steps, Vec::new()),
-        Err(rejected) => (
-            "rejected",
-            style::BAD,
-            rejected.steps,
-            from_stage::rejected(object, id, &rejected),
-        ),
+    let start = std::time::Instant::now();
+    let result = verifier::verify(object, id, &job.verify);
+    let millis = start.elapsed().as_secs_f64() * 1e3;
+    let (word, tint, steps, proved, diagnostics) = match result {
+        Ok(verified) => {
+            let proved = Proved::of(object, &verified);
+            let steps = verified.facts().steps;
+            ("accepted", style::GOOD, steps, Some(proved), Vec::new())
+        }
+        Err(rejected) => {
+            let diagnostics = from_stage::rejected(object, id, &rejected);
+            ("rejected", style::BAD, rejected.steps, None, diagnostics)
+        }
     };
     let slots = program.insns.len();
     let (on, off) = (tint.render(), tint.render_reset());
@@ -165,7 +171,9 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
         "{} ({}, section {})",
         program.name, program.program_type.name, program.section
     );
-    text += &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps\n");
+    text +=
+        &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps in {millis:.2} ms\n");
+    text += &proved.as_ref().map_or_else(String::new, Proved::text);
     let json = json!({
         "section": program.section,
         "function": program.known_as(),
@@ -174,6 +182,8 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
         "verdict": word,
         "instructions": slots,
         "steps": steps,
+        "milliseconds": millis,
+        "proved": proved.as_ref().map(Proved::json),
         "rejections": report_json::diagnostics(&diagnostics),
     });
     Verdict {
