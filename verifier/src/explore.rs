@@ -8,7 +8,7 @@
 //! leads to the end of a path within as many steps as the analysis took.
 
 use crate::callback::Invocation;
-use crate::cfg::{Cfg, Located};
+use crate::cfg::{self, Cfg, Located};
 use crate::contract::{self, Contracts};
 use crate::effect::Parting;
 use crate::facts::{self, Facts};
@@ -25,7 +25,7 @@ use crate::visited::{Visit, Visited};
 use crate::work;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use isa::{InsnIdx, Reg};
+use isa::{CallTarget, Insn, InsnIdx, Reg};
 use program::{Object, Program};
 
 /// What stays the same during the analysis of one program.
@@ -94,6 +94,8 @@ pub(crate) struct Explorer<'a, 'o> {
     later: Vec<Frame>,
     /// Something is called back, which is not followed round by round.
     calls_back: bool,
+    /// The most that functions do which are not followed where they are called.
+    contract_work: BTreeMap<usize, work::Work>,
     /// The path goes on where a guess was taken back: no new one right there.
     is_retry: bool,
     /// Steps at which the analysis gives up.
@@ -157,6 +159,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             running: Vec::new(),
             later: Vec::new(),
             calls_back: false,
+            contract_work: BTreeMap::new(),
             is_retry: false,
             budget: options.steps.min(limits::STEPS_MOST),
         }
@@ -196,10 +199,12 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.follow_all(start, State::of(frame));
         if self.rejections.is_empty() && !self.stopped {
             self.env.contracts.prove(function);
+            self.contract_work
+                .insert(function, self.trail.most().0.clone());
         }
         self.rejections.clear();
         self.stopped = false;
-        self.trail = Trail::default();
+        self.trail.restart();
         self.running.clear();
         self.guesses.clear();
         self.failed_guesses.clear();
@@ -285,8 +290,20 @@ impl<'a, 'o> Explorer<'a, 'o> {
         Ok(None)
     }
 
-    /// Notes a jump; calls and returns lead to other functions.
+    /// Notes a jump, and a call that was not followed; other calls and returns lead to other
+    /// functions.
     fn jump(&mut self, from: InsnIdx, to: InsnIdx) {
+        let insn = self.env.program.insns.get(from.index());
+        if let Some(insn @ Insn::Call(CallTarget::Local(_))) = insn {
+            let callee = cfg::call_target(from, insn);
+            let callee = callee.and_then(|start| self.env.cfg.function_of(start));
+            let is_followed = to.0 != from.0.saturating_add(1);
+            let work = callee.and_then(|callee| self.contract_work.get(&callee));
+            if let Some(work) = work.filter(|_| !is_followed) {
+                self.trail.charge(work);
+            }
+            return;
+        }
         if self.env.cfg.function_of(from) == self.env.cfg.function_of(to) {
             self.trail.jump(from, to);
         }

@@ -93,6 +93,16 @@ impl Trail {
         }
     }
 
+    /// Notes what is done by a function that is not followed.
+    pub(crate) fn charge(&mut self, work: &Work) {
+        self.done = core::mem::take(&mut self.done).plus(work);
+    }
+
+    /// Begins with nothing.
+    pub(crate) fn restart(&mut self) {
+        *self = Trail::new(core::mem::take(&mut self.heads));
+    }
+
     /// What the current path has done.
     pub(crate) fn done(&self) -> &Work {
         &self.done
