@@ -330,11 +330,15 @@ impl Slot {
         if self.is_kept(live) {
             return;
         }
-        match live {
-            0 => *self = EMPTY,
-            1 => self.fill(0, 4, Byte::Unwritten),
-            _ => self.fill(4, 8, Byte::Unwritten),
+        if live == 0 {
+            *self = EMPTY;
+            return;
         }
+        // Of a number, the other half is still known.
+        let mut halves = self.halves();
+        let dead = usize::from(live != 1);
+        halves[dead] = Half::Bytes([Byte::Unwritten; 4]);
+        *self = Slot::Halves(Rc::new(halves));
     }
 
     /// Does `hit` select a stored value?
