@@ -4,6 +4,7 @@ use crate::argument::Arguments;
 use crate::cfg;
 use crate::effect::{Effect, Parting};
 use crate::limits;
+use crate::map_use::{self, Found};
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
@@ -202,6 +203,13 @@ impl Step<'_, '_> {
             return Err(refused);
         };
         let (kind, inner) = (definition.kind, definition.inner);
+        if map_use::found(self.env.object.platform, definition) == Found::Socket {
+            let reference = self.acquire();
+            return Ok(Value::Pointer(Pointer {
+                null: reference,
+                ..Pointer::to(Region::Socket { reference })
+            }));
+        }
         let null = self.fresh();
         let region = if kind.is_map_of_maps() {
             let map = inner.ok_or(refused)?;

@@ -40,7 +40,8 @@ const TABLE: &[Row] = &[
     row(&["redirect_map"], &[], &["devmap", "devmap_hash", "cpumap", "xskmap"]),
     row(&["sk_redirect_map", "msg_redirect_map", "sock_map_update"], &[], &["sockmap"]),
     row(&["sk_redirect_hash", "msg_redirect_hash", "sock_hash_update"], &[], &["sockhash"]),
-    row(&["map_update_elem", "map_delete_elem"], &[], &["sockmap", "sockhash"]),
+    row(&["map_delete_elem"], &[], &["sockmap", "sockhash"]),
+    row(&["map_lookup_elem"], &[], &["devmap", "devmap_hash", "xskmap", "sockmap", "sockhash"]),
     row(&["sk_select_reuseport"], &[], &["reuseport_sockarray", "sockmap", "sockhash"]),
     row(&["get_local_storage"], &[], &["cgroup_storage", "percpu_cgroup_storage"]),
     row(&["sk_storage_get", "sk_storage_delete"], &[], &["sk_storage"]),
@@ -75,6 +76,29 @@ pub(crate) fn fits(platform: Platform, helper: &str, map: &MapDef) -> bool {
         };
         row.helpers.contains(&helper) && kind_fits
     })
+}
+
+/// What a lookup of an element finds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A value that may be read and written.
+    Value,
+    /// A value that only the platform writes.
+    ReadOnly,
+    /// A socket, which must be released.
+    Socket,
+}
+
+/// What a lookup finds in a map that holds no maps.
+pub(crate) fn found(platform: Platform, map: &MapDef) -> Found {
+    if map.kind != MapKind::Other {
+        return Found::Value;
+    }
+    match abi::map::by_number(platform, map.type_number).map_or("", |row| row.name) {
+        "devmap" | "devmap_hash" | "xskmap" => Found::ReadOnly,
+        "sockmap" | "sockhash" => Found::Socket,
+        _ => Found::Value,
+    }
 }
 
 /// Does a helper change the elements of its map?

@@ -3,6 +3,7 @@
 use crate::domain::Scalar;
 use crate::effect::{Bytes, Effect};
 use crate::facts::Memory;
+use crate::map_use::{self, Found};
 use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault};
 use crate::step::Step;
@@ -247,7 +248,8 @@ impl Step<'_, '_> {
         };
         base.bounds(span, 0, i64::from(definition.value_size))
             .map_err(Reason::MapValueBounds)?;
-        if access == Access::Write && definition.frozen {
+        let found = map_use::found(self.env.object.platform, definition);
+        if access == Access::Write && (definition.frozen || found != Found::Value) {
             return Err(Reason::ReadOnly {
                 reg: base.reg,
                 found: base.found(),

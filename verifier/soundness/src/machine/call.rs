@@ -162,6 +162,12 @@ impl Machine<'_, '_> {
             let map = definition.inner.ok_or(NOT_MODELLED)?;
             return Ok(start(self.add(Kind::Map { map, inner: true }, 0, 0)));
         }
+        if self.map_type(map).starts_with("sock") {
+            let size = i64::from(abi::context::linux::SOCK.size);
+            let socket = self.add(Kind::Socket, 0, size);
+            self.object_mut(socket).held = true;
+            return Ok(start(socket));
+        }
         let known = self
             .objects
             .iter()

@@ -319,6 +319,14 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
+    /// The name of a map's type.
+    pub(super) fn map_type(&self, map: MapId) -> &'static str {
+        let object = self.verified.object();
+        let number = object.map(map).map(|map| map.type_number);
+        let row = number.and_then(|number| abi::map::by_number(object.platform, number));
+        row.map_or("", |row| row.name)
+    }
+
     fn map_writable(&self, map: MapId, place: Place) -> Result<(), Fault> {
         self.not_special(map, place)?;
         let frozen = self
@@ -326,7 +334,7 @@ impl Machine<'_, '_> {
             .object()
             .map(map)
             .is_some_and(|map| map.frozen);
-        if frozen {
+        if frozen || ["devmap", "devmap_hash", "xskmap"].contains(&self.map_type(map)) {
             return Err("writes a frozen map");
         }
         Ok(())
