@@ -21,6 +21,7 @@ mod call;
 mod callback;
 mod cfg;
 mod chain;
+mod constants;
 mod contract;
 pub mod domain;
 mod effect;
@@ -114,5 +115,6 @@ pub fn verify_observed<'a>(
     if let Some(rejection) = chain::check(&env, &outcome.facts, &outcome.later) {
         return Err(refused(vec![rejection], outcome.steps));
     }
-    Ok(Verified::proved(object, id, program, outcome.facts))
+    let facts = outcome.facts.complete(program, &env.cfg);
+    Ok(Verified::proved(object, id, program, facts))
 }

@@ -40,3 +40,5 @@ pub const REPLAYED_STEPS: usize = 1 << 20;
 pub const EXPLAINED_STEPS: usize = 12;
 /// Instructions of a path looked at more closely for an explanation.
 pub const MARKED_STEPS: usize = 4096;
+/// Starts of blocks in which constants are looked for (about 100 bytes each).
+pub const CONSTANT_BLOCKS: usize = 1 << 16;

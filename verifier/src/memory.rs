@@ -2,7 +2,7 @@
 
 use crate::domain::Scalar;
 use crate::effect::{Bytes, Effect};
-use crate::facts::Memory;
+use crate::facts::{Extent, Memory};
 use crate::map_use::{self, Found};
 use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault};
@@ -132,7 +132,7 @@ impl Step<'_, '_> {
                 Value::number(Scalar::load_result(size, signed))
             }
         };
-        self.facts.access(self.at, memory_kind(&base.pointer));
+        self.note_access(&base.pointer, offset, span);
         self.set(dst, value)
     }
 
@@ -166,8 +166,14 @@ impl Step<'_, '_> {
                 self.check_plain(&base, span, Access::Write, size)?;
             }
         }
-        self.facts.access(self.at, memory_kind(&base.pointer));
+        self.note_access(&base.pointer, offset, span);
         Ok(())
+    }
+
+    /// Notes what an access that was found safe may touch.
+    fn note_access(&mut self, pointer: &Pointer, offset: i16, span: Span) {
+        let extent = extent(pointer, offset, span);
+        self.facts.access(self.at, memory_kind(pointer), extent);
     }
 
     /// Packets, acquired memory, sockets; refuses what has no memory for programs.
@@ -458,7 +464,7 @@ impl Step<'_, '_> {
         let base = self.base(base)?;
         let span = base.span(offset, i64::from(size.bytes()));
         self.check_atomic(&base, span, (offset, size))?;
-        self.facts.access(self.at, memory_kind(&base.pointer));
+        self.note_access(&base.pointer, offset, span);
         let old = Value::number(Scalar::load_result(size, false));
         match op {
             AtomicOp::CmpXchg => self.set(Reg::R0, old),
@@ -541,6 +547,23 @@ fn extend(value: Value, (size, signed): (Size, bool)) -> Value {
         (true, Some(scalar)) => Value::number(scalar.sign_extend(isa::Width::W64, size.bits())),
         _ => value,
     }
+}
+
+/// The bytes of an access, as a fact; none for packet metadata, whose start is not the packet's.
+fn extent(pointer: &Pointer, offset: i16, span: Span) -> Option<Extent> {
+    if matches!(pointer.region, Region::PacketMeta { .. }) {
+        return None;
+    }
+    let fixed = i64::from(pointer.fixed).wrapping_add(i64::from(offset));
+    let is_aligned = |align: &u8| {
+        let align = u64::from(*align);
+        fixed as u64 & align.wrapping_sub(1) == 0 && pointer.var.is_multiple_of(align)
+    };
+    Some(Extent {
+        low: i32::try_from(span.low).ok()?,
+        high: i32::try_from(span.high).ok()?,
+        align: [8, 4, 2].into_iter().find(is_aligned).unwrap_or(1),
+    })
 }
 
 fn memory_kind(pointer: &Pointer) -> Option<Memory> {

@@ -315,7 +315,7 @@ impl<'s> Step<'s, '_> {
             }
         }
         self.check_verdict(Value::constant(0))?;
-        self.facts.access(self.at, Some(Memory::Packet));
+        self.facts.access(self.at, Some(Memory::Packet), None);
         self.clobber_arguments();
         self.set(Reg::R0, Value::number(Scalar::load_result(size, false)))
     }

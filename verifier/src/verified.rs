@@ -49,8 +49,8 @@ impl<'a> Verified<'a> {
         let facts = Facts {
             insns: alloc::vec![reached; program.insns.len()],
             stack_bytes: alloc::vec![abi::limits::STACK_BYTES; program.functions.len()],
-            steps: 0,
-            work: None,
+            worst_stack_bytes: abi::limits::STACK_BYTES * abi::limits::CALL_FRAMES,
+            ..Facts::default()
         };
         Some(Verified {
             object,

@@ -6,7 +6,7 @@
 //! `need` and `relax` at once.
 
 use super::{Env, Explorer};
-use crate::facts::Facts;
+use crate::facts::{Extent, Facts};
 use crate::options::Options;
 use crate::state::Role;
 use crate::trace::Silent;
@@ -64,9 +64,21 @@ fn compare(again: &Facts, first: &Facts, name: &str) {
             && now.taken <= known.taken
             && now.fallthrough <= known.fallthrough
             && (!now.reached || known.map.is_none() || now.map == known.map)
-            && (!now.reached || known.memory.is_none() || now.memory == known.memory);
+            && (!now.reached || known.memory.is_none() || now.memory == known.memory)
+            && (!now.reached
+                || known
+                    .extent
+                    .is_none_or(|known| is_inside(now.extent, known)));
         assert!(holds, "{name}: i{slot} {now:?}, not {known:?}");
     }
+    let mut stacks = again.stack_bytes.iter().zip(&first.stack_bytes);
+    assert!(stacks.all(|(now, known)| now <= known), "{name}: stack");
+}
+
+fn is_inside(now: Option<Extent>, known: Extent) -> bool {
+    now.is_some_and(|now| {
+        now.low >= known.low && now.high <= known.high && now.align >= known.align
+    })
 }
 
 #[test]

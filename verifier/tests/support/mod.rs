@@ -189,7 +189,7 @@ fn any_verdict(program_type: &'static abi::ProgramType) -> &'static abi::Program
 }
 
 /// Slots that a line of assembler text takes.
-fn slots(line: &str) -> u32 {
+pub(crate) fn slots(line: &str) -> u32 {
     let code = line.split([';', '#']).next().unwrap().trim();
     let code = code.rsplit(": ").next().unwrap().trim();
     match code {

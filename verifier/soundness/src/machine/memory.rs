@@ -4,7 +4,6 @@ use super::{Address, Cell, Fault, Kind, Machine, NOT_MODELLED, ObjectId, Word};
 use abi::{FieldKind, Platform};
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
 use program::MapId;
-use verifier::facts::Memory;
 
 /// What a helper does with memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,40 +87,6 @@ impl Machine<'_, '_> {
         })
     }
 
-    /// What the proof says about the memory of an access must hold.
-    fn check_facts(&self, at: InsnIdx, address: Word, offset: i16) -> Result<(), Fault> {
-        let Word::Pointer(pointer) = address else {
-            return Ok(());
-        };
-        let actual = match self.object(pointer.object).kind {
-            Kind::Context => Memory::Context,
-            Kind::Stack => Memory::Stack,
-            Kind::Packet { .. } => Memory::Packet,
-            Kind::MapValue(_) => Memory::MapValue,
-            _ => Memory::Other,
-        };
-        if let Some(said) = self.verified.facts().at(at).memory
-            && said != actual
-        {
-            return Err("accesses another kind of memory than was said");
-        }
-        let depth = pointer.offset.saturating_add(i64::from(offset));
-        if actual == Memory::Stack && depth < -self.stack_said(pointer.object) {
-            return Err("uses more stack than was said");
-        }
-        Ok(())
-    }
-
-    /// How deep the function of a frame reaches, as the proof says.
-    fn stack_said(&self, stack: ObjectId) -> i64 {
-        let frame = self.frames.iter().find(|frame| frame.stack == stack);
-        let functions = &self.verified.program().functions;
-        let function =
-            frame.and_then(|frame| functions.iter().position(|f| f.start == frame.start));
-        let said = function.and_then(|index| self.verified.facts().stack_bytes.get(index));
-        said.map_or(i64::from(abi::limits::STACK_BYTES), |said| i64::from(*said))
-    }
-
     pub(super) fn load_insn(&mut self, at: InsnIdx, insn: Insn) -> Result<(), Fault> {
         let Insn::Load {
             size,
@@ -139,7 +104,7 @@ impl Machine<'_, '_> {
             _ if signed => return Err("sign-extends a pointer"),
             word => word,
         };
-        self.check_facts(at, address, offset)?;
+        self.check_access(at, address, (offset, size))?;
         self.set(dst, word)
     }
 
@@ -159,7 +124,7 @@ impl Machine<'_, '_> {
         };
         let address = self.get(base)?;
         self.store(address, i64::from(offset), size, word)?;
-        self.check_facts(at, address, offset)
+        self.check_access(at, address, (offset, size))
     }
 
     fn load(&mut self, address: Word, offset: i64, size: Size) -> Result<Word, Fault> {
@@ -358,7 +323,7 @@ impl Machine<'_, '_> {
             _ => 0,
         };
         let address = self.get(base)?;
-        self.check_facts(at, address, offset)?;
+        self.check_access(at, address, (offset, size))?;
         self.check_atomic(address, offset, size)?;
         let Word::Number(old) = self.load(address, i64::from(offset), size)? else {
             return Err("does an atomic operation on a pointer");

@@ -10,6 +10,7 @@
 
 mod call;
 mod callback;
+mod facts;
 mod memory;
 mod step;
 

@@ -67,6 +67,7 @@ impl Machine<'_, '_> {
             Insn::Call(target) => return self.call(at, target),
             Insn::Exit => return self.exit(),
         }
+        self.check_result(at, insn)?;
         Ok(Some(InsnIdx(at.0 + insn.slots())))
     }
 
