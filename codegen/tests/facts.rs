@@ -8,6 +8,7 @@ use abi::native::VERSION_ARRAY_DATA;
 use codegen::{Options, compile, print};
 use common::build::{assume, object, program};
 use common::{Host, Runtime};
+use isa::InsnIdx;
 use program::{MapDef, MapId, Object};
 use verifier::Verified;
 use verifier::facts::{Facts, InsnFact, Memory};
@@ -67,6 +68,25 @@ fn frames_are_as_large_as_needed() {
     assert!(clif(0).contains("explicit_slot 8,"));
     assert!(clif(512).contains("explicit_slot 512,"));
     assert!(clif(9999).contains("explicit_slot 512,"));
+}
+
+#[test]
+fn known_results_are_not_computed() {
+    let object = assemble("r0 = r1\n r0 *= 3\n exit");
+    let run = |constants| {
+        let verified = assume(&object).remove(0);
+        let facts = Facts {
+            constants,
+            ..verified.facts().clone()
+        };
+        let module = compile(&[verified.with_facts(facts)], &Options::default()).unwrap();
+        let host = Host::new(module, &|_| 0);
+        host.call("bpf.p", [5, Runtime::empty().address(), 0])
+    };
+    assert_eq!(run(Vec::new()), 15);
+    // The facts say what they say, so the code believes them.
+    assert_eq!(run(vec![(InsnIdx(1), u64::MAX)]), u64::MAX);
+    assert_eq!(run(vec![(InsnIdx(0), 7)]), 21);
 }
 
 #[test]
