@@ -50,6 +50,8 @@ pub(crate) enum Format {
     Human,
     /// One JSON document on standard output.
     Json,
+    /// Errors and warnings as SARIF 2.1.0 on standard output, for editors and CI.
+    Sarif,
 }
 
 /// Use of colours.

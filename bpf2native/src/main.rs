@@ -85,6 +85,7 @@ fn finish(format: Format, mut response: Response) -> ExitCode {
             response.diagnostics.iter().for_each(report::print);
             point_to_pages(&response.diagnostics);
         }
+        Format::Sarif => report::json::print(&report::sarif::document(&response.diagnostics)),
         Format::Json => {
             response.set(
                 "diagnostics",

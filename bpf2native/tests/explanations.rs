@@ -159,3 +159,46 @@ fn what_was_proved_is_shown() {
     );
     assert!(program["milliseconds"].as_f64().unwrap() > 0.0);
 }
+
+/// The rules of the SARIF 2.1.0 schema that apply to what we write.
+#[test]
+fn sarif_follows_the_schema() {
+    let mut command = bpf2native();
+    command.args(["verify", "--format", "sarif"]);
+    let ran = run(command.arg(programs("bad.o")).arg(root().join("README.md")));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let log: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let [run] = log["runs"].as_array().unwrap().as_slice() else {
+        panic!("one run")
+    };
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    assert!(results.len() > 8, "{}", results.len());
+    let text = |value: &serde_json::Value| !value.as_str().unwrap().is_empty();
+    for result in results {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert!(text(&rule["shortDescription"]["text"]) && text(&rule["help"]["markdown"]));
+        assert_eq!(result["level"], "error");
+        assert!(text(&result["message"]["text"]));
+        let flows = result["codeFlows"].as_array().into_iter().flatten();
+        let steps = flows.flat_map(|flow| flow["threadFlows"][0]["locations"].as_array().unwrap());
+        let steps = steps.map(|step| &step["location"]);
+        for location in result["locations"].as_array().unwrap().iter().chain(steps) {
+            let physical = &location["physicalLocation"];
+            assert!(text(&physical["artifactLocation"]["uri"]), "{location}");
+            if let Some(region) = physical.get("region") {
+                assert!(region["startLine"].as_u64().unwrap() >= 1);
+                assert!(
+                    region
+                        .get("startColumn")
+                        .is_none_or(|one| one.as_u64() >= Some(1))
+                );
+            }
+        }
+    }
+    let line = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(line["artifactLocation"]["uri"], "bad.c");
+    assert_eq!(line["region"]["startLine"], 31);
+}

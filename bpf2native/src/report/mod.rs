@@ -1,11 +1,12 @@
 //! Diagnostics: what went wrong, where, and what to do, independent of the output format.
 //!
-//! Every complaint of the tool passes through [`Diagnostic`]; the two renderers beside this file
-//! turn it into text or JSON. The exit code follows from the worst diagnostic.
+//! Every complaint of the tool passes through [`Diagnostic`]; the renderers beside this file
+//! turn it into text, JSON or SARIF. The exit code follows from the worst diagnostic.
 
 pub(crate) mod from_stage;
 mod human;
 pub(crate) mod json;
+pub(crate) mod sarif;
 mod terminal;
 
 pub(crate) use human::print;
