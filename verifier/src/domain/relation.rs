@@ -118,6 +118,17 @@ impl<const W: u32, const H: u32> Number<W, H> {
 }
 
 impl<const W: u32> Value<W> {
+    /// Both operands where `a cond b` is as `taken` says: what a register does with one of its
+    /// halves, for proofs about words.
+    #[cfg(test)]
+    pub(crate) fn refine(cond: Cond, taken: bool, a: &Self, b: &Self) -> Option<(Self, Self)> {
+        let comparison = Comparison::of(cond);
+        match taken {
+            true => comparison.refine(a, b),
+            false => comparison.negate().refine(a, b),
+        }
+    }
+
     fn relate(&self, relation: Relation, other: &Self) -> Option<(Self, Self)> {
         match relation {
             Relation::Equal => self.meet(other).map(|both| (both, both)),

@@ -40,6 +40,44 @@ pub(super) fn of_value<const W: u32>(value: &Value<W>) -> Set {
     collect((0..=bits::mask(W)).filter(|member| value.contains(*member)))
 }
 
+/// The members of values, by table: asked a hundred million times.
+pub(super) struct Sets<const W: u32> {
+    tnums: Vec<Set>,
+}
+
+impl<const W: u32> Sets<W> {
+    pub(super) fn new() -> Sets<W> {
+        let all = 1_u64 << W;
+        let tnum = |index: u64| {
+            let (value, mask) = (index >> W, index % all);
+            // Not every pair is a tnum; those that are none have no members.
+            match value & mask {
+                0 => of_tnum(Tnum::new(value, mask), W),
+                _ => 0,
+            }
+        };
+        let sets = Sets {
+            tnums: (0..all * all).map(tnum).collect(),
+        };
+        for value in values::<W>() {
+            assert_eq!(sets.of(&value), of_value(&value), "{value:?}");
+        }
+        sets
+    }
+
+    pub(super) fn of(&self, value: &Value<W>) -> Set {
+        let up_to = |end: u64| (2 << end) - 1_u64;
+        let from = |start: u64| !((1_u64 << start) - 1);
+        let half = 1_i64 << (W - 1);
+        let known = (value.bits.value() << W | value.bits.mask()) as usize;
+        let unsigned = up_to(value.umax) & from(value.umin);
+        // Signed order is unsigned order, rotated by half of the numbers.
+        let rotated = up_to((value.smax + half) as u64) & from((value.smin + half) as u64);
+        let (low, high) = (rotated & up_to(half as u64 - 1), rotated >> half);
+        self.tnums[known] & unsigned & (low << half | high)
+    }
+}
+
 /// The members of a number.
 pub(super) fn of_number<const W: u32, const H: u32>(number: &Number<W, H>) -> Set {
     collect((0..=bits::mask(W)).filter(|member| number.contains(*member)))
