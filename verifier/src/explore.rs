@@ -221,7 +221,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             if self.stopped {
                 break;
             }
-            next = self.trail.end(end, &mut self.visited);
+            next = self.trail.end(end, &mut self.visited, &mut *self.observer);
         }
     }
 
@@ -260,6 +260,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
             return Err(Reason::Budget { steps: budget });
         }
         self.observer.step(path.at, &View(&path.state));
+        if self.observer.wants_needs() {
+            self.trail.begin(self.steps - 1);
+        }
         match self.step(path)? {
             Flow::End => return Ok(Some(End::default())),
             Flow::To(next) => {

@@ -2,6 +2,7 @@
 //! states with what programs really do.
 
 use crate::domain::Scalar;
+use crate::need::Need;
 use crate::stack::{Byte, Half, Slot};
 use crate::state::{Role, State};
 use crate::value::Value;
@@ -17,7 +18,17 @@ pub trait Observer {
     fn pruned(&mut self, _at: InsnIdx) {}
     /// A branch goes on at `at` with a state that was put aside earlier.
     fn resumed(&mut self, _at: InsnIdx) {}
+    /// Should the analysis tell what is needed of each state?
+    fn wants_needs(&self) -> bool {
+        false
+    }
+    /// All paths from a step (counted from 0) have ended, and so much of its state was needed: any
+    /// state that agrees with that part is proved as well. Steps that were taken back have no need.
+    fn needed(&mut self, _step: u64, _need: &Needed<'_>) {}
 }
+
+/// The part of a state that the proof of what follows needed.
+pub struct Needed<'a>(pub(crate) &'a Need);
 
 /// An observer that does nothing.
 pub struct Silent;
@@ -45,6 +56,11 @@ pub struct PacketDistance {
 }
 
 impl Snapshot {
+    /// Forgets what was not needed.
+    pub fn relax(&mut self, need: &Needed<'_>) {
+        self.0.relax(need.0);
+    }
+
     /// The state.
     #[must_use]
     pub fn view(&self) -> View<'_> {

@@ -10,6 +10,7 @@ use crate::effect::{Effect, Parting};
 use crate::need::Need;
 use crate::reject::{Decision, Way};
 use crate::state::State;
+use crate::trace::{Needed, Observer};
 use crate::visited::{NodeId, Visited};
 use crate::work::Work;
 use alloc::boxed::Box;
@@ -46,6 +47,8 @@ struct Fork {
 }
 
 enum Entry {
+    /// An instruction begins, for observers that want to know what is needed there.
+    Step(u64),
     Effect(Effect),
     Node(NodeId),
     Fork(Box<Fork>),
@@ -118,6 +121,11 @@ impl Trail {
         self.entries.push(Entry::Effect(effect));
     }
 
+    /// Notes that the instruction of a step begins.
+    pub(crate) fn begin(&mut self, step: u64) {
+        self.entries.push(Entry::Step(step));
+    }
+
     /// Notes that the state here was stored.
     pub(crate) fn store(&mut self, node: NodeId) {
         self.entries.push(Entry::Node(node));
@@ -150,11 +158,17 @@ impl Trail {
 
     /// The path has ended: what is needed of its last state, and what can still be done from there.
     /// Finishes what is finished by that. The way to follow next, if there is one.
-    pub(crate) fn end(&mut self, end: End, visited: &mut Visited) -> Option<Waiting> {
+    pub(crate) fn end(
+        &mut self,
+        end: End,
+        visited: &mut Visited,
+        observer: &mut dyn Observer,
+    ) -> Option<Waiting> {
         let End { mut need, rest } = end;
         let mut done = core::mem::take(&mut self.done).plus(&rest);
         while let Some(entry) = self.entries.last_mut() {
             match entry {
+                Entry::Step(step) => observer.needed(*step, &Needed(&need)),
                 Entry::Effect(effect) => effect.undo(&mut need),
                 Entry::Node(node) => need = visited.finish(*node, &need, &done),
                 Entry::Fork(fork) => {

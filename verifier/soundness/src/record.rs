@@ -1,15 +1,17 @@
 //! The states of an analysis, kept to be compared with executions.
 //!
-//! For every instruction, all states in which it was analysed are kept, up to a bound. An execution
-//! must always be in one of them. Where the analysis went on from a state to the next instruction
-//! without a detour, the execution must go to that very next state: this checks each transfer
-//! function by itself, not only that some other path happens to cover its mistake.
+//! For every instruction, all states in which it was analysed are kept, up to a bound, each relaxed
+//! to what the proof of all that follows needed of it, because that is what later states are pruned
+//! by. States that were taken back are dropped. An execution must always be in one of them. Where
+//! the analysis went on from a state to the next instruction without a detour, the execution must
+//! go to that very next state: this checks each transfer function, and how needs are passed back
+//! over it, not only that some other path happens to cover a mistake.
 
 use crate::contain::{Outside, contains};
 use crate::machine::Machine;
 use isa::{Insn, InsnIdx};
 use std::collections::BTreeMap;
-use verifier::trace::Snapshot;
+use verifier::trace::{Needed, Snapshot};
 use verifier::{Observer, View};
 
 /// States kept of one analysis; with more, executions are not compared.
@@ -20,6 +22,8 @@ struct Node {
     state: Snapshot,
     /// The next node is where the analysis went on from here.
     goes_on: bool,
+    /// All paths from here have ended, and the state is relaxed.
+    is_proved: bool,
 }
 
 /// The states of one analysis in their order.
@@ -46,6 +50,7 @@ impl Observer for Record {
             at,
             state: state.snapshot(),
             goes_on: false,
+            is_proved: false,
         });
         self.places.entry(at).or_default().push(index);
     }
@@ -56,6 +61,18 @@ impl Observer for Record {
 
     fn resumed(&mut self, _at: InsnIdx) {
         self.detour = true;
+    }
+
+    fn wants_needs(&self) -> bool {
+        true
+    }
+
+    fn needed(&mut self, step: u64, need: &Needed<'_>) {
+        let index = usize::try_from(step).unwrap_or(usize::MAX);
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.state.relax(need);
+            node.is_proved = true;
+        }
     }
 }
 
@@ -117,7 +134,8 @@ impl<'r> Follower<'r> {
         }
         let known = self.record.places.get(&at).map_or(&[][..], Vec::as_slice);
         let mut reasons: Vec<(usize, Outside)> = Vec::new();
-        for index in known.iter().rev() {
+        let proved = known.iter().rev();
+        for index in proved.filter(|index| self.record.nodes[**index].is_proved) {
             match contains(&self.record.nodes[*index].state.view(), machine) {
                 Ok(()) => {
                     self.last = Some(*index);
@@ -143,7 +161,7 @@ impl<'r> Follower<'r> {
         let last = self.last?;
         let node = &self.record.nodes[last];
         let next = self.record.nodes.get(last + 1)?;
-        let same_way = node.goes_on && next.at == at;
+        let same_way = node.goes_on && next.at == at && next.is_proved;
         let same_depth = next.state.view().depth() + 1 == machine.frames.len();
         let insn = machine.program().insns.get(node.at.index())?;
         // A jump to the next instruction has two states there; a function may be analysed by itself.
