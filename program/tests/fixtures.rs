@@ -6,7 +6,7 @@
 
 use abi::Platform;
 use isa::{CallTarget, Imm64, Insn};
-use program::{LoadError, LoadOptions, MapDef, Object, Program};
+use program::{Function, LoadError, LoadOptions, MapDef, Object, Program};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ fn data() -> PathBuf {
 
 fn platform(file: &str) -> Platform {
     let linux = [
+        "contracts.o",
         "legacy_linux.o",
         "legacy_iproute2.o",
         "map_in_map.linux.o",
@@ -101,6 +102,20 @@ fn print_map(out: &mut String, index: usize, map: &MapDef) {
 /// Long programs are cut: enough to see that a line table is complete.
 const SHOWN: usize = 60;
 
+fn print_function(out: &mut String, function: &Function) {
+    let kind = if function.global { "global" } else { "static" };
+    writeln!(
+        out,
+        "  {kind} {} {}..{}",
+        function.name, function.start, function.end
+    )
+    .unwrap();
+    if let Some(contract) = &function.contract {
+        let parameters = &contract.parameters;
+        writeln!(out, "    takes {parameters:?} returns {}", contract.returns).unwrap();
+    }
+}
+
 fn print_program(out: &mut String, program: &Program) {
     let Program { name, section, .. } = program;
     let attach = program.attach_type.map_or("-", |attach| attach.prefix);
@@ -124,13 +139,7 @@ fn print_program(out: &mut String, program: &Program) {
             .iter()
             .find(|function| function.start == at)
         {
-            let kind = if function.global { "global" } else { "static" };
-            writeln!(
-                out,
-                "  {kind} {} {}..{}",
-                function.name, function.start, function.end
-            )
-            .unwrap();
+            print_function(out, function);
         }
         for line in program.lines.iter().filter(|line| line.start == at) {
             writeln!(
@@ -144,6 +153,10 @@ fn print_program(out: &mut String, program: &Program) {
             .unwrap();
         }
         writeln!(out, "    {at} {}", insn_text(insn)).unwrap();
+    }
+    let functions = program.functions.iter();
+    for function in functions.filter(|function| function.start.index() >= SHOWN) {
+        print_function(out, function);
     }
 }
 
