@@ -159,6 +159,8 @@ pub struct Helper {
     /// r0 is a 32-bit pattern, zero-extended: the implementation returns `int` and compilers of
     /// native modules take the whole register, so -22 arrives as `0x0000_0000_ffff_ffea`.
     pub result_32: bool,
+    /// Sizes are `u32`: the helper looks at the lower halves of these arguments only.
+    pub size_32: bool,
     /// Flags byte appended to the helper's part of `program_info_hash`, when not zero.
     pub hashed_flags: u8,
     /// How it calls the function in its [`ArgKind::Callback`] argument.
@@ -188,6 +190,7 @@ impl Helper {
             acquires: false,
             releases: false,
             result_32: false,
+            size_32: false,
             hashed_flags: 0,
             callback: None,
         }
@@ -207,6 +210,15 @@ impl Helper {
     pub const fn result_32(self) -> Helper {
         Helper {
             result_32: true,
+            ..self
+        }
+    }
+
+    /// The same helper, taking sizes of 32 bits.
+    #[must_use]
+    pub const fn size_32(self) -> Helper {
+        Helper {
+            size_32: true,
             ..self
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::Scalar;
 use crate::limits;
+use crate::link::Link;
 use crate::reason::Reason;
 use crate::state::Distance;
 use crate::step::Step;
@@ -27,11 +28,12 @@ impl Step<'_, '_> {
         let left = self.read(dst)?;
         let result = match (left.scalar(), right.scalar()) {
             (Some(a), Some(b)) => {
-                let same =
-                    src == Operand::Reg(dst) || (left.link() != 0 && left.link() == right.link());
-                match op {
-                    AluOp::Sub | AluOp::Xor if same => Value::constant(0),
-                    _ => Value::number(Scalar::alu(op, width, a, b)),
+                let same = src == Operand::Reg(dst)
+                    || (left.link().is_some() && left.link() == right.link());
+                match (op, left.link().minus(right.link(), width)) {
+                    (AluOp::Sub | AluOp::Xor, _) if same => Value::constant(0),
+                    (AluOp::Sub, Some(difference)) => difference_of_linked(difference, width),
+                    _ => linked_result((op, width), (a, left.link()), (b, right.link())),
                 }
             }
             _ => {
@@ -56,29 +58,31 @@ impl Step<'_, '_> {
             }
             return self.set(dst, value);
         };
-        let whole = width == Width::W64 || scalar.umax() <= u64::from(u32::MAX);
-        if !whole {
-            return self.set(dst, Value::number(scalar.truncate32()));
-        }
-        match src {
-            Operand::Reg(reg) => {
-                let shared = self.link(reg, value)?;
-                self.set(dst, shared)
-            }
-            Operand::Imm(_) => self.set(dst, value),
-        }
+        let shared = match src {
+            Operand::Reg(reg) if reg != dst => self.link(reg, value)?,
+            _ => value,
+        };
+        let copy = match width {
+            Width::W64 => shared,
+            Width::W32 => Value::Number {
+                scalar: scalar.truncate32(),
+                link: shared.link().low(&scalar),
+            },
+        };
+        self.set(dst, copy)
     }
 
     /// Gives the number in a register a link, so that a second place can share it. Constants need
     /// none. `reg` is left alone when it does not hold `value` (immediates).
     pub(crate) fn link(&mut self, reg: Reg, value: Value) -> Result<Value, Reason> {
-        let Value::Number { scalar, link: 0 } = value else {
+        let Value::Number { scalar, link } = value else {
             return Ok(value);
         };
-        if scalar.is_const().is_some() || self.state.top().register(reg) != value {
+        if link.is_some() || scalar.is_const().is_some() || self.state.top().register(reg) != value
+        {
             return Ok(value);
         }
-        let link = self.fresh();
+        let link = Link::to(self.fresh());
         let shared = Value::Number { scalar, link };
         self.set(reg, shared)?;
         Ok(shared)
@@ -101,7 +105,7 @@ impl Step<'_, '_> {
         size: Size,
     ) -> Result<(), Reason> {
         let found = self.read(src)?;
-        let Some(scalar) = found.scalar() else {
+        let Some(scalar) = found.scalar().copied() else {
             let what = "a sign-extending move";
             return Err(Reason::PointerArithmetic {
                 reg: src,
@@ -109,7 +113,14 @@ impl Step<'_, '_> {
                 what,
             });
         };
-        self.set(dst, Value::number(Scalar::mov_sx(width, size, scalar)))
+        let link = match (width, size) {
+            (Width::W64, Size::W) if src != dst => self.link(src, found)?.link(),
+            (Width::W64, Size::W) => found.link(),
+            _ => Link::NONE,
+        };
+        let link = link.signed_low(&scalar);
+        let scalar = Scalar::mov_sx(width, size, &scalar);
+        self.set(dst, Value::Number { scalar, link })
     }
 
     /// `dst = -dst`
@@ -181,9 +192,11 @@ impl Step<'_, '_> {
         (reg, found): From,
     ) -> Result<Value, Reason> {
         if let (AluOp::Sub, Value::Pointer(a), Value::Pointer(b)) = (op, operands.0, operands.1)
-            && let Value::Number { scalar, .. } = self.distance(reg, &a, &b)?
+            && let Value::Number { scalar, link } = self.distance(reg, &a, &b)?
         {
-            return Ok(Value::number(scalar.truncate32()));
+            let link = link.low(&scalar);
+            let scalar = scalar.truncate32();
+            return Ok(Value::Number { scalar, link });
         }
         let what = "32-bit arithmetic";
         Err(Reason::PointerArithmetic { reg, found, what })
@@ -213,19 +226,16 @@ impl Step<'_, '_> {
     /// The number of bytes from a packet pointer to the end of the packet.
     fn packet_length(&mut self, packet: u32, fixed: i32) -> Value {
         let link = self.fresh();
-        self.state.distances.push(Distance {
+        let distance = Distance {
             link,
             packet,
             fixed,
-        });
-        // A packet does not end before it starts.
-        let from_start = packet == 0 && fixed <= 0;
-        let scalar = if from_start {
-            Scalar::from_range_s(0, i64::MAX)
-        } else {
-            Scalar::UNKNOWN
         };
-        Value::Number { scalar, link }
+        self.state.distances.push(distance);
+        Value::Number {
+            scalar: distance.range(),
+            link: Link::to(link),
+        }
     }
 
     /// `pointer + by`
@@ -280,6 +290,33 @@ impl Step<'_, '_> {
             ..*pointer
         })
     }
+}
+
+/// The difference of two numbers that are equal up to a constant.
+fn difference_of_linked(difference: i64, width: Width) -> Value {
+    Value::constant(match width {
+        Width::W64 => difference as u64,
+        Width::W32 => u64::from(difference as u32),
+    })
+}
+
+/// The result of an operation; adding a constant, or an extension, keeps the link.
+fn linked_result(
+    (op, width): (AluOp, Width),
+    (a, left): (&Scalar, Link),
+    (b, right): (&Scalar, Link),
+) -> Value {
+    let scalar = Scalar::alu(op, width, a, b);
+    let link = match (a.is_const(), b.is_const()) {
+        (_, Some(constant)) => left.after(op, width, a, constant),
+        (Some(constant), _) if is_symmetric(op) => right.after(op, width, b, constant),
+        _ => Link::NONE,
+    };
+    Value::Number { scalar, link }
+}
+
+fn is_symmetric(op: AluOp) -> bool {
+    matches!(op, AluOp::Add | AluOp::And)
 }
 
 fn moved_by(pointer: &Pointer, by: i64) -> Option<Pointer> {

@@ -4,6 +4,7 @@ use crate::alu::is_same_object;
 use crate::domain::Scalar;
 use crate::effect::{Parting, Refinement};
 use crate::limits;
+use crate::link::Link;
 use crate::reason::Reason;
 use crate::state::State;
 use crate::step::{Flow, Step};
@@ -18,7 +19,7 @@ type Operands = Option<(Scalar, Scalar)>;
 #[derive(Clone, Copy)]
 struct Place {
     reg: Option<Reg>,
-    link: u32,
+    link: Link,
 }
 
 impl Step<'_, '_> {
@@ -188,7 +189,7 @@ impl Step<'_, '_> {
 pub(crate) use crate::reject::Way as Side;
 
 fn is_same_number(dst: Reg, src: Operand, left: &Value, right: &Value) -> bool {
-    src == Operand::Reg(dst) || (left.link() != 0 && left.link() == right.link())
+    src == Operand::Reg(dst) || (left.link().is_some() && left.link() == right.link())
 }
 
 fn compare((cond, width): (Cond, Width), a: &Scalar, b: &Scalar) -> (Operands, Operands) {
@@ -218,8 +219,8 @@ fn refine(state: &mut State, place: Place, scalar: Scalar) {
     let Some(reg) = place.reg else {
         return;
     };
-    if place.link != 0 {
-        state.relink(place.link, scalar);
+    if place.link.is_some() {
+        state.relink(place.link, &scalar);
     } else {
         state.top_mut().set(reg, Value::number(scalar));
     }

@@ -378,6 +378,11 @@ impl Step<'_, '_> {
         let Some(scalar) = found.scalar() else {
             return Err(refuse);
         };
+        let scalar = if helper.size_32 {
+            &scalar.truncate32()
+        } else {
+            scalar
+        };
         if scalar.smin() < least || scalar.smax() > limits::MEMORY_BYTES {
             return Err(refuse);
         }

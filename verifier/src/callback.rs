@@ -16,6 +16,7 @@ use crate::argument::Arguments;
 use crate::cfg;
 use crate::domain::Scalar;
 use crate::limits;
+use crate::link::Link;
 use crate::packed::Packed;
 use crate::reason::{Reason, WrongTarget};
 use crate::stack::{Byte, EMPTY, SLOTS, Slot, Stack};
@@ -141,7 +142,7 @@ fn loosen_value(mine: &Value, other: &Value, how: Loosen) -> Value {
             },
         ) => Value::Number {
             scalar: loosen_scalar(scalar, new, how),
-            link: if link == of { *link } else { 0 },
+            link: if link == of { *link } else { Link::NONE },
         },
         (Value::Pointer(pointer), Value::Pointer(new)) => {
             loosen_pointer(pointer, new).unwrap_or(Value::uninitialised())

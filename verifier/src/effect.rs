@@ -271,7 +271,7 @@ impl Refinement {
         if !is_pointers {
             let top = state.top();
             for reg in Reg::ALL.into_iter().filter(|reg| operands & bit(*reg) != 0) {
-                let link = top.packed(reg).link();
+                let link = top.packed(reg).link_id();
                 if link != 0 {
                     add_linked(state, link, &mut learns);
                 }
@@ -315,7 +315,7 @@ fn add_linked(state: &State, link: u32, learns: &mut [(Places, Places)]) {
     };
     let measures = state.distances.iter().any(|known| known.link == link);
     for (frame, learns) in state.frames().iter().zip(learns) {
-        learns.0 = learns.0 | frame.places(|value| value.link() == link);
+        learns.0 = learns.0 | frame.places(|value| value.link_id() == link);
         if measures {
             learns.1 = learns.1 | frame.places(is_packet);
         }

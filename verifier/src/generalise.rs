@@ -7,10 +7,11 @@
 //! The explorer takes a guess back when a path from it fails.
 
 use crate::domain::Scalar;
+use crate::link::Link;
 use crate::packed::Packed;
 use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
 use crate::state::{Frame, State};
-use crate::subsume::{pointer_fits, slot_fits};
+use crate::subsume::{Names, pointer_fits, slot_fits};
 use crate::value::{Pointer, Region, Value};
 use alloc::rc::Rc;
 use isa::Reg;
@@ -28,16 +29,17 @@ impl State {
         }
         let mut general = self.clone();
         let mut changed = false;
+        let mut names = Names::default();
         for (depth, old) in old.frames().iter().enumerate() {
             let frame = general.frame_mut(u8::try_from(depth).ok()?)?;
-            changed |= generalise_frame(frame, old)?;
+            changed |= generalise_frame(frame, old, &mut names)?;
         }
         changed.then_some(general)
     }
 }
 
 /// Whether something was widened; `None` when the frames do not fit.
-fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
+fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>, names: &mut Names) -> Option<bool> {
     if frame.function != old.function || frame.call != old.call || frame.role != old.role {
         return None;
     }
@@ -48,6 +50,9 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
             (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
                 if let Some(wide) = widened(&scalar, known) {
                     frame.set(reg, Value::number(wide));
+                    changed = true;
+                } else if is_unrelated(frame.packed(reg), old.packed(reg), names) {
+                    frame.set(reg, Value::number(scalar));
                     changed = true;
                 }
             }
@@ -60,13 +65,18 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>) -> Option<bool> {
             _ => return None,
         }
     }
-    Some(changed | generalise_stack(&mut frame.stack, &old.stack))
+    Some(changed | generalise_stack(&mut frame.stack, &old.stack, names))
 }
 
 /// What covers both, unless the old one does already: anything at all. Guesses are hardly ever
 /// wrong, and narrower ones only postpone the question to the next state.
 fn widened(new: &Scalar, old: &Scalar) -> Option<Scalar> {
     (!new.leq(old)).then_some(Scalar::UNKNOWN)
+}
+
+/// Does the new state say that the number has to do with others, and the old one does not?
+fn is_unrelated(new: &Packed, old: &Packed, names: &mut Names) -> bool {
+    old.scalar().is_some() && !names.bind_link(old, new)
 }
 
 /// Of a pointer into the packet that differs only in what is proved about it, the smaller proof
@@ -88,11 +98,19 @@ fn forgotten(new: &Value, old: &Value) -> Value {
     Value::uninitialised()
 }
 
-fn generalise_stack(stack: &mut Stack, old: &Stack) -> bool {
+fn generalise_stack(stack: &mut Stack, old: &Stack, names: &mut Names) -> bool {
     let mut changed = false;
     for index in 0..SLOTS {
         let (slot, known) = (stack.slot(index), old.slot(index));
         if slot_fits(slot, known) {
+            if let (Slot::Whole(value), Some(old)) = (slot, known.part(0, 8))
+                && is_unrelated(value, &old, names)
+                && let Some(scalar) = value.scalar()
+            {
+                let plain = Packed::number(&scalar, Link::NONE);
+                stack.replace(index, Slot::Whole(plain));
+                changed = true;
+            }
             continue;
         }
         let wide = generalised_slot(slot, known);
@@ -146,6 +164,6 @@ fn generalise_half(half: &mut Half, old: Option<&Packed>) {
     if let (Some(scalar), Some(known)) = (number.scalar(), known.scalar())
         && let Some(wide) = widened(&scalar, &known)
     {
-        *half = Half::Number(Packed::number(&wide.truncate32(), 0));
+        *half = Half::Number(Packed::number(&wide.truncate32(), Link::NONE));
     }
 }

@@ -31,6 +31,7 @@ pub mod facts;
 mod generalise;
 mod hint;
 pub mod limits;
+pub mod link;
 mod live;
 mod map_use;
 mod memory;

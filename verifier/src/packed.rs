@@ -2,12 +2,16 @@
 //!
 //! States hold hundreds of values, most of them constants, numbers of which only the width is known,
 //! or the same number that another state holds as well. The first two are stored in place, all
-//! others are shared. Packing loses nothing: `Packed::from(value).value() == value`.
+//! others are shared. Packing loses nothing
+//! else: `Packed::from(value).value() == value`.
+//!
+//! A constant keeps no link: whatever could be learned from it is known (see [`crate::link`]).
 //!
 //! Invariant: a value has one form. A constant is always [`Packed::Constant`] and a number of which
 //! only the width is known always [`Packed::Wide`], so values in different forms differ.
 
 use crate::domain::Scalar;
+use crate::link::{Form, Link};
 use crate::value::{Pointer, Unreadable, Value};
 use alloc::rc::Rc;
 
@@ -17,13 +21,28 @@ pub(crate) enum Packed {
     /// Nothing that may be read.
     Unreadable(Unreadable),
     /// One number.
-    Constant { link: u32, value: u64 },
+    Constant(u64),
     /// Every number of so many bits.
-    Wide { link: u32, bits: u8 },
-    /// Other numbers.
-    Number { link: u32, scalar: Rc<Scalar> },
+    Wide { link: Link, bits: u8 },
+    /// Other numbers, with the name of the link.
+    Number { id: u32, number: Rc<Number> },
     /// A pointer.
     Pointer(Rc<Pointer>),
+}
+
+/// A number with its link, but for the name: that is looked for too often to follow a pointer.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Number {
+    scalar: Scalar,
+    offset: i32,
+    form: Form,
+}
+
+impl Number {
+    /// The number itself.
+    pub(crate) fn scalar(&self) -> &Scalar {
+        &self.scalar
+    }
 }
 
 /// Never written.
@@ -31,18 +50,23 @@ pub(crate) const NOTHING: Packed = Packed::Unreadable(Unreadable::Uninitialised)
 
 impl Packed {
     /// Packs a number.
-    pub(crate) fn number(scalar: &Scalar, link: u32) -> Packed {
+    pub(crate) fn number(scalar: &Scalar, link: Link) -> Packed {
         if let Some(value) = scalar.is_const() {
-            return Packed::Constant { link, value };
+            return Packed::Constant(value);
         }
+        let Link { id, offset, form } = link;
         match scalar.only_width() {
             Some(bits) => Packed::Wide {
                 link,
                 bits: bits as u8,
             },
             None => Packed::Number {
-                link,
-                scalar: Rc::new(*scalar),
+                id,
+                number: Rc::new(Number {
+                    scalar: *scalar,
+                    offset,
+                    form,
+                }),
             },
         }
     }
@@ -52,11 +76,9 @@ impl Packed {
         match self {
             Packed::Unreadable(why) => Value::Unreadable(*why),
             Packed::Pointer(pointer) => Value::Pointer(**pointer),
-            Packed::Constant { link, .. }
-            | Packed::Wide { link, .. }
-            | Packed::Number { link, .. } => Value::Number {
+            Packed::Constant(_) | Packed::Wide { .. } | Packed::Number { .. } => Value::Number {
                 scalar: self.scalar().unwrap_or(Scalar::UNKNOWN),
-                link: *link,
+                link: self.link(),
             },
         }
     }
@@ -64,9 +86,9 @@ impl Packed {
     /// The number, if it is one.
     pub(crate) fn scalar(&self) -> Option<Scalar> {
         match self {
-            Packed::Constant { value, .. } => Some(Scalar::constant(*value)),
+            Packed::Constant(value) => Some(Scalar::constant(*value)),
             Packed::Wide { bits, .. } => Some(Scalar::of_width(u32::from(*bits))),
-            Packed::Number { scalar, .. } => Some(**scalar),
+            Packed::Number { number, .. } => Some(number.scalar),
             Packed::Unreadable(_) | Packed::Pointer(_) => None,
         }
     }
@@ -79,19 +101,31 @@ impl Packed {
         }
     }
 
-    /// The link of a number, 0 for none.
-    pub(crate) const fn link(&self) -> u32 {
+    /// The name of the link of a number, 0 for none.
+    pub(crate) const fn link_id(&self) -> u32 {
         match self {
-            Packed::Constant { link, .. }
-            | Packed::Wide { link, .. }
-            | Packed::Number { link, .. } => *link,
-            Packed::Unreadable(_) | Packed::Pointer(_) => 0,
+            Packed::Wide { link, .. } => link.id,
+            Packed::Number { id, .. } => *id,
+            Packed::Constant(_) | Packed::Unreadable(_) | Packed::Pointer(_) => 0,
+        }
+    }
+
+    /// What a number has to do with others.
+    pub(crate) fn link(&self) -> Link {
+        match self {
+            Packed::Wide { link, .. } => *link,
+            Packed::Number { id, number } => Link {
+                id: *id,
+                offset: number.offset,
+                form: number.form,
+            },
+            Packed::Constant(_) | Packed::Unreadable(_) | Packed::Pointer(_) => Link::NONE,
         }
     }
 
     /// Is it the number 0?
     pub(crate) const fn is_zero(&self) -> bool {
-        matches!(self, Packed::Constant { value: 0, .. })
+        matches!(self, Packed::Constant(0))
     }
 
     /// May it be read?
@@ -102,18 +136,16 @@ impl Packed {
     /// Is every number of `self` one of `old`? False where one is no number.
     pub(crate) fn is_number_of(&self, old: &Packed) -> bool {
         match (self, old) {
-            (Packed::Constant { value: new, .. }, Packed::Constant { value: old, .. }) => {
-                new == old
-            }
+            (Packed::Constant(new), Packed::Constant(old)) => new == old,
             (Packed::Wide { bits: new, .. }, Packed::Wide { bits: old, .. }) => new <= old,
-            (Packed::Number { scalar: new, .. }, Packed::Number { scalar: old, .. }) => {
-                Rc::ptr_eq(new, old) || new.leq(old)
+            (Packed::Number { number: new, .. }, Packed::Number { number: old, .. }) => {
+                Rc::ptr_eq(new, old) || new.scalar.leq(&old.scalar)
             }
-            (Packed::Constant { value, .. }, Packed::Number { scalar: old, .. }) => {
-                old.contains(*value)
+            (Packed::Constant(value), Packed::Number { number: old, .. }) => {
+                old.scalar.contains(*value)
             }
             // More than one number.
-            (Packed::Wide { .. } | Packed::Number { .. }, Packed::Constant { .. }) => false,
+            (Packed::Wide { .. } | Packed::Number { .. }, Packed::Constant(_)) => false,
             (new, old) => match (new.scalar(), old.scalar()) {
                 (Some(new), Some(old)) => new.leq(&old),
                 _ => false,
@@ -153,9 +185,15 @@ mod tests {
             Scalar::UNKNOWN,
         ];
         let linked = numbers.iter().flat_map(|scalar| {
-            [0, 7].map(|link| Value::Number {
+            let shifted = Link {
+                offset: -3,
+                form: Form::Low,
+                ..Link::to(7)
+            };
+            let constant = scalar.is_const().is_some();
+            [Link::NONE, Link::to(7), shifted].map(|link| Value::Number {
                 scalar: *scalar,
-                link,
+                link: if constant { Link::NONE } else { link },
             })
         });
         let others = [

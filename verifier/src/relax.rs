@@ -3,6 +3,7 @@
 //! A relaxed state says exactly what the need says about the state it was made of, so that "agrees
 //! on the need" (see `need`) becomes "is subsumed by the relaxed state".
 
+use crate::link::Link;
 use crate::need::{FrameNeed, Level, Need};
 use crate::packed::Packed;
 use crate::places::{Places, bit};
@@ -53,7 +54,10 @@ fn granule(index: usize, half: usize) -> u128 {
 fn asked(value: &Packed) -> Level {
     match value {
         Packed::Unreadable(_) => Level::Nothing,
-        Packed::Wide { link: 0, bits: 64 } => Level::Used,
+        Packed::Wide {
+            link: Link::NONE,
+            bits: 64,
+        } => Level::Used,
         _ => Level::Exact,
     }
 }
@@ -63,7 +67,10 @@ fn asked_of_half(slot: &Slot, half: usize) -> Level {
         Slot::Whole(value) => asked(value),
         Slot::Halves(halves) => match &halves[half] {
             Half::Bytes(bytes) => asked_of_bytes(bytes),
-            Half::Number(Packed::Wide { link: 0, bits: 32 }) => Level::Used,
+            Half::Number(Packed::Wide {
+                link: Link::NONE,
+                bits: 32,
+            }) => Level::Used,
             Half::Number(_) => Level::Exact,
         },
         Slot::Bytes(bytes) => asked_of_bytes(&bytes[4 * half..4 * half + 4]),

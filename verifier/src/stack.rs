@@ -9,6 +9,7 @@
 //! a pointer that is overwritten in part leaves unreadable bytes, never a number.
 
 use crate::domain::Scalar;
+use crate::link::Link;
 use crate::packed::Packed;
 use crate::value::Value;
 use alloc::rc::Rc;
@@ -171,14 +172,9 @@ impl Stack {
             let offset = -8 * (index as i64 + 1) + 4 * half as i64;
             return self.fill(offset, offset + 4, Byte::Unwritten);
         };
-        let link = if scalar.umax() <= u64::from(u32::MAX) {
-            *link
-        } else {
-            0
-        };
         let slot = self.slot_mut(index);
         let mut halves = slot.halves();
-        halves[half] = Half::Number(Packed::number(&scalar.truncate32(), link));
+        halves[half] = Half::Number(Packed::number(&scalar.truncate32(), link.low(scalar)));
         *slot = Slot::Halves(Rc::new(halves));
     }
 
@@ -275,7 +271,7 @@ impl Slot {
     /// Two zero-extended 32-bit numbers, the one at the lower address first.
     pub(crate) fn of_halves(halves: [Scalar; 2]) -> Slot {
         Slot::Halves(Rc::new(
-            halves.map(|scalar| Half::Number(Packed::number(&scalar, 0))),
+            halves.map(|scalar| Half::Number(Packed::number(&scalar, Link::NONE))),
         ))
     }
 
@@ -423,7 +419,7 @@ impl Slot {
             }
         }
         let bits = if zero { 0 } else { size * 8 };
-        Some(Packed::number(&Scalar::of_width(bits), 0))
+        Some(Packed::number(&Scalar::of_width(bits), Link::NONE))
     }
 }
 
@@ -455,17 +451,8 @@ impl Half {
     }
 }
 
-impl Value {
-    /// The link of a number, 0 for none.
-    pub(crate) const fn link(&self) -> u32 {
-        match self {
-            Value::Number { link, .. } => *link,
-            _ => 0,
-        }
-    }
-}
-
-/// `size` bytes of a number from byte `start`. What is cut whole keeps its link.
+/// `size` bytes of a number from byte `start`. What is cut whole, or the lower half, keeps its
+/// link.
 fn cut(number: &Packed, start: usize, size: u32) -> Option<Packed> {
     let scalar = number.scalar()?;
     let bits = size * 8;
@@ -474,14 +461,18 @@ fn cut(number: &Packed, start: usize, size: u32) -> Option<Packed> {
     }
     let amount = Scalar::constant(start as u64 * 8);
     let shifted = Scalar::alu(AluOp::Rsh, Width::W64, &scalar, &amount);
-    Some(Packed::number(&shifted.zero_extend(bits), 0))
+    let link = match (start, size) {
+        (0, 4) => number.link().low(&scalar),
+        _ => Link::NONE,
+    };
+    Some(Packed::number(&shifted.zero_extend(bits), link))
 }
 
 fn combine(halves: &[Half; 2]) -> Option<Packed> {
     let (low, high) = (halves[0].scalar()?, halves[1].scalar()?);
     let high = Scalar::alu(AluOp::Lsh, Width::W64, &high, &Scalar::constant(32));
     let whole = Scalar::alu(AluOp::Or, Width::W64, &low, &high);
-    Some(Packed::number(&whole, 0))
+    Some(Packed::number(&whole, Link::NONE))
 }
 
 /// Any number of `size` bytes.

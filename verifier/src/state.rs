@@ -5,6 +5,7 @@
 
 use crate::domain::Scalar;
 use crate::limits;
+use crate::link::Link;
 use crate::packed::{NOTHING, Packed};
 use crate::places::{Places, bit};
 use crate::stack::{Half, Slot, Stack};
@@ -65,7 +66,7 @@ pub(crate) struct Reference {
 /// A number that is the distance from a packet pointer to the end of the packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Distance {
-    /// Link of the number.
+    /// Link of the number, which is whole and has no offset.
     pub(crate) link: u32,
     /// Which unknown offset the pointer has.
     pub(crate) packet: u32,
@@ -269,20 +270,30 @@ impl State {
         frame.stack.keep(stack);
     }
 
-    /// Everything that holds the linked number becomes `scalar`.
-    pub(crate) fn relink(&mut self, wanted: u32, scalar: Scalar) {
-        if wanted == 0 {
+    /// A number with this link turns out to be `scalar`: all that follow from it become narrower.
+    pub(crate) fn relink(&mut self, learned: Link, scalar: &Scalar) {
+        if !learned.is_some() {
             return;
         }
-        let known = Packed::number(&scalar, wanted);
         self.update(
-            |value| value.link() == wanted,
-            |value| value.clone_from(&known),
+            |value| value.link_id() == learned.id,
+            |value| {
+                if let Value::Number { scalar: old, link } = value.value() {
+                    *value = Packed::number(&narrowed(&old, learned, scalar, link), link);
+                }
+            },
         );
-        let known = self.distances.iter().find(|known| known.link == wanted);
-        if let Some(Distance { packet, fixed, .. }) = known.copied() {
+        self.learn_distance(learned, scalar);
+    }
+
+    /// The number may say how long the packet is.
+    fn learn_distance(&mut self, learned: Link, scalar: &Scalar) {
+        let known = self.distances.iter().find(|known| known.link == learned.id);
+        if let Some(known) = known.copied() {
+            let Distance { packet, fixed, .. } = known;
+            let distance = narrowed(&known.range(), learned, scalar, Link::to(learned.id));
             // `end - (base + fixed) >= least` means `base + fixed + least <= end`.
-            let bytes = i64::from(fixed).saturating_add(scalar.smin());
+            let bytes = i64::from(fixed).saturating_add(distance.smin());
             if bytes <= limits::PACKET_BYTES {
                 self.prove_packet(
                     Region::Packet {
@@ -325,7 +336,7 @@ impl State {
         self.distances.retain(|known| {
             frames
                 .iter()
-                .any(|frame| frame.any(|value| value.link() == known.link))
+                .any(|frame| frame.any(|value| value.link_id() == known.link))
         });
     }
 
@@ -374,6 +385,23 @@ impl State {
             .filter(|(_, value)| value.is_readable())
             .collect()
     }
+}
+
+impl Distance {
+    /// Which numbers the distance can be: a packet does not end before it starts.
+    pub(crate) fn range(&self) -> Scalar {
+        if self.packet == 0 && self.fixed <= 0 {
+            Scalar::from_range_s(0, i64::MAX)
+        } else {
+            Scalar::UNKNOWN
+        }
+    }
+}
+
+/// What the number of a place with the link `link` can be when one with `learned` is `scalar`. Where
+/// both contradict each other nothing runs, and any answer is right.
+fn narrowed(old: &Scalar, learned: Link, scalar: &Scalar, link: Link) -> Scalar {
+    old.meet(&learned.infer(scalar, link)).unwrap_or(*old)
 }
 
 fn is_stack_of(pointer: &Pointer, depth: usize) -> bool {

@@ -9,6 +9,7 @@
 //! those numbers, and only then the map is made. A stored state remembers where the last state that
 //! it did not cover differed, because the next one is likely to differ there too.
 
+use crate::link::{Form, Link};
 use crate::need::Need;
 use crate::packed::Packed;
 use crate::stack::{Byte, EMPTY, Half, SLOTS, Slot, Stack};
@@ -25,13 +26,28 @@ const NULL: u32 = u32::MAX;
 
 /// What the numbers of the old state are in the new one.
 #[derive(Default)]
-struct Names {
-    /// Links: the new link, and the constant it is known to be.
-    links: Vec<(u32, (u32, Option<u64>))>,
+pub(crate) struct Names {
+    links: Vec<(u32, Meanings)>,
     packets: Vec<(u32, u32)>,
     nulls: Vec<(u32, u32)>,
     objects: Vec<(u32, u32)>,
     references: Vec<(u32, u32)>,
+}
+
+/// What the unknown number of an old link is in the new state: as a whole once a place needs all of
+/// it, and its lower half, which is all that some places need.
+struct Meanings {
+    whole: Option<Meaning>,
+    low: Meaning,
+}
+
+/// A number in terms of the new state, modulo 2^64 or 2^32: that of a link plus a constant, a
+/// constant, or both. When neither, nothing else is known to equal it.
+#[derive(Clone, Copy)]
+struct Meaning {
+    link: u32,
+    plus: i64,
+    constant: Option<u64>,
 }
 
 /// A state that others are compared with.
@@ -159,15 +175,17 @@ impl State {
     /// What the old state could learn about the packet from a number, the new one must be able to.
     fn distances_match(&self, old: &State, names: &mut Names) -> bool {
         old.distances.iter().all(|old| {
-            let Some((_, (link, _))) = names.links.iter().find(|(name, _)| *name == old.link)
-            else {
+            let Some((_, meanings)) = names.links.iter().find(|(name, _)| *name == old.link) else {
                 // No number holds it.
                 return true;
             };
-            let link = *link;
+            let low = meanings.low;
             self.distances.iter().any(|new| {
-                new.link == link
-                    && new.fixed == old.fixed
+                // Both are distances from the same place when the numbers differ by as much as the
+                // places do.
+                let moved = i64::from(new.fixed) - i64::from(old.fixed);
+                new.link == low.link
+                    && moved as u32 == low.plus as u32
                     && same_packet(names, old.packet, new.packet)
             })
         })
@@ -336,7 +354,7 @@ impl Names {
             (_, Slot::Halves(halves)) => {
                 halves.iter().zip([0, 4]).all(|(half, start)| match half {
                     // What has no link says nothing about other places.
-                    Half::Number(old) if old.link() != 0 => {
+                    Half::Number(old) if old.link_id() != 0 => {
                         new.part(start, 4).is_some_and(|new| self.bind(&new, old))
                     }
                     Half::Number(_) | Half::Bytes(_) => true,
@@ -354,7 +372,8 @@ impl Names {
                     && self.bind_region(new.region, old.region)
             }
             (_, Packed::Pointer(old)) => same(&mut self.nulls, old.null, NULL),
-            (new, old) => self.bind_link(new, old.link()),
+            (_, Packed::Constant(_)) => true,
+            (new, old) => self.bind_link(new, old),
         }
     }
 
@@ -375,21 +394,71 @@ impl Names {
         }
     }
 
-    /// Numbers that are linked in the old state must be equal in the new one.
-    fn bind_link(&mut self, new: &Packed, old: u32) -> bool {
-        if old == 0 {
+    /// What the old state says about linked numbers must hold in the new one: there must be one
+    /// number that all places with the old link follow from.
+    pub(crate) fn bind_link(&mut self, new: &Packed, old: &Packed) -> bool {
+        let id = old.link_id();
+        if id == 0 {
             return true;
         }
+        let old = old.link();
+        let meaning = Meaning::of(new, old);
+        let low = Meaning::low_of(new, old);
+        let whole = (old.form == Form::Whole).then_some(meaning);
+        let Some((_, known)) = self.links.iter_mut().find(|(name, _)| *name == id) else {
+            self.links.push((id, Meanings { whole, low }));
+            return true;
+        };
+        match (whole, known.whole) {
+            (Some(meaning), Some(known)) => meaning.is(known),
+            (None, _) => low.is(known.low),
+            // Any number with the right lower half will do so far.
+            (Some(_), None) => {
+                known.whole = whole;
+                low.is(known.low)
+            }
+        }
+    }
+}
+
+impl Meaning {
+    /// The number that the old link says a place follows from, given what the place is now.
+    fn of(new: &Packed, old: Link) -> Meaning {
+        let link = new.link();
+        let same = link.is_some()
+            && new
+                .scalar()
+                .is_some_and(|scalar| link.is_also(old.form, &scalar));
         let constant = match new {
-            Packed::Constant { value, .. } => Some(*value),
+            Packed::Constant(value) => Some(value.wrapping_sub(i64::from(old.offset) as u64)),
             _ => None,
         };
-        let new = new.link();
-        if let Some((_, (link, value))) = self.links.iter().find(|(name, _)| *name == old) {
-            return (*link != 0 && *link == new) || (constant.is_some() && *value == constant);
+        Meaning {
+            link: if same { link.id } else { 0 },
+            plus: i64::from(link.offset) - i64::from(old.offset),
+            constant,
         }
-        self.links.push((old, (new, constant)));
-        true
+    }
+
+    /// The lower half of that number.
+    fn low_of(new: &Packed, old: Link) -> Meaning {
+        let scalar = new.scalar();
+        let constant = scalar.and_then(|scalar| match old.form {
+            Form::Shifted => scalar.is_const().map(|value| (value >> 32) as u32),
+            _ => (scalar.u32_min() == scalar.u32_max()).then(|| scalar.u32_min()),
+        });
+        let whole = Meaning::of(new, old);
+        Meaning {
+            plus: whole.plus & 0xffff_ffff,
+            constant: constant.map(|low| u64::from(low.wrapping_sub(old.offset as u32))),
+            ..whole
+        }
+    }
+
+    /// Are both surely the same?
+    fn is(self, other: Meaning) -> bool {
+        let linked = self.link != 0 && self.link == other.link && self.plus == other.plus;
+        linked || (self.constant.is_some() && self.constant == other.constant)
     }
 }
 
@@ -430,9 +499,10 @@ fn hash_value(value: &Packed, hasher: &mut Fnv) {
     core::mem::discriminant(value).hash(hasher);
     match value {
         Packed::Unreadable(_) => {}
-        Packed::Constant { value, .. } => value.hash(hasher),
+        Packed::Constant(value) => value.hash(hasher),
         Packed::Wide { bits, .. } => u32::from(*bits).hash(hasher),
-        Packed::Number { scalar, .. } => {
+        Packed::Number { number, .. } => {
+            let scalar = number.scalar();
             // The bounds say enough; bits and halves follow from them most of the time.
             scalar.umin().hash(hasher);
             scalar.umax().hash(hasher);

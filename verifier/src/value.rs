@@ -1,7 +1,7 @@
 //! What a register or a stack slot holds: nothing readable, a number, or a pointer.
 //!
-//! Numbers carry a link: two places with the same link hold the same number, so what a branch learns
-//! about one holds for the other. Pointers are a region, a known offset and an unknown part of the
+//! Numbers carry a link, which says how they follow from one another, so what a branch learns about
+//! one holds for the others. Pointers are a region, a known offset and an unknown part of the
 //! offset. Packet pointers with the same number share the unknown part, so that a comparison with the
 //! end of the packet proves bytes for all of them; pointers with the same null number are NULL
 //! together.
@@ -10,6 +10,7 @@
 //! of the packet as the context gives it).
 
 use crate::domain::Scalar;
+use crate::link::Link;
 use core::fmt;
 use isa::InsnIdx;
 use program::MapId;
@@ -23,8 +24,8 @@ pub enum Value {
     Number {
         /// Which numbers are possible.
         scalar: Scalar,
-        /// Places with the same link hold the same number; 0 for none.
-        link: u32,
+        /// What it has to do with the numbers of other places.
+        link: Link,
     },
     /// A pointer.
     Pointer(Pointer),
@@ -128,7 +129,10 @@ impl Value {
     /// A number without a link.
     #[must_use]
     pub const fn number(scalar: Scalar) -> Value {
-        Value::Number { scalar, link: 0 }
+        Value::Number {
+            scalar,
+            link: Link::NONE,
+        }
     }
 
     /// A known number.
@@ -161,6 +165,15 @@ impl Value {
         match self {
             Value::Pointer(pointer) => Some(pointer),
             _ => None,
+        }
+    }
+
+    /// What a number has to do with others.
+    #[must_use]
+    pub const fn link(&self) -> Link {
+        match self {
+            Value::Number { link, .. } => *link,
+            _ => Link::NONE,
         }
     }
 

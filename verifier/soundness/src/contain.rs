@@ -9,6 +9,7 @@ use crate::machine::{Address, Kind, Machine, ObjectId, Word};
 use core::fmt;
 use isa::Reg;
 use verifier::View;
+use verifier::link::Link;
 use verifier::value::{Pointer, Region, Value};
 
 /// Where a concrete state is outside an abstract one.
@@ -40,6 +41,8 @@ impl fmt::Display for Outside {
 #[derive(Default)]
 struct Names {
     links: Vec<(u32, u64)>,
+    /// The lower halves of the numbers behind links.
+    lows: Vec<(u32, u32)>,
     /// Unknown parts of offsets.
     packets: Vec<(u32, i64)>,
     metas: Vec<(u32, i64)>,
@@ -140,8 +143,10 @@ impl Checker<'_, '_, '_> {
             (Value::Unreadable(_), _) => Ok(()),
             (Value::Number { scalar, link }, Word::Number(number)) => {
                 ensure(scalar.contains(number), "a number that is not in the set")?;
-                let known = *link == 0 || same(&mut self.names.links, *link, number);
-                ensure(known, "equal numbers differ")
+                ensure(
+                    self.link(*link, number),
+                    "linked numbers do not fit together",
+                )
             }
             (Value::Pointer(pointer), Word::Number(0)) if pointer.null != 0 => {
                 let is_null = same(&mut self.names.nulls, pointer.null, true);
@@ -271,6 +276,15 @@ impl Checker<'_, '_, '_> {
             }
             _ => Err("a lock is held where none is known, or not held"),
         }
+    }
+
+    /// Do all places with a link follow from one number?
+    fn link(&mut self, link: Link, number: u64) -> bool {
+        let names = &mut self.names;
+        let whole = |origin| same(&mut names.links, link.id, origin);
+        !link.is_some()
+            || link.origin(number).is_none_or(whole)
+                && same(&mut names.lows, link.id, link.origin_low(number))
     }
 
     fn distances(&self, view: &View<'_>) -> Check {

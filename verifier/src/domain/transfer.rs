@@ -79,6 +79,16 @@ impl<const W: u32, const H: u32> Number<W, H> {
         }
     }
 
+    /// Any number with the same subregister.
+    #[must_use]
+    pub fn any_upper(&self) -> Self {
+        Halves {
+            full: Value::UNKNOWN,
+            low: self.low(),
+        }
+        .settled()
+    }
+
     /// The subregister, zero-extended: what a 32-bit move leaves.
     #[must_use]
     pub fn truncate32(&self) -> Self {

@@ -321,7 +321,12 @@ impl Machine<'_, '_> {
         let word = self.get(reg)?;
         let next = usize::from(reg.number());
         let size_reg = Reg::new(reg.number() + 1).ok_or(NOT_MODELLED)?;
-        let size = self.number_in(size_reg)? as i64;
+        let size = self.number_in(size_reg)?;
+        let size = if helper.size_32 {
+            i64::from(size as u32)
+        } else {
+            size as i64
+        };
         let least = i64::from(helper.args.get(next) == Some(&ArgKind::ConstSize));
         if size < least || size > 1 << 29 {
             return Err("passes a size that is out of range");
