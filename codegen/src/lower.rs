@@ -34,7 +34,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
-use isa::{Imm64, Insn, InsnIdx, Operand, Reg};
+use isa::{Imm64, Insn, InsnIdx, MAY_GOTO_TURNS, Operand, Reg};
 use program::Program;
 use std::collections::BTreeMap;
 use verifier::Verified;
@@ -112,6 +112,8 @@ struct Lowering<'a> {
     plan: &'a FunctionPlan,
     builder: FunctionBuilder<'a>,
     registers: [Variable; Reg::COUNT],
+    /// How often `may_goto` goes on yet, in this run of the function.
+    turns: Option<Variable>,
     /// Block of the arguments.
     entry: Block,
     /// The original context, when the function has it.
@@ -137,6 +139,7 @@ impl<'a> Lowering<'a> {
         mut builder: FunctionBuilder<'a>,
     ) -> Lowering<'a> {
         let registers = Reg::ALL.map(|_| builder.declare_var(I64));
+        let turns = plan.counts_turns.then(|| builder.declare_var(I64));
         let entry = builder.create_block();
         let blocks = plan
             .leaders
@@ -156,6 +159,7 @@ impl<'a> Lowering<'a> {
             plan,
             builder,
             registers,
+            turns,
             entry,
             context: None,
             runtime: None,
@@ -181,6 +185,10 @@ impl<'a> Lowering<'a> {
         if self.plan.uses_frame {
             let frame = self.frame();
             self.set(Reg::R10, frame);
+        }
+        if let Some(turns) = self.turns {
+            let all = self.number(i64::from(MAY_GOTO_TURNS));
+            self.builder.def_var(turns, all);
         }
     }
 
@@ -277,9 +285,21 @@ impl<'a> Lowering<'a> {
             Insn::Load { .. } => self.load(at, insn),
             Insn::Store { .. } => self.store(at, insn),
             Insn::Atomic { .. } => self.atomic(at, insn),
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                offset,
+            } => self.load_acquire(at, (size, dst), (base, offset)),
+            Insn::StoreRelease {
+                size,
+                base,
+                offset,
+                src,
+            } => self.store_release(at, (size, src), (base, offset)),
             Insn::Call(target) => self.call(at, target)?,
             Insn::Imm64High | Insn::LoadPacket { .. } => return Err(self.unplanned(at)),
-            Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::Exit => {
+            Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. } | Insn::Exit => {
                 return Err(self.unplanned(at));
             }
         }

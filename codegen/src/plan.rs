@@ -45,6 +45,8 @@ pub(crate) struct FunctionPlan {
     pub(crate) is_callback: bool,
     /// It names r10.
     pub(crate) uses_frame: bool,
+    /// It counts the turns of loops (`may_goto`).
+    pub(crate) counts_turns: bool,
 }
 
 impl Plan {
@@ -239,6 +241,7 @@ fn own_needs(verified: &Verified<'_>, tables: &Tables, flow: &Flow) -> FunctionP
                 plan.needs_runtime = true;
                 plan.may_end_program |= tables::is_tail_call(program, *id);
             }
+            Insn::MayGoto { .. } => plan.counts_turns = true,
             Insn::Call(CallTarget::Btf(_)) => {
                 plan.needs_context = true;
                 plan.needs_runtime = true;
@@ -255,7 +258,11 @@ fn own_needs(verified: &Verified<'_>, tables: &Tables, flow: &Flow) -> FunctionP
 fn is_access(insn: &Insn) -> bool {
     matches!(
         insn,
-        Insn::Load { .. } | Insn::Store { .. } | Insn::Atomic { .. }
+        Insn::Load { .. }
+            | Insn::Store { .. }
+            | Insn::Atomic { .. }
+            | Insn::LoadAcquire { .. }
+            | Insn::StoreRelease { .. }
     )
 }
 
@@ -264,9 +271,11 @@ fn names_frame_pointer(insn: &Insn) -> bool {
     match insn {
         Insn::Alu { dst, src, .. } | Insn::JumpIf { dst, src, .. } => *dst == Reg::R10 || reg(src),
         Insn::MovSx { src, .. } => *src == Reg::R10,
-        Insn::Load { base, .. } => *base == Reg::R10,
+        Insn::Load { base, .. } | Insn::LoadAcquire { base, .. } => *base == Reg::R10,
         Insn::Store { base, src, .. } => *base == Reg::R10 || reg(src),
-        Insn::Atomic { base, src, .. } => *base == Reg::R10 || *src == Reg::R10,
+        Insn::Atomic { base, src, .. } | Insn::StoreRelease { base, src, .. } => {
+            *base == Reg::R10 || *src == Reg::R10
+        }
         _ => false,
     }
 }

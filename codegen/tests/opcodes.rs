@@ -334,3 +334,28 @@ fn atomics() {
     }
     check(&cases);
 }
+
+#[test]
+fn ordered_accesses() {
+    let mut cases = Vec::new();
+    for size in Size::ALL {
+        for (dst, offset) in [(Reg::R2, -8), (Reg::R1, -16), (Reg::R0, -8)] {
+            let (base, src) = (Reg::R10, dst);
+            let load = Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                offset,
+            };
+            let store = Insn::StoreRelease {
+                size,
+                base,
+                offset,
+                src,
+            };
+            cases.push(on_stack(&[load]));
+            cases.push(on_stack(&[store, load]));
+        }
+    }
+    check(&cases);
+}

@@ -131,6 +131,7 @@ fn with_offset(insn: Insn, offset: i64) -> Option<Insn> {
             src,
             offset: narrow?,
         },
+        Insn::MayGoto { .. } => Insn::MayGoto { offset: narrow? },
         Insn::Call(CallTarget::Local(_)) => Insn::Call(CallTarget::Local(wide)),
         Insn::LoadImm64 {
             dst,

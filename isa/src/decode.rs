@@ -118,6 +118,19 @@ pub fn insn(slot: Slot, next: Option<Slot>) -> Result<Insn, DecodeError> {
             offset,
             src,
         },
+        Form::LoadAcquire(size) => Insn::LoadAcquire {
+            size,
+            dst,
+            base: src,
+            offset,
+        },
+        Form::StoreRelease(size) => Insn::StoreRelease {
+            size,
+            base: dst,
+            offset,
+            src,
+        },
+        Form::MayGoto => Insn::MayGoto { offset },
         Form::PacketAbs(size) => Insn::LoadPacket {
             size,
             index: None,
@@ -168,9 +181,7 @@ fn select(slot: &Slot) -> Result<&'static Row, DecodeError> {
         return Ok(row);
     }
     if rows.is_empty() {
-        return Err(DecodeError::Opcode {
-            opcode: slot.opcode,
-        });
+        return Err(DecodeError::Opcode { slot: *slot });
     }
     let wrong = FieldName::ALL.into_iter().find(|field| {
         let fits = |row: &Row| field.and_before().iter().all(|f| f.matches(row, slot));
@@ -313,8 +324,8 @@ pub enum DecodeError {
     },
     /// No instruction has this opcode.
     Opcode {
-        /// The opcode byte.
-        opcode: u8,
+        /// The whole slot.
+        slot: Slot,
     },
     /// The opcode exists, but not with this value of a field.
     Field {
@@ -396,10 +407,19 @@ impl fmt::Display for DecodeError {
                     "program of {bytes} bytes is not a whole number of 8-byte slots"
                 )
             }
-            DecodeError::Opcode { opcode } => match opcode::extension(opcode) {
-                Some(name) => write!(f, "opcode {opcode:#04x} ({name}) is not part of RFC 9669"),
-                None => write!(f, "opcode {opcode:#04x} is not an instruction"),
-            },
+            DecodeError::Opcode { slot } | DecodeError::Field { slot, .. }
+                if opcode::extension(&slot).is_some() =>
+            {
+                let name = opcode::extension(&slot).unwrap_or_default();
+                write!(
+                    f,
+                    "opcode {:#04x} ({name}) is not part of RFC 9669 and not supported",
+                    slot.opcode
+                )
+            }
+            DecodeError::Opcode { slot } => {
+                write!(f, "opcode {:#04x} is not an instruction", slot.opcode)
+            }
             DecodeError::Field { slot, field } => {
                 write!(f, "opcode {:#04x}", slot.opcode)?;
                 if let Some(row) = self.candidates().next() {

@@ -126,6 +126,23 @@ fn operands(insn: &Insn) -> Result<(Slot, Option<i32>), EncodeErrorKind> {
                 offset,
                 ..zero
             },
+            Insn::LoadAcquire {
+                dst, base, offset, ..
+            } => Slot {
+                dst: dst.number(),
+                src: base.number(),
+                offset,
+                ..zero
+            },
+            Insn::StoreRelease {
+                base, offset, src, ..
+            } => Slot {
+                dst: base.number(),
+                src: src.number(),
+                offset,
+                ..zero
+            },
+            Insn::MayGoto { offset } => Slot { offset, ..zero },
             Insn::LoadPacket { index, imm, .. } => Slot {
                 src: index.map_or(0, Reg::number),
                 imm,

@@ -466,6 +466,36 @@ pub enum Insn {
         /// Operand.
         src: Reg,
     },
+    /// `dst = load_acquire(*(size *)(base + offset))`, zero-extended: no later access of the program
+    /// is done before it (Linux).
+    LoadAcquire {
+        /// Access size.
+        size: Size,
+        /// Destination.
+        dst: Reg,
+        /// Base address.
+        base: Reg,
+        /// Byte offset.
+        offset: i16,
+    },
+    /// `store_release(*(size *)(base + offset), src)`: every earlier access of the program is done
+    /// before it (Linux).
+    StoreRelease {
+        /// Access size.
+        size: Size,
+        /// Base address.
+        base: Reg,
+        /// Byte offset.
+        offset: i16,
+        /// Value.
+        src: Reg,
+    },
+    /// `may_goto` (Linux): goes on, but at most [`MAY_GOTO_TURNS`] times in one run of the function;
+    /// then it jumps. It bounds loops that nothing else bounds.
+    MayGoto {
+        /// Offset in slots relative to the following slot.
+        offset: i16,
+    },
     /// Legacy packet load: `r0 = ntoh(*(size *)(packet + src? + imm))`, r1..r5 clobbered.
     LoadPacket {
         /// B, H or W.
@@ -500,6 +530,11 @@ pub enum Insn {
     /// Return from the current function with r0.
     Exit,
 }
+
+/// How often the `may_goto` instructions of a function go on, all together, in one run of it (Linux:
+/// `BPF_MAX_LOOPS`). Each call of a function counts anew, as on Linux, where the count is in the
+/// function's stack frame.
+pub const MAY_GOTO_TURNS: u32 = 8 << 20;
 
 impl Insn {
     /// Slots the instruction takes: 2 for `lddw`, otherwise 1.

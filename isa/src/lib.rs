@@ -22,7 +22,7 @@ mod text;
 
 pub use decode::DecodeError;
 pub use insn::{
-    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, Operand, Reg, Size, Slot,
-    Width,
+    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, InsnIdx, MAY_GOTO_TURNS, Operand, Reg,
+    Size, Slot, Width,
 };
 pub use opcode::Group;

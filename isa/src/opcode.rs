@@ -7,20 +7,22 @@
 //! operation (division by offset, atomics by immediate, calls and `lddw` by source register).
 //!
 //! Invariants: rows ascend by opcode; for one opcode no two rows accept the same slot; every form
-//! occurs once. The first is checked at compile time, the others by tests. What is left out: what
-//! platforms add outside the RFC (`may_goto`, address-space casts, acquire loads and release stores);
-//! [`extension`] knows their opcodes only to name them in errors.
+//! occurs once. The first is checked at compile time, the others by tests. What the Linux kernel adds
+//! to the RFC has a group of its own ([`Group::Linux`]); of that, arenas with their address-space
+//! casts are left out, and [`extension`] knows them only to name them in errors.
 
-use crate::insn::{AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, Operand, Size, Width};
+use crate::insn::{
+    AluOp, AtomicOp, CallTarget, Cond, Endian, Imm64, Insn, Operand, Size, Slot, Width,
+};
 use AluOp::{Add, And, Arsh, Div, Lsh, Mod, Mov, Mul, Or, Rsh, SDiv, SMod, Sub, Xor};
 use Cond::{Eq, Ge, Gt, Le, Lt, Ne, Set, Sge, Sgt, Sle, Slt};
 use Endian::{Swap, ToBig, ToLittle};
 use Form::{
     AluImm, AluReg, Atomic, AtomicFetch, CallBtf, CallHelper, CallLocal, CallRegister, Exit, Jump,
-    JumpIfImm, JumpIfReg, JumpLong, Load, LoadSx, MovSx, Neg, PacketAbs, PacketInd, StoreImm,
-    StoreReg, Wide,
+    JumpIfImm, JumpIfReg, JumpLong, Load, LoadAcquire, LoadSx, MayGoto, MovSx, Neg, PacketAbs,
+    PacketInd, StoreImm, StoreReg, StoreRelease, Wide,
 };
-use Group::{Atomic32, Atomic64, Base32, Base64, Callx, Divmul32, Divmul64, Packet};
+use Group::{Atomic32, Atomic64, Base32, Base64, Callx, Divmul32, Divmul64, Linux, Packet};
 use Size::{B, Dw, H, W};
 use Width::{W32, W64};
 use core::fmt;
@@ -42,14 +44,16 @@ pub enum Group {
     Atomic64,
     /// Deprecated packet access.
     Packet,
+    /// Added by the Linux kernel: `may_goto`, acquire loads, release stores; not in the RFC.
+    Linux,
     /// Call through a register; not in the RFC, known to its conformance suite.
     Callx,
 }
 
 impl Group {
     /// All groups in the order of the enum.
-    pub const ALL: [Group; 8] = [
-        Base32, Base64, Divmul32, Divmul64, Atomic32, Atomic64, Packet, Callx,
+    pub const ALL: [Group; 9] = [
+        Base32, Base64, Divmul32, Divmul64, Atomic32, Atomic64, Packet, Linux, Callx,
     ];
 
     /// The registered name, for example `divmul32`.
@@ -63,6 +67,7 @@ impl Group {
             Atomic32 => "atomic32",
             Atomic64 => "atomic64",
             Packet => "packet",
+            Linux => "linux",
             Callx => "callx",
         }
     }
@@ -154,6 +159,10 @@ pub enum Form {
     Atomic(AtomicOp, Size),
     /// Atomic that returns the old value.
     AtomicFetch(AtomicOp, Size),
+    /// Load that later accesses cannot overtake.
+    LoadAcquire(Size),
+    /// Store that does not overtake earlier accesses.
+    StoreRelease(Size),
     /// Packet load at a constant offset.
     PacketAbs(Size),
     /// Packet load at register plus constant.
@@ -162,6 +171,8 @@ pub enum Form {
     Jump,
     /// `gotol` with a 32-bit offset.
     JumpLong,
+    /// Jump once the turns of a loop are used up.
+    MayGoto,
     /// Comparison with the immediate.
     JumpIfImm(Cond, Width),
     /// Comparison with a register.
@@ -375,14 +386,20 @@ rows! {
     0xc3, reg, reg, any, 0xa1, Atomic32,  "5.3",   "atomic_fetch_xor32",  AtomicFetch(AtomicOp::Xor, W);
     0xc3, reg, reg, any, 0xe1, Atomic32,  "5.3",   "xchg32",              AtomicFetch(AtomicOp::Xchg, W);
     0xc3, reg, reg, any, 0xf1, Atomic32,  "5.3",   "cmpxchg32",           AtomicFetch(AtomicOp::CmpXchg, W);
+    0xc3, reg, reg, any, 0x100, Linux,    "-",     "load_acquire32",     LoadAcquire(W);
+    0xc3, reg, reg, any, 0x110, Linux,    "-",     "store_release32",    StoreRelease(W);
     0xc4, reg,   0,   0,  any, Base32,    "4.1",   "arsh32",              AluImm(Arsh, W32);
     0xc5, reg,   0, any,  any, Base64,    "4.3",   "jslt",                JumpIfImm(Slt, W64);
     0xc6, reg,   0, any,  any, Base32,    "4.3",   "jslt32",              JumpIfImm(Slt, W32);
     0xc7, reg,   0,   0,  any, Base64,    "4.1",   "arsh64",              AluImm(Arsh, W64);
+    0xcb, reg, reg, any, 0x100, Linux,    "-",     "load_acquire16",     LoadAcquire(H);
+    0xcb, reg, reg, any, 0x110, Linux,    "-",     "store_release16",    StoreRelease(H);
     0xcc, reg, reg,   0,    0, Base32,    "4.1",   "arsh32",              AluReg(Arsh, W32);
     0xcd, reg, reg, any,    0, Base64,    "4.3",   "jslt",                JumpIfReg(Slt, W64);
     0xce, reg, reg, any,    0, Base32,    "4.3",   "jslt32",              JumpIfReg(Slt, W32);
     0xcf, reg, reg,   0,    0, Base64,    "4.1",   "arsh64",              AluReg(Arsh, W64);
+    0xd3, reg, reg, any, 0x100, Linux,    "-",     "load_acquire8",      LoadAcquire(B);
+    0xd3, reg, reg, any, 0x110, Linux,    "-",     "store_release8",     StoreRelease(B);
     0xd4, reg,   0,   0,   16, Base32,    "4.2",   "le16",                Form::Endian(ToLittle, H);
     0xd4, reg,   0,   0,   32, Base32,    "4.2",   "le32",                Form::Endian(ToLittle, W);
     0xd4, reg,   0,   0,   64, Base64,    "4.2",   "le64",                Form::Endian(ToLittle, Dw);
@@ -401,11 +418,14 @@ rows! {
     0xdb, reg, reg, any, 0xa1, Atomic64,  "5.3",   "atomic_fetch_xor64",  AtomicFetch(AtomicOp::Xor, Dw);
     0xdb, reg, reg, any, 0xe1, Atomic64,  "5.3",   "xchg64",              AtomicFetch(AtomicOp::Xchg, Dw);
     0xdb, reg, reg, any, 0xf1, Atomic64,  "5.3",   "cmpxchg64",           AtomicFetch(AtomicOp::CmpXchg, Dw);
+    0xdb, reg, reg, any, 0x100, Linux,    "-",     "load_acquire64",     LoadAcquire(Dw);
+    0xdb, reg, reg, any, 0x110, Linux,    "-",     "store_release64",    StoreRelease(Dw);
     0xdc, reg,   0,   0,   16, Base32,    "4.2",   "be16",                Form::Endian(ToBig, H);
     0xdc, reg,   0,   0,   32, Base32,    "4.2",   "be32",                Form::Endian(ToBig, W);
     0xdc, reg,   0,   0,   64, Base64,    "4.2",   "be64",                Form::Endian(ToBig, Dw);
     0xdd, reg, reg, any,    0, Base64,    "4.3",   "jsle",                JumpIfReg(Sle, W64);
     0xde, reg, reg, any,    0, Base32,    "4.3",   "jsle32",              JumpIfReg(Sle, W32);
+    0xe5,   0,   0, any,    0, Linux,    "-",     "may_goto",           MayGoto;
 }
 
 /// `FIRST[opcode]..FIRST[opcode + 1]` are the rows of an opcode.
@@ -440,12 +460,12 @@ pub fn row(form: Form) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.form == form)
 }
 
-/// Name of an opcode that some platform defines outside RFC 9669.
+/// Name of a slot that some platform defines outside RFC 9669 and that is not an instruction here.
 #[must_use]
-pub const fn extension(opcode: u8) -> Option<&'static str> {
-    match opcode {
-        0xe5 => Some("may_goto"),
-        0x38 | 0x58 => Some("64-bit legacy packet access"),
+pub const fn extension(slot: &Slot) -> Option<&'static str> {
+    match (slot.opcode, slot.offset) {
+        (0xbf, 1) => Some("addr_space_cast, for arenas"),
+        (0x38 | 0x58, _) => Some("64-bit legacy packet access"),
         _ => None,
     }
 }
@@ -502,6 +522,9 @@ impl Form {
                 size,
                 ..
             } => AtomicFetch(op, size),
+            Insn::LoadAcquire { size, .. } => LoadAcquire(size),
+            Insn::StoreRelease { size, .. } => StoreRelease(size),
+            Insn::MayGoto { .. } => MayGoto,
             Insn::LoadPacket {
                 size, index: None, ..
             } => PacketAbs(size),

@@ -74,6 +74,33 @@ impl fmt::Display for Insn {
                 offset,
                 src,
             } => write_atomic(f, (op, fetch, size), Address(base, offset), src),
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                offset,
+            } => {
+                let (dst, bits) = (Sub(of_size(size), dst), size.bits());
+                write!(
+                    f,
+                    "{dst} = load_acquire((u{bits} *){})",
+                    Address(base, offset)
+                )
+            }
+            Insn::StoreRelease {
+                size,
+                base,
+                offset,
+                src,
+            } => {
+                let (src, bits) = (Sub(of_size(size), src), size.bits());
+                write!(
+                    f,
+                    "store_release((u{bits} *){}, {src})",
+                    Address(base, offset)
+                )
+            }
+            Insn::MayGoto { offset } => write!(f, "may_goto {offset:+}"),
             Insn::LoadPacket {
                 size,
                 index: None,
@@ -117,10 +144,7 @@ fn write_atomic(
     src: Reg,
 ) -> fmt::Result {
     let bits = size.bits();
-    let width = match size {
-        Size::Dw => Width::W64,
-        _ => Width::W32,
-    };
+    let width = of_size(size);
     let (src, result) = (Sub(width, src), Sub(width, Reg::R0));
     // clang marks the 32-bit forms of these two twice.
     let mark = if bits == 32 { "32" } else { "" };
@@ -142,6 +166,14 @@ fn write_atomic(
             )
         }
         (_, false) => write!(f, "lock *(u{bits} *){address} {} {src}", op.symbol()),
+    }
+}
+
+/// The width of the register name that an access of a size has.
+const fn of_size(size: Size) -> Width {
+    match size {
+        Size::Dw => Width::W64,
+        _ => Width::W32,
     }
 }
 

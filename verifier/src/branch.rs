@@ -161,7 +161,7 @@ impl Step<'_, '_> {
     }
 
     /// Goes both ways, after `learn` has changed the state of each.
-    fn both(
+    pub(crate) fn both(
         &mut self,
         target: Option<InsnIdx>,
         learn: impl Fn(&mut State, Side),

@@ -158,12 +158,12 @@ impl Step<'_, '_> {
             ReturnKind::Void => Value::uninitialised(),
             ReturnKind::MapValueOrNull => return self.found_value(helper, arguments),
             ReturnKind::AllocMemOrNull => {
-                let reference = self.acquire();
+                let reference = self.acquire()?;
                 let size = arguments.alloc_size;
                 or_null(Region::Memory { size, reference }, reference)
             }
             ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull if helper.acquires => {
-                let reference = self.acquire();
+                let reference = self.acquire()?;
                 or_null(Region::Socket { reference }, reference)
             }
             ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
@@ -177,13 +177,21 @@ impl Step<'_, '_> {
     }
 
     /// A reference that some pointer carries from now on.
-    fn acquire(&mut self) -> u32 {
+    fn acquire(&mut self) -> Result<u32, Reason> {
+        if let Some(first) = self.state.references.first()
+            && self.state.references.len() >= limits::REFERENCES
+        {
+            return Err(Reason::NotReleased {
+                acquired: first.acquired,
+                before: "still more are acquired",
+            });
+        }
         let id = self.fresh();
         self.state.references.push(Reference {
             id,
             acquired: self.at,
         });
-        id
+        Ok(id)
     }
 
     /// The result of a lookup: a value, or a map inside the map.
@@ -204,7 +212,7 @@ impl Step<'_, '_> {
         };
         let (kind, inner) = (definition.kind, definition.inner);
         if map_use::found(self.env.object.platform, definition) == Found::Socket {
-            let reference = self.acquire();
+            let reference = self.acquire()?;
             return Ok(Value::Pointer(Pointer {
                 null: reference,
                 ..Pointer::to(Region::Socket { reference })
@@ -246,6 +254,7 @@ impl Step<'_, '_> {
         let caller = self.state.depth() as u8;
         self.trail.note(Effect::Enter(caller));
         let mut frame = Frame::new(function, self.at, self.state.depth() + 1);
+        frame.run = self.fresh();
         for reg in Reg::ARGS {
             frame.set(reg, self.state.top().register(reg));
         }

@@ -239,8 +239,9 @@ impl Step<'_, '_> {
                 }
                 self.set(Reg::R0, Value::Unreadable(Unreadable::Clobbered))?;
                 let mut frame = Frame::new(function, self.at, depth);
+                frame.run = self.fresh();
                 frame.role = Role::CalledBack {
-                    invocation: self.fresh(),
+                    invocation: frame.run,
                     most: callback.result_most,
                 };
                 self.pass(&mut frame, callback, (arguments, rounds));

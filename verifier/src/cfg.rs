@@ -85,6 +85,10 @@ impl Cfg {
             {
                 count(&mut entries, at);
             }
+            if matches!(insn, Insn::MayGoto { .. }) {
+                // Here a loop without a bound of its own closes.
+                entries[at.index()] = u8::MAX;
+            }
             if matches!(insn, Insn::Call(CallTarget::Local(_))) {
                 self.check_call(program, at, insn)?;
                 // The callee's paths come back together after the call.
@@ -166,7 +170,7 @@ pub(crate) fn call_target(at: InsnIdx, insn: &Insn) -> Option<InsnIdx> {
 fn jump_target(at: InsnIdx, insn: &Insn) -> Option<Option<InsnIdx>> {
     match insn {
         Insn::Jump { offset, .. } => Some(at.jump(*offset)),
-        Insn::JumpIf { offset, .. } => Some(at.jump(i32::from(*offset))),
+        Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => Some(at.jump(i32::from(*offset))),
         _ => None,
     }
 }
@@ -177,7 +181,9 @@ pub(crate) fn successors(at: InsnIdx, insn: &Insn) -> [Option<InsnIdx>; 2] {
     match insn {
         Insn::Exit => [None, None],
         Insn::Jump { offset, .. } => [None, at.jump(*offset)],
-        Insn::JumpIf { offset, .. } => [next, at.jump(i32::from(*offset))],
+        Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => {
+            [next, at.jump(i32::from(*offset))]
+        }
         _ => [next, None],
     }
 }

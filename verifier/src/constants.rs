@@ -141,7 +141,7 @@ impl Constants {
                     _ => None,
                 },
             ),
-            Insn::Load { dst, .. } => self.set(dst, None),
+            Insn::Load { dst, .. } | Insn::LoadAcquire { dst, .. } => self.set(dst, None),
             Insn::Atomic {
                 op: AtomicOp::CmpXchg,
                 ..
@@ -160,7 +160,9 @@ impl Constants {
             | Insn::Endian { .. }
             | Insn::Atomic { fetch: false, .. }
             | Insn::Store { .. }
+            | Insn::StoreRelease { .. }
             | Insn::Jump { .. }
+            | Insn::MayGoto { .. }
             | Insn::JumpIf { .. }
             | Insn::Exit
             | Insn::Imm64High => {}

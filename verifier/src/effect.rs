@@ -172,7 +172,9 @@ impl Effect {
         let depth = state.depth() as u8;
         let (writes, read) = live::registers(insn);
         let (passes, reads, checks) = match insn {
-            Insn::JumpIf { .. } | Insn::Jump { .. } | Insn::Imm64High => return None,
+            Insn::JumpIf { .. } | Insn::Jump { .. } | Insn::MayGoto { .. } | Insn::Imm64High => {
+                return None;
+            }
             // Noted where it turns out whether the function is followed.
             Insn::Call(CallTarget::Local(_)) => return None,
             Insn::Exit if state.top().role != Role::Called => (0, 0, read),

@@ -320,7 +320,11 @@ impl<'a, 'o> Explorer<'a, 'o> {
         if failed >= limits::GUESSES_PER_INSN || self.guesses.len() >= limits::GUESSES {
             return None;
         }
-        let general = self.visited.guess(path.at, &path.state)?;
+        let general = self
+            .visited
+            .next_turns(path.at, &path.state)
+            .filter(|_| self.is_counted(path.at))
+            .or_else(|| self.visited.guess(path.at, &path.state))?;
         Some(Waiting {
             at: path.at,
             state: core::mem::replace(&mut path.state, general),
@@ -377,6 +381,18 @@ impl<'a, 'o> Explorer<'a, 'o> {
     /// Arrives where paths meet: how the path ends when it need not be followed further.
     fn arrive(&mut self, path: &mut Waiting) -> Result<Option<End>, Reason> {
         self.forget(path);
+        if self.is_counted(path.at)
+            && let Some((before, need)) = self.visited.turn(path.at, &path.state)
+            && self.trail.lean_on(before, &mut self.visited)
+        {
+            self.observer.pruned(path.at);
+            // The turns are not followed one by one: what they do in all is not known.
+            self.calls_back = true;
+            return Ok(Some(End {
+                need,
+                rest: work::Work::default(),
+            }));
+        }
         let before = match core::mem::take(&mut self.is_retry) {
             true => None,
             false => self.guess(path),
@@ -409,6 +425,12 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the instruction counts the turns of a loop.
+    fn is_counted(&self, at: InsnIdx) -> bool {
+        let insn = self.env.program.insns.get(at.index());
+        matches!(insn, Some(Insn::MayGoto { .. }))
     }
 
     /// Forgets what will not be read again, in every frame.

@@ -8,6 +8,8 @@ pub const STEPS_MOST: u64 = 1 << 28;
 pub const REJECTIONS: usize = 8;
 /// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).
 pub const STATES: usize = 100_000;
+/// Resources held at once; a loop that only acquires must not grow the state without end.
+pub const REFERENCES: usize = 64;
 /// Guesses (see `generalise`) being tried at once, one inside the other.
 pub const GUESSES: usize = 64;
 /// Wrong guesses at one instruction after which none is made there.

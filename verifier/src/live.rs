@@ -98,8 +98,14 @@ impl Liveness {
         match insn {
             Insn::Load {
                 size, base, offset, ..
+            }
+            | Insn::LoadAcquire {
+                size, base, offset, ..
             } => live.stack |= touched(owns, *base, *offset, *size, Cover::Any),
             Insn::Store {
+                size, base, offset, ..
+            }
+            | Insn::StoreRelease {
                 size, base, offset, ..
             } => live.stack &= !touched(owns, *base, *offset, *size, Cover::Whole),
             Insn::Atomic {
@@ -189,9 +195,12 @@ pub(crate) fn registers(insn: &Insn) -> (u16, u16) {
         Insn::MovSx { dst, src, .. } => (bit(*dst), bit(*src)),
         Insn::Neg { dst, .. } | Insn::Endian { dst, .. } => (bit(*dst), bit(*dst)),
         Insn::LoadImm64 { dst, .. } => (bit(*dst), 0),
-        Insn::Imm64High | Insn::Jump { .. } => (0, 0),
-        Insn::Load { dst, base, .. } => (bit(*dst), bit(*base)),
+        Insn::Imm64High | Insn::Jump { .. } | Insn::MayGoto { .. } => (0, 0),
+        Insn::Load { dst, base, .. } | Insn::LoadAcquire { dst, base, .. } => {
+            (bit(*dst), bit(*base))
+        }
         Insn::Store { base, src, .. } => (0, bit(*base) | operand(src)),
+        Insn::StoreRelease { base, src, .. } => (0, bit(*base) | bit(*src)),
         Insn::Atomic {
             op,
             fetch,

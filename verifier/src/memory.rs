@@ -491,19 +491,10 @@ impl Step<'_, '_> {
         span: Span,
         (offset, size): (i16, Size),
     ) -> Result<(), Reason> {
-        let refuse = |what| Reason::Atomic {
-            reg: base.reg,
-            found: base.found(),
-            what,
-        };
         if !matches!(size, Size::W | Size::Dw) {
-            return Err(refuse("only 32 and 64 bits are possible"));
+            return Err(not_atomic(base, "only 32 and 64 bits are possible"));
         }
-        let fixed = i64::from(base.pointer.fixed) + i64::from(offset);
-        let bytes = i64::from(size.bytes());
-        if fixed.rem_euclid(bytes) != 0 || !base.pointer.var.is_multiple_of(bytes as u64) {
-            return Err(refuse("the address is not aligned"));
-        }
+        check_aligned(base, (offset, size))?;
         match base.pointer.region {
             Region::Stack { frame: index } => {
                 self.check_stack(base, index, span)?;
@@ -522,8 +513,41 @@ impl Step<'_, '_> {
             }
             Region::MapValue { map, .. } => self.check_map_value(base, map, span, Access::Write),
             Region::Memory { .. } => self.check_plain(base, span, Access::Write, size),
-            _ => Err(refuse("this memory is not shared with other processors")),
+            _ => Err(not_atomic(base, NOT_SHARED)),
         }
+    }
+
+    /// Memory that an acquire load or a release store is for; bounds are checked by the access.
+    pub(crate) fn check_ordered(
+        &self,
+        base: Reg,
+        (offset, size): (i16, Size),
+    ) -> Result<(), Reason> {
+        let base = self.base(base)?;
+        check_aligned(&base, (offset, size))?;
+        match base.pointer.region {
+            Region::Stack { .. } | Region::MapValue { .. } | Region::Memory { .. } => Ok(()),
+            _ => Err(not_atomic(&base, NOT_SHARED)),
+        }
+    }
+}
+
+const NOT_SHARED: &str = "this memory is not shared with other processors";
+
+fn not_atomic(base: &Base, what: &'static str) -> Reason {
+    Reason::Atomic {
+        reg: base.reg,
+        found: base.found(),
+        what,
+    }
+}
+
+fn check_aligned(base: &Base, (offset, size): (i16, Size)) -> Result<(), Reason> {
+    let fixed = i64::from(base.pointer.fixed) + i64::from(offset);
+    let bytes = i64::from(size.bytes());
+    match fixed.rem_euclid(bytes) == 0 && base.pointer.var.is_multiple_of(bytes as u64) {
+        true => Ok(()),
+        false => Err(not_atomic(base, "the address is not aligned")),
     }
 }
 

@@ -116,7 +116,7 @@ impl<'e, 'a> Replay<'e, 'a> {
             Flow::To(to) => {
                 self.at = to;
                 let insn = self.env.program.insns.get(at.index())?;
-                if !matches!(insn, Insn::JumpIf { .. }) {
+                if !matches!(insn, Insn::JumpIf { .. } | Insn::MayGoto { .. }) {
                     return Some(None);
                 }
                 let way = match to == next {

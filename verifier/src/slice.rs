@@ -135,7 +135,7 @@ impl Slicer<'_, '_> {
     fn undo(&mut self, position: usize, event: &Event, insn: &Insn) {
         let depth = usize::from(event.depth);
         match insn {
-            Insn::JumpIf { .. } => self.watch(position, None),
+            Insn::JumpIf { .. } | Insn::MayGoto { .. } => self.watch(position, None),
             Insn::Call(CallTarget::Local(_)) => self.undo_local_call(position, event.at, depth),
             Insn::Call(_) => self.undo_call(position, depth),
             Insn::Exit => {
@@ -148,6 +148,11 @@ impl Slicer<'_, '_> {
             Insn::Store { src, .. } => {
                 if let Some(span) = event.stack {
                     self.undo_store(position, depth, span, *src);
+                }
+            }
+            Insn::StoreRelease { src, .. } => {
+                if let Some(span) = event.stack {
+                    self.undo_store(position, depth, span, Operand::Reg(*src));
                 }
             }
             _ => self.undo_definition(position, event, insn),
@@ -163,11 +168,17 @@ impl Slicer<'_, '_> {
         };
         self.wanted.registers[depth] &= !writes;
         match (insn, event.stack) {
-            (Insn::Load { .. }, Some(span)) => {
+            (Insn::Load { .. } | Insn::LoadAcquire { .. }, Some(span)) => {
                 self.wanted.stack[usize::from(span.frame)] |= granules(span);
             }
             // What is loaded from elsewhere is unknown whatever the address.
-            (Insn::Load { .. } | Insn::Atomic { .. } | Insn::LoadPacket { .. }, _) => {
+            (
+                Insn::Load { .. }
+                | Insn::LoadAcquire { .. }
+                | Insn::Atomic { .. }
+                | Insn::LoadPacket { .. },
+                _,
+            ) => {
                 self.watch(position, Some(reg));
             }
             (

@@ -49,6 +49,9 @@ pub(crate) struct Frame {
     pub(crate) call: InsnIdx,
     /// Why it runs.
     pub(crate) role: Role,
+    /// Number of this very run of the function: says that two states on one path are in one run.
+    /// Says nothing about what they allow, so it is not compared when states are.
+    pub(crate) run: u32,
     registers: [Packed; Reg::COUNT],
     /// Its stack.
     pub(crate) stack: Stack,
@@ -102,6 +105,7 @@ impl Frame {
             function,
             call,
             role: Role::Called,
+            run: 0,
             registers: [NOTHING; Reg::COUNT],
             stack: Stack::default(),
         };

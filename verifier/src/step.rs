@@ -110,6 +110,29 @@ impl<'s> Step<'s, '_> {
                 src,
             } => self.store(size, base, offset, src)?,
             Insn::Atomic { .. } => self.atomic(insn)?,
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                offset,
+            } => {
+                self.check_ordered(base, (offset, size))?;
+                self.load((size, false), dst, base, offset)?;
+            }
+            Insn::StoreRelease {
+                size,
+                base,
+                offset,
+                src,
+            } => {
+                self.check_ordered(base, (offset, size))?;
+                self.store(size, base, offset, Operand::Reg(src))?;
+            }
+            Insn::MayGoto { offset } => {
+                // Which way it goes depends on a count that the program does not see.
+                let target = self.at.jump(i32::from(offset));
+                return self.both(target, |_, _| {});
+            }
             Insn::LoadPacket { size, index, .. } => self.load_packet(size, index)?,
             Insn::Jump { offset, .. } => return self.jump(self.at.jump(offset)),
             Insn::JumpIf {

@@ -192,6 +192,25 @@ impl Trail {
         None
     }
 
+    /// The path ends where a state stored earlier on it covers it: the proofs of all states stored
+    /// since lean on that one's. False when that state is not on the path.
+    pub(crate) fn lean_on(&self, node: NodeId, visited: &mut Visited) -> bool {
+        let is_it = |entry: &Entry| matches!(entry, Entry::Node(id) if *id == node);
+        let Some(before) = self.entries.iter().rposition(is_it) else {
+            return false;
+        };
+        let since = self
+            .entries
+            .get(before.saturating_add(1)..)
+            .unwrap_or_default();
+        for entry in since {
+            if let Entry::Node(id) = entry {
+                visited.lean(*id);
+            }
+        }
+        true
+    }
+
     /// Takes back everything since a mark.
     pub(crate) fn take_back(&mut self, mark: Mark, visited: &mut Visited) {
         while self.entries.len() > mark.0 {

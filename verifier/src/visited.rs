@@ -4,7 +4,7 @@
 //! A stored state is *open* while some path through it is unfinished, and *finished* when every path
 //! from it was followed to its end. Only finished states prune: an open one lies on the current path
 //! (paths are taken last in, first out), and arriving in its very state again means that the program
-//! may go round for ever. When a state is finished it is relaxed to what was needed of it.
+//! may go round for ever, unless a `may_goto` counts the rounds. When a state is finished it is relaxed to what was needed of it.
 
 use crate::limits;
 use crate::need::Need;
@@ -26,6 +26,8 @@ struct Node {
     state: Known,
     /// What was done before it; of a finished state, the most that was done from it.
     work: Work,
+    /// Its proof leans on that of an open state before it: see [`Visited::turn`].
+    leans: bool,
 }
 
 /// What is stored for one instruction.
@@ -114,6 +116,52 @@ impl Visited {
             .find_map(|node| state.generalised(node.state.state()))
     }
 
+    /// Another turn of a loop that a `may_goto` bounds: the open state of the same run of the
+    /// function that covers this one, and what it asks, so that nothing new can happen.
+    ///
+    /// Sound although that state is not proved yet. Suppose all paths from it end well or come back
+    /// to it in this way. A run that comes back has taken one more of the turns that the function
+    /// run has, so by induction over the turns left it ends, and does on the way only what those
+    /// paths do. It comes back to the state as it was stored, not as it is relaxed later, so all
+    /// that the state says is asked. States between the two lean on that proof, and must not prune
+    /// others before it is complete; they are never used for that. The run must be the same one
+    /// because another run has turns of its own.
+    pub(crate) fn turn(&self, at: InsnIdx, state: &State) -> Option<(NodeId, Need)> {
+        let before = self.open_in_run(at, state, |node| node.state.covers(state))?;
+        let node = self.nodes.get(before.0 as usize)?.as_ref()?;
+        Some((before, node.state.state().asks()))
+    }
+
+    /// A state for the next turns of such a loop, more general than what arrives.
+    pub(crate) fn next_turns(&self, at: InsnIdx, state: &State) -> Option<State> {
+        let before = self.open_in_run(at, state, |_| true)?;
+        let before = self.nodes.get(before.0 as usize)?.as_ref()?;
+        state.generalised(before.state.state())
+    }
+
+    /// The last open state at an instruction in the same run of the function that fits.
+    fn open_in_run(
+        &self,
+        at: InsnIdx,
+        state: &State,
+        fits: impl Fn(&Node) -> bool,
+    ) -> Option<NodeId> {
+        let run = state.top().run;
+        let open = self.places.get(&at)?.open.values();
+        let is_one = |id: &&NodeId| {
+            let node = self.nodes.get(id.0 as usize).and_then(Option::as_ref);
+            node.is_some_and(|node| node.state.state().top().run == run && fits(node))
+        };
+        open.filter(is_one).max_by_key(|id| id.0).copied()
+    }
+
+    /// The proof of a node leans on one that is not complete.
+    pub(crate) fn lean(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            node.leans = true;
+        }
+    }
+
     /// A node whose path was a mistake is forgotten; what was done before it.
     pub(crate) fn abandon(&mut self, id: NodeId) -> Option<Work> {
         let node = self.nodes.get_mut(id.0 as usize).and_then(Option::take)?;
@@ -132,6 +180,10 @@ impl Visited {
         node.state.relax(need);
         node.work = done.clone().minus(&node.work);
         let (at, fingerprint, asks) = (node.at, node.fingerprint, node.state.state().asks());
+        if node.leans {
+            self.abandon(id);
+            return asks;
+        }
         self.no_longer_open(at, fingerprint, id);
         let place = self.places.entry(at).or_default();
         place.finished.push(id);
@@ -182,6 +234,7 @@ impl Visited {
             fingerprint,
             state: Known::new(state.clone()),
             work: done.clone(),
+            leans: false,
         };
         let id = match self.free.pop() {
             Some(id) => {

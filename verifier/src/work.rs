@@ -60,7 +60,12 @@ impl Work {
 /// Where jumps back lead, in ascending order.
 pub(crate) fn loop_heads(program: &Program) -> Vec<InsnIdx> {
     let mut heads: Vec<InsnIdx> = cfg::instructions(program)
-        .filter(|(_, insn)| matches!(insn, Insn::Jump { .. } | Insn::JumpIf { .. }))
+        .filter(|(_, insn)| {
+            matches!(
+                insn,
+                Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. }
+            )
+        })
         .filter_map(|(at, insn)| cfg::successors(at, insn)[1].filter(|target| *target <= at))
         .collect();
     heads.sort_unstable();

@@ -42,7 +42,11 @@ fn leaders(program: &Program, function: &Function) -> BTreeSet<InsnIdx> {
             break;
         };
         let targets = successors(slot, insn);
-        if !matches!(insn, Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::Exit) {
+        let ends = matches!(
+            insn,
+            Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. } | Insn::Exit
+        );
+        if !ends {
             continue;
         }
         leaders.extend(targets.into_iter().map(|(target, _)| target));
@@ -62,7 +66,7 @@ fn successors(at: InsnIdx, insn: &Insn) -> Vec<(InsnIdx, &'static str)> {
             .map(|to| (to, "solid"))
             .into_iter()
             .collect(),
-        Insn::JumpIf { offset, .. } => {
+        Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => {
             let taken = at.jump(i32::from(offset)).map(|to| (to, "solid"));
             taken.into_iter().chain([(next, "dashed")]).collect()
         }

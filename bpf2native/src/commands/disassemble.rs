@@ -136,7 +136,9 @@ fn remark(object: &Object, program: &Program, at: InsnIdx, insn: &Insn) -> Optio
             object.maps.get(usize::try_from(fd).ok()?)?.name
         )),
         Insn::Jump { offset, .. } => Some(format!("to {}", at.jump(offset)?.0)),
-        Insn::JumpIf { offset, .. } => Some(format!("to {}", at.jump(i32::from(offset))?.0)),
+        Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => {
+            Some(format!("to {}", at.jump(i32::from(offset))?.0))
+        }
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use super::reports_end;
 use crate::error::Error;
 use crate::plan::{Edges, edges};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I8;
+use cranelift_codegen::ir::types::{I8, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
 use isa::{Cond, Insn, InsnIdx, Reg};
 
@@ -120,6 +120,9 @@ impl Lowering<'_> {
         insn: Insn,
         (taken, next): (InsnIdx, InsnIdx),
     ) -> Result<(), Error> {
+        if let Insn::MayGoto { .. } = insn {
+            return self.may_goto(at, (taken, next));
+        }
         let Insn::JumpIf {
             cond,
             width,
@@ -138,6 +141,25 @@ impl Lowering<'_> {
             Some(code) => self.builder.ins().icmp(code, x, y),
             None => self.builder.ins().band(x, y),
         };
+        self.branch_if(condition, (taken, next))
+    }
+
+    /// Goes on while turns are left; without any, the count stays at none.
+    fn may_goto(&mut self, at: InsnIdx, (taken, next): (InsnIdx, InsnIdx)) -> Result<(), Error> {
+        let turns = self.turns.ok_or_else(|| self.unplanned(at))?;
+        let left = self.builder.use_var(turns);
+        let is_left = self.builder.ins().icmp_imm_u(IntCC::NotEqual, left, 0);
+        let one = self.builder.ins().uextend(I64, is_left);
+        let fewer = self.builder.ins().isub(left, one);
+        self.builder.def_var(turns, fewer);
+        self.branch_if(is_left, (next, taken))
+    }
+
+    fn branch_if(
+        &mut self,
+        condition: Value,
+        (taken, next): (InsnIdx, InsnIdx),
+    ) -> Result<(), Error> {
         let (then, other) = (self.target(taken)?, self.target(next)?);
         self.builder.ins().brif(condition, then, &[], other, &[]);
         self.edge_done(taken)?;

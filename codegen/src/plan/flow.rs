@@ -50,6 +50,13 @@ pub(crate) fn edges(verified: &Verified<'_>, at: InsnIdx) -> Result<Edges, Error
                 _ => Edges::Branch(taken, next),
             }
         }
+        Insn::MayGoto { offset } => {
+            let (taken, next) = (target(i32::from(offset))?, InsnIdx(at.0 + 1));
+            match taken == next {
+                true => Edges::Jump(next),
+                false => Edges::Branch(taken, next),
+            }
+        }
         Insn::Imm64High => return Err(malformed(program, at, "control enters an `lddw`")),
         _ => Edges::Next(InsnIdx(at.0 + insn.slots())),
     })

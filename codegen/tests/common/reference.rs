@@ -111,6 +111,18 @@ fn step(r: &mut [u64; Reg::COUNT], insn: Insn) {
             offset,
             src,
         } => write(address(r, base, offset), size, operand(r, src)),
+        Insn::LoadAcquire {
+            size,
+            dst,
+            base,
+            offset,
+        } => r[dst.index()] = read(address(r, base, offset), size),
+        Insn::StoreRelease {
+            size,
+            base,
+            offset,
+            src,
+        } => write(address(r, base, offset), size, r[src.index()]),
         Insn::Atomic { .. } => atomic(r, insn),
         other => panic!("the reference does not know {other:?}"),
     }

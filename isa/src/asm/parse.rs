@@ -36,6 +36,8 @@ impl<'t> Line<'t> {
             }
             Some(Kind::Word("goto")) => self.jump(),
             Some(Kind::Word("gotol")) => self.long_jump(),
+            Some(Kind::Word("may_goto")) => self.may_goto(),
+            Some(Kind::Word("store_release")) => Ok((self.store_release()?, None)),
             Some(Kind::Word("if")) => self.jump_if(),
             Some(Kind::Word("call")) => self.call(),
             Some(Kind::Word("callx")) => {
@@ -52,14 +54,8 @@ impl<'t> Line<'t> {
 
     fn jump(&mut self) -> Result<Parsed<'t>> {
         self.advance();
-        let at = self.column();
-        let (offset, label) = self.target()?.split();
-        if i16::try_from(offset).is_err() {
-            let kind = AsmErrorKind::JumpTooFar {
-                offset: i64::from(offset),
-            };
-            return Err(self.fail(at, kind));
-        }
+        let (offset, label) = self.near()?;
+        let offset = i32::from(offset);
         Ok((
             Insn::Jump {
                 offset,
@@ -67,6 +63,23 @@ impl<'t> Line<'t> {
             },
             label,
         ))
+    }
+
+    fn may_goto(&mut self) -> Result<Parsed<'t>> {
+        self.advance();
+        let (offset, label) = self.near()?;
+        Ok((Insn::MayGoto { offset }, label))
+    }
+
+    /// A target that 16 bits can say.
+    fn near(&mut self) -> Result<(i16, Option<LabelRef<'t>>)> {
+        let at = self.column();
+        let (offset, label) = self.target()?.split();
+        let too_far = AsmErrorKind::JumpTooFar {
+            offset: i64::from(offset),
+        };
+        let offset = i16::try_from(offset).map_err(|_| self.fail(at, too_far))?;
+        Ok((offset, label))
     }
 
     fn long_jump(&mut self) -> Result<Parsed<'t>> {
@@ -83,12 +96,7 @@ impl<'t> Line<'t> {
         let cond = cond.ok_or_else(|| self.expected("a comparison operator"))?;
         let src = self.operand(width)?;
         self.keyword("goto")?;
-        let at = self.column();
-        let (offset, label) = self.target()?.split();
-        let too_far = AsmErrorKind::JumpTooFar {
-            offset: i64::from(offset),
-        };
-        let offset = i16::try_from(offset).map_err(|_| self.fail(at, too_far))?;
+        let (offset, label) = self.near()?;
         Ok((
             Insn::JumpIf {
                 cond,
@@ -291,6 +299,9 @@ impl<'t> Line<'t> {
                 Err(self.fail(column, wrong))
             };
         }
+        if word == "load_acquire" {
+            return Ok((self.load_acquire(width, dst)?, None));
+        }
         if let Some(op) = word.strip_prefix("atomic_fetch_") {
             return Ok((self.fetch(op, width, dst)?, None));
         }
@@ -312,6 +323,43 @@ impl<'t> Line<'t> {
             },
             None,
         ))
+    }
+
+    /// `r1 = load_acquire((u64 *)(r2 + 0))`
+    fn load_acquire(&mut self, width: Width, dst: Reg) -> Result<Insn> {
+        let column = self.column();
+        self.advance();
+        self.expect("(")?;
+        let (size, _) = self.unsigned_cast()?;
+        let (base, offset) = self.address()?;
+        self.expect(")")?;
+        if (width == Width::W64) != (size == Size::Dw) {
+            let wrong = expected("`r` for u64 and `w` for less", "another register");
+            return Err(self.fail(column, wrong));
+        }
+        Ok(Insn::LoadAcquire {
+            size,
+            dst,
+            base,
+            offset,
+        })
+    }
+
+    /// `store_release((u64 *)(r1 + 0), r2)`
+    fn store_release(&mut self) -> Result<Insn> {
+        self.advance();
+        self.expect("(")?;
+        let (size, _) = self.unsigned_cast()?;
+        let (base, offset) = self.address()?;
+        self.expect(",")?;
+        let src = self.reg_of_size(size)?;
+        self.expect(")")?;
+        Ok(Insn::StoreRelease {
+            size,
+            base,
+            offset,
+            src,
+        })
     }
 
     /// `r2 = atomic_fetch_add((u64 *)(r1 + 0), r2)`

@@ -65,16 +65,18 @@ pub(super) fn apply(
             }
             (*size, *offset) = (new_size, new_offset);
         }
-        Insn::Store { size, offset, .. } => {
+        Insn::Store { size, offset, .. } | Insn::StoreRelease { size, offset, .. } => {
             let Some(access) = access(change, (*size, *offset))? else {
                 return Ok(RESIZED);
             };
             (*size, *offset) = access;
         }
-        Insn::Atomic { size, offset, .. } => match access(change, (*size, *offset))? {
-            Some((new_size, new_offset)) if new_size == *size => *offset = new_offset,
-            _ => return Ok(RESIZED),
-        },
+        Insn::Atomic { size, offset, .. } | Insn::LoadAcquire { size, offset, .. } => {
+            match access(change, (*size, *offset))? {
+                Some((new_size, new_offset)) if new_size == *size => *offset = new_offset,
+                _ => return Ok(RESIZED),
+            }
+        }
         _ => {
             return Err(malformed(
                 "CO-RE relocation of an instruction that holds no number",

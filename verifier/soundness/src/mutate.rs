@@ -84,7 +84,7 @@ fn offset(random: &mut Random) -> i16 {
 fn any(random: &mut Random) -> Insn {
     let (width, size) = (*random.pick(&Width::ALL), *random.pick(&Size::ALL));
     let (dst, src) = (register(random), register(random));
-    match random.below(10) {
+    match random.below(13) {
         0..=3 => Insn::Alu {
             op: *random.pick(&AluOp::ALL),
             width,
@@ -112,6 +112,21 @@ fn any(random: &mut Random) -> Insn {
             offset: random.below(6) as i16,
         },
         7 => Insn::Neg { width, dst },
+        10 => Insn::MayGoto {
+            offset: random.below(12) as i16 - 4,
+        },
+        11 => Insn::LoadAcquire {
+            size,
+            dst,
+            base: src,
+            offset: offset(random),
+        },
+        12 => Insn::StoreRelease {
+            size,
+            base: dst,
+            offset: offset(random),
+            src,
+        },
         8 => Insn::MovSx {
             width,
             dst,

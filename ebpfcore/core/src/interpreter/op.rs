@@ -65,7 +65,8 @@ macro_rules! define {
             LdB, LdH, LdW, LdDw, LdSxB, LdSxH, LdSxW,
             StB, StH, StW, StDw, StImmB, StImmH, StImmW, StImmDw,
             Atomic, LoadPacket,
-            Jump, Call, CallLocal, Exit,
+            LoadAcquire, StoreRelease,
+            Jump, MayGoto, Call, CallLocal, Exit,
         }
 
         use isa::{AluOp, Cond, Width};

@@ -185,7 +185,7 @@ fn leaders(insns: &[Insn]) -> Result<Vec<bool>, TranslateError> {
 fn branch_offset(insn: &Insn) -> Option<i32> {
     match *insn {
         Insn::Jump { offset, .. } | Insn::Call(CallTarget::Local(offset)) => Some(offset),
-        Insn::JumpIf { offset, .. } => Some(i32::from(offset)),
+        Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => Some(i32::from(offset)),
         _ => None,
     }
 }
@@ -261,6 +261,9 @@ impl<'a> Unit<'a> {
             Insn::Store { size, base, offset, src } => self.store(size, base, offset, src),
             Insn::Atomic { op, fetch: false, size, base, offset, src } => self.atomic(pack_atomic(op, size), None, base, offset, src),
             Insn::Atomic { op, fetch: true, size, base, offset, src } => self.atomic(pack_atomic(op, size), Some(receiver(op, src)), base, offset, src),
+            Insn::LoadAcquire { size, dst, base, offset } => self.sized(size, op(Opcode::LoadAcquire, writable(dst)?, base, i32::from(offset), 0)),
+            Insn::StoreRelease { size, base, offset, src } => self.sized(size, op(Opcode::StoreRelease, base, src, i32::from(offset), 0)),
+            Insn::MayGoto { .. } => self.push(op(Opcode::MayGoto, Reg::R0, Reg::R0, 0, 0)),
             Insn::LoadPacket { size, index, imm } => self.load_packet(size, index, imm),
             Insn::Jump { .. } => self.push(op(Opcode::Jump, Reg::R0, Reg::R0, 0, 0)),
             Insn::JumpIf { cond, width, dst, src, .. } => self.jump_if(cond, width, dst, src),
@@ -333,10 +336,14 @@ impl<'a> Unit<'a> {
     fn load_packet(&mut self, size: Size, index: Option<Reg>, imm: i32) -> Step {
         let base = index.unwrap_or(Reg::R0);
         let is_indexed = i32::from(index.is_some());
-        let mut load = op(Opcode::LoadPacket, Reg::R0, base, is_indexed, 0);
-        load.imm = imm as i64 as u64;
-        load.third = pack_atomic(AtomicOp::Add, size);
-        self.push(load)
+        let imm = imm as i64 as u64;
+        self.sized(size, op(Opcode::LoadPacket, Reg::R0, base, is_indexed, imm))
+    }
+
+    /// An operation that has its size in `third`.
+    fn sized(&mut self, size: Size, op: Op) -> Step {
+        let third = pack_atomic(AtomicOp::Add, size);
+        self.push(Op { third, ..op })
     }
 
     fn store(&mut self, size: Size, base: Reg, offset: i16, src: Operand) -> Step {
@@ -437,7 +444,8 @@ impl<'a> Unit<'a> {
 fn is_branch(code: Opcode) -> bool {
     let first = Opcode::Jeq64R as u8;
     let last = Opcode::Jsle32I as u8;
-    matches!(code, Opcode::Jump | Opcode::CallLocal) || (first..=last).contains(&(code as u8))
+    matches!(code, Opcode::Jump | Opcode::MayGoto | Opcode::CallLocal)
+        || (first..=last).contains(&(code as u8))
 }
 
 fn op(code: Opcode, dst: Reg, src: Reg, offset: i32, imm: u64) -> Op {

@@ -21,7 +21,8 @@ use crate::{
 use abi::limits::{CALL_FRAMES, STACK_BYTES};
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
-use isa::{AluOp, AtomicOp, Cond, Endian, Size, Width, semantics};
+use core::sync::atomic::{Ordering, fence};
+use isa::{AluOp, AtomicOp, Cond, Endian, MAY_GOTO_TURNS, Size, Width, semantics};
 
 /// A program for the interpreter, with the maps it names.
 pub struct Machine {
@@ -119,6 +120,7 @@ impl Machine {
         let mut budget = start.budget;
         let mut frames = [const { Frame::EMPTY }; CALL_FRAMES as usize - 1];
         let mut depth = 0usize;
+        let mut turns = MAY_GOTO_TURNS;
         macro_rules! reg {
             ($index:expr) => {
                 // SAFETY: register numbers in operations are below 16.
@@ -279,6 +281,27 @@ impl Machine {
                             attempt!(atomic(memory, regs, op));
                             next!();
                         }
+                        Opcode::LoadAcquire => {
+                            let (_, size) = unpack_atomic(op.third);
+                            let address = address!(op, src);
+                            let value = attempt!(memory.load(address, size));
+                            fence(Ordering::Acquire);
+                            set!(op, value)
+                        }
+                        Opcode::StoreRelease => {
+                            let (_, size) = unpack_atomic(op.third);
+                            let address = address!(op, dst);
+                            fence(Ordering::Release);
+                            attempt!(memory.store(address, size, reg!(op.src)));
+                            next!();
+                        }
+                        Opcode::MayGoto => match turns.checked_sub(1) {
+                            Some(left) => {
+                                turns = left;
+                                next!();
+                            }
+                            None => jump!(op),
+                        },
                         Opcode::LoadPacket => {
                             match attempt!(self.load_packet(memory, regs, op, start.r1)) {
                                 Some(value) => regs[0] = value,
@@ -308,6 +331,7 @@ impl Machine {
                             }
                             frame.saved = [regs[6], regs[7], regs[8], regs[9]];
                             frame.caller = pc;
+                            frame.turns = core::mem::replace(&mut turns, MAY_GOTO_TURNS);
                             depth += 1;
                             regs[10] -= u64::from(STACK_BYTES);
                             memory.enter_frame(regs[10]);
@@ -321,6 +345,7 @@ impl Machine {
                             depth -= 1;
                             let frame = &frames[depth];
                             [regs[6], regs[7], regs[8], regs[9]] = frame.saved;
+                            turns = frame.turns;
                             regs[10] += u64::from(STACK_BYTES);
                             // SAFETY: a local call falls through, so an operation follows it.
                             pc = unsafe { frame.caller.add(1) };
@@ -371,12 +396,15 @@ const STACK_WORDS: usize = (CALL_FRAMES * STACK_BYTES / 8) as usize;
 struct Frame {
     saved: [u64; 4],
     caller: *const Op,
+    /// How often `may_goto` of the caller goes on yet.
+    turns: u32,
 }
 
 impl Frame {
     const EMPTY: Frame = Frame {
         saved: [0; 4],
         caller: core::ptr::null(),
+        turns: 0,
     };
 }
 

@@ -61,6 +61,12 @@ impl Machine<'_, '_> {
             Insn::Load { .. } => self.load_insn(at, insn)?,
             Insn::Store { .. } => self.store_insn(at, insn)?,
             Insn::Atomic { .. } => self.atomic(at, insn)?,
+            Insn::LoadAcquire { .. } | Insn::StoreRelease { .. } => self.ordered(at, insn)?,
+            // After any number of turns; all of them would take too long.
+            Insn::MayGoto { offset } if self.random.below(4) == 0 => {
+                return jump(at, i32::from(offset));
+            }
+            Insn::MayGoto { .. } => {}
             Insn::LoadPacket { size, index, .. } => return self.load_packet(at, size, index),
             Insn::Jump { offset, .. } => return jump(at, offset),
             Insn::JumpIf { .. } => return self.jump_if(at, insn),
@@ -69,6 +75,42 @@ impl Machine<'_, '_> {
         }
         self.check_result(at, insn)?;
         Ok(Some(InsnIdx(at.0 + insn.slots())))
+    }
+
+    /// With one processor, accesses in order are plain accesses.
+    fn ordered(&mut self, at: InsnIdx, insn: Insn) -> Result<(), Fault> {
+        match insn {
+            Insn::LoadAcquire {
+                size,
+                dst,
+                base,
+                offset,
+            } => {
+                let load = Insn::Load {
+                    size,
+                    signed: false,
+                    dst,
+                    base,
+                    offset,
+                };
+                self.load_insn(at, load)
+            }
+            Insn::StoreRelease {
+                size,
+                base,
+                offset,
+                src,
+            } => {
+                let store = Insn::Store {
+                    size,
+                    base,
+                    offset,
+                    src: Operand::Reg(src),
+                };
+                self.store_insn(at, store)
+            }
+            _ => Err(NOT_MODELLED),
+        }
     }
 
     fn operand(&self, src: Operand) -> Result<Word, Fault> {
