@@ -35,7 +35,7 @@ impl<'a> Proved<'a> {
             program,
             insns: work.map(|work| work.insns),
             loops: work.map(|work| work.loops.clone()).unwrap_or_default(),
-            stack_bytes: deepest(program, &facts.stack_bytes),
+            stack_bytes: facts.worst_stack_bytes,
             helpers: insns
                 .iter()
                 .filter_map(|(_, insn)| helper(program, insn))
@@ -131,28 +131,4 @@ fn map<'a>(object: &'a Object, insn: &Insn) -> Option<&'a str> {
     };
     let map = object.map(MapId(u16::try_from(*index).ok()?))?;
     Some(map.name.as_str())
-}
-
-/// Stack bytes of the deepest chain of calls; proved programs have no recursion.
-fn deepest(program: &Program, own: &[u32]) -> u32 {
-    let index = |at: InsnIdx| program.functions.iter().position(|f| f.start == at);
-    let function = |at: InsnIdx| index(program.function_at(at)?.start);
-    let calls: Vec<(usize, usize)> = instructions(program)
-        .filter_map(|(at, insn)| match insn {
-            Insn::Call(CallTarget::Local(offset)) => {
-                Some((function(at)?, index(at.jump(*offset)?)?))
-            }
-            _ => None,
-        })
-        .collect();
-    let mut total = own.to_vec();
-    for _ in 0..abi::limits::CALL_FRAMES {
-        let below = total.clone();
-        for (caller, callee) in &calls {
-            if let (Some(mine), Some(own)) = (total.get_mut(*caller), own.get(*caller)) {
-                *mine = (*mine).max(own + below.get(*callee).copied().unwrap_or(0));
-            }
-        }
-    }
-    total.first().copied().unwrap_or(0)
 }
