@@ -67,6 +67,9 @@ struct Disagreement {
     kernel: String,
 }
 
+/// A verdict in the inventory.
+const ACCEPTED: &str = "accepted";
+
 const HEADER: &str = "program\tours\tkernel\twhy";
 
 fn inventory() -> PathBuf {
@@ -127,7 +130,7 @@ fn compare(
                 program: source.name.clone(),
                 ours: ours.unwrap_or_else(|| "accepted".into()),
                 kernel: match theirs {
-                    Verdict::Accepted => "accepted".into(),
+                    Verdict::Accepted => ACCEPTED.into(),
                     other => other.last_line().trim().to_owned(),
                 },
             });
@@ -155,6 +158,9 @@ impl Inventory {
 
     /// The reason for what the kernel says in the same words about another program.
     fn why_alike(&self, row: &Disagreement) -> &str {
+        if row.kernel == ACCEPTED {
+            return "";
+        }
         let mut rows = self.rows();
         let known = rows.find(|cells| cells.get(2) == Some(&row.kernel.as_str()));
         known.and_then(|cells| cells.get(3).copied()).unwrap_or("")

@@ -120,6 +120,11 @@ impl<'r> Follower<'r> {
             return Ok(());
         }
         self.left -= 1;
+        // The states of such a function know nothing of its callers. Faults are trapped all the same.
+        if machine.is_in_contract() {
+            self.last = None;
+            return Ok(());
+        }
         if let Some(next) = self.next(at, machine) {
             let node = &self.record.nodes[next];
             self.last = Some(next);

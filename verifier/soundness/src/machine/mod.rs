@@ -214,6 +214,19 @@ impl<'a, 'r> Machine<'a, 'r> {
         self.verified.program()
     }
 
+    /// Is a function running that may have been proved by its contract, without its callers?
+    pub(crate) fn is_in_contract(&self) -> bool {
+        let functions = &self.program().functions;
+        let by_contract = |start: InsnIdx| {
+            let function = functions.iter().find(|function| function.start == start);
+            function.is_some_and(|function| function.contract.is_some())
+        };
+        self.frames
+            .iter()
+            .skip(1)
+            .any(|frame| by_contract(frame.start))
+    }
+
     pub(crate) fn object(&self, id: ObjectId) -> &Object {
         &self.objects[id.0 as usize]
     }
