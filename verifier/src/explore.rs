@@ -94,6 +94,8 @@ pub(crate) struct Explorer<'a, 'o> {
     later: Vec<Frame>,
     /// Something is called back, which is not followed round by round.
     calls_back: bool,
+    /// The rounds of loops are counted.
+    counts_loops: bool,
     /// The most that functions do which are not followed where they are called.
     contract_work: BTreeMap<usize, work::Work>,
     /// The path goes on where a guess was taken back: no new one right there.
@@ -136,19 +138,22 @@ impl<'a, 'o> Explorer<'a, 'o> {
         let rounds = heads.iter().zip(&most.rounds);
         let loops = rounds.filter(|(_, rounds)| **rounds > 0);
         let loops = loops.map(|(&head, &rounds)| facts::Loop { head, rounds });
-        (!self.calls_back).then(|| facts::Work {
+        (self.counts_loops && !self.calls_back).then(|| facts::Work {
             insns: most.insns,
             loops: loops.collect(),
         })
     }
 
     fn new(env: &'a Env<'a>, options: &'a Options, observer: &'o mut dyn Observer) -> Self {
+        let heads = work::loop_heads(env.program);
+        let insns = env.program.insns.len();
         Explorer {
             env,
             options,
             observer,
-            visited: Visited::default(),
-            trail: Trail::new(work::loop_heads(env.program)),
+            visited: Visited::new(insns),
+            counts_loops: heads.is_some(),
+            trail: Trail::new(heads.unwrap_or_default()),
             facts: Facts::unreached(env.program),
             fresh: 0,
             steps: 0,
@@ -171,7 +176,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
             self.prove_contract(*function);
         }
         let most = self.options.steps.min(limits::STEPS_MOST);
-        self.budget = self.steps.saturating_add(most);
+        let once = self.env.program.insns.len() as u64;
+        self.budget = self.steps.saturating_add(most).saturating_add(once);
         self.follow_all(InsnIdx(0), State::entry());
         let mut next = 0;
         while let Some(frame) = self.later.get(next).cloned()
@@ -208,7 +214,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.running.clear();
         self.guesses.clear();
         self.failed_guesses.clear();
-        self.visited = Visited::default();
+        self.visited = Visited::new(self.env.program.insns.len());
     }
 
     /// Follows all paths from a state.
@@ -407,7 +413,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 self.stop(
                     path,
                     Reason::Memory {
-                        states: limits::STATES,
+                        states: self.visited.most(),
                     },
                 );
                 Ok(Some(End::default()))

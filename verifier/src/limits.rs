@@ -1,13 +1,21 @@
 //! Budgets of the analysis, each with its source.
 
-/// Abstract instruction steps (Linux: `BPF_COMPLEXITY_LIMIT_INSNS`, one million).
+/// Abstract instruction steps beyond one for each instruction of the program (Linux:
+/// `BPF_COMPLEXITY_LIMIT_INSNS`, one million).
 pub const STEPS: u64 = 1_000_000;
 /// The most steps that an option can allow: numbers that tell objects apart stay below 2^31.
 pub const STEPS_MOST: u64 = 1 << 28;
 /// Different problems reported for one program: enough to be useful, few enough to read.
 pub const REJECTIONS: usize = 8;
 /// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).
+/// Large programs may have one for this many instructions instead, if that is more; these states
+/// share nearly all that they hold.
 pub const STATES: usize = 100_000;
+/// See [`STATES`].
+pub const INSNS_PER_STATE: usize = 2;
+/// Loops whose rounds are counted. Every stored state holds a count for each; programs with more
+/// loops are judged all the same.
+pub const COUNTED_LOOPS: usize = 64;
 /// Resources held at once; a loop that only acquires must not grow the state without end.
 pub const REFERENCES: usize = 64;
 /// Guesses (see `generalise`) being tried at once, one inside the other.

@@ -40,12 +40,13 @@ struct Place {
 }
 
 /// All stored states.
-#[derive(Default)]
 pub(crate) struct Visited {
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     places: BTreeMap<InsnIdx, Place>,
     stored: usize,
+    /// How many may be stored.
+    most: usize,
 }
 
 /// What a visit finds.
@@ -68,6 +69,22 @@ const CANDIDATES: usize = 3;
 const DENSE: usize = 64;
 
 impl Visited {
+    /// None, in a program of so many instructions.
+    pub(crate) fn new(insns: usize) -> Visited {
+        Visited {
+            nodes: Vec::new(),
+            free: Vec::new(),
+            places: BTreeMap::new(),
+            stored: 0,
+            most: limits::STATES.max(insns / limits::INSNS_PER_STATE),
+        }
+    }
+
+    /// How many may be stored.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Arrives at a join.
     pub(crate) fn visit(&mut self, at: InsnIdx, state: &State, done: &Work) -> Visit {
         if let Some(end) = self.covers(at, state) {
@@ -90,7 +107,7 @@ impl Visited {
             return Visit::Go(None);
         }
         place.skipped = 0;
-        if self.stored >= limits::STATES {
+        if self.stored >= self.most {
             return Visit::Full;
         }
         Visit::Go(Some(self.store((at, fingerprint), state, done)))

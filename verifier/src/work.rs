@@ -7,6 +7,7 @@
 //! What repeats without being followed round by round (callbacks) has no such bound.
 
 use crate::cfg;
+use crate::limits;
 use alloc::vec::Vec;
 use isa::{Insn, InsnIdx};
 use program::Program;
@@ -57,8 +58,8 @@ impl Work {
     }
 }
 
-/// Where jumps back lead, in ascending order.
-pub(crate) fn loop_heads(program: &Program) -> Vec<InsnIdx> {
+/// Where jumps back lead, in ascending order; `None` when there are too many to count their rounds.
+pub(crate) fn loop_heads(program: &Program) -> Option<Vec<InsnIdx>> {
     let mut heads: Vec<InsnIdx> = cfg::instructions(program)
         .filter(|(_, insn)| {
             matches!(
@@ -70,5 +71,5 @@ pub(crate) fn loop_heads(program: &Program) -> Vec<InsnIdx> {
         .collect();
     heads.sort_unstable();
     heads.dedup();
-    heads
+    (heads.len() <= limits::COUNTED_LOOPS).then_some(heads)
 }

@@ -111,3 +111,69 @@ fn many_paths() {
     insns.extend([count, again, mov(Reg::R0, 1), Insn::Exit]);
     assert!(!verdict(&insns));
 }
+
+fn add(dst: Reg, value: i32) -> Insn {
+    Insn::Alu {
+        op: AluOp::Add,
+        width: Width::W64,
+        dst,
+        src: Operand::Imm(value),
+    }
+}
+
+fn jump_if(cond: Cond, dst: Reg, value: i32, offset: i16) -> Insn {
+    Insn::JumpIf {
+        cond,
+        width: Width::W64,
+        dst,
+        src: Operand::Imm(value),
+        offset,
+    }
+}
+
+/// As many instructions as a program may have, and some of them more than once.
+#[test]
+fn the_largest_program() {
+    let mut insns = vec![
+        mov(Reg::R6, 0),
+        add(Reg::R6, 1),
+        jump_if(Cond::Lt, Reg::R6, 9, -2),
+    ];
+    insns.resize(abi::limits::PROGRAM_SLOTS as usize - 2, mov(Reg::R0, 1));
+    insns.extend([mov(Reg::R0, 1), Insn::Exit]);
+    assert!(verdict(&insns));
+}
+
+/// Far more loops than rounds are counted of.
+#[test]
+fn many_loops() {
+    let mut insns = Vec::new();
+    for _ in 0..20_000 {
+        insns.extend([
+            mov(Reg::R6, 0),
+            add(Reg::R6, 1),
+            jump_if(Cond::Lt, Reg::R6, 4, -2),
+        ]);
+    }
+    insns.extend([mov(Reg::R0, 1), Insn::Exit]);
+    assert!(verdict(&insns));
+}
+
+/// Each branch changes a number that is only stored in the end: what it is does not matter, and two
+/// to the number of branches paths are followed in time linear in it.
+#[test]
+fn many_branches_that_decide_nothing() {
+    let mut insns = vec![mov(Reg::R6, 0)];
+    for bit in 0..20_000 {
+        let random = Insn::Call(CallTarget::Helper(6));
+        insns.extend([random, jump_if(Cond::Eq, Reg::R0, 5, 1), add(Reg::R6, bit)]);
+    }
+    let store = Insn::Store {
+        size: isa::Size::Dw,
+        base: Reg::R10,
+        offset: -8,
+        src: Operand::Reg(Reg::R6),
+    };
+    insns.extend([store, mov(Reg::R0, 1), Insn::Exit]);
+    assert!(verdict(&insns));
+}
