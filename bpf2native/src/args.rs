@@ -227,6 +227,9 @@ pub(crate) struct VerifyArgs {
     /// Print the state before each instruction.
     #[arg(short, long)]
     pub(crate) verbose: bool,
+    /// Write a page with source, bytecode, states and control flow.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 /// `explain`.

@@ -34,6 +34,37 @@ fn cluster(number: usize, program: &Program, function: &Function) -> String {
     out + "  }\n"
 }
 
+/// A basic block.
+pub(crate) struct Block {
+    /// Its first slot.
+    pub(crate) start: InsnIdx,
+    /// One past its last slot.
+    pub(crate) end: InsnIdx,
+    /// Where control goes from it.
+    pub(crate) next: Vec<InsnIdx>,
+}
+
+/// The blocks of a function, in the order of their instructions.
+pub(crate) fn blocks(program: &Program, function: &Function) -> Vec<Block> {
+    let leaders: Vec<InsnIdx> = leaders(program, function).into_iter().collect();
+    let ends = leaders.iter().skip(1).copied().chain([function.end]);
+    let block = |(start, end): (&InsnIdx, InsnIdx)| {
+        let slots = (start.0..end.0).rev().map(InsnIdx);
+        let insns = slots.filter_map(|at| Some((at, program.insns.get(at.index())?)));
+        let last = insns
+            .into_iter()
+            .find(|(_, insn)| !matches!(insn, Insn::Imm64High));
+        let next = last.map_or_else(Vec::new, |(at, insn)| successors(at, insn));
+        let next = next.into_iter().map(|(to, _)| to);
+        Block {
+            start: *start,
+            end,
+            next: next.filter(|to| *to < function.end).collect(),
+        }
+    };
+    leaders.iter().zip(ends).map(block).collect()
+}
+
 /// First instructions of the basic blocks.
 fn leaders(program: &Program, function: &Function) -> BTreeSet<InsnIdx> {
     let mut leaders = BTreeSet::from([function.start]);

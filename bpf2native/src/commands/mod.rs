@@ -8,6 +8,7 @@ pub(crate) mod conformance;
 pub(crate) mod disassemble;
 pub(crate) mod emit;
 pub(crate) mod explain;
+pub(crate) mod html;
 pub(crate) mod input;
 pub(crate) mod inspect;
 pub(crate) mod proved;

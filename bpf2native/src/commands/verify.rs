@@ -1,10 +1,10 @@
 //! `bpf2native verify FILE.o`: verdicts, and why.
 
 use crate::commands::proved::Proved;
-use crate::commands::{emit, input};
+use crate::commands::{emit, html, input};
 use crate::pipeline::Job;
 use crate::report::{Diagnostic, Outcome, from_stage, json as report_json, style};
-use crate::{Response, args};
+use crate::{Response, args, files};
 use program::{Object, Program, ProgramId, Unlinkable};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,17 +14,28 @@ use std::path::Path;
 pub(crate) fn run(args: &args::VerifyArgs) -> Response {
     let mut response = Response::default();
     let mut files = Vec::new();
+    let mut page = html::head();
     for path in &args.inputs {
-        let (text, json, diagnostics) = one_file(args, path);
+        let (text, json, diagnostics) = one_file(args, path, &mut page);
         response.text += &text;
         response.diagnostics.extend(diagnostics);
         files.push(json);
     }
     response.set("files", files);
+    if let Some(path) = &args.report {
+        let page = page + html::FOOT;
+        if let Err(list) = files::write(path, page.as_bytes()) {
+            response.diagnostics.extend(list);
+        }
+    }
     response
 }
 
-fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnostic>) {
+fn one_file(
+    args: &args::VerifyArgs,
+    path: &Path,
+    page: &mut String,
+) -> (String, Value, Vec<Diagnostic>) {
     let name = path.display().to_string();
     let filter = input::Filter {
         section: args.section.as_deref(),
@@ -56,9 +67,12 @@ fn one_file(args: &args::VerifyArgs, path: &Path) -> (String, Value, Vec<Diagnos
             style::BOLD.render_reset()
         );
     }
+    if args.report.is_some() {
+        *page += &html::heading(&name);
+    }
     let verdicts = ids
         .into_iter()
-        .map(|id| one_program(args, &job, &object, id));
+        .map(|id| one_program(args, &job, (&object, id), page));
     for verdict in verdicts.chain(unlinked) {
         text += &verdict.text;
         programs.push(verdict.json);
@@ -144,7 +158,12 @@ struct Verdict {
     diagnostics: Vec<Diagnostic>,
 }
 
-fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramId) -> Verdict {
+fn one_program(
+    args: &args::VerifyArgs,
+    job: &Job,
+    (object, id): (&Object, ProgramId),
+    page: &mut String,
+) -> Verdict {
     let program = &object.programs[usize::from(id.0)];
     let mut text = if args.verbose {
         emit::state(object, id, job)
@@ -173,7 +192,11 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
     );
     text +=
         &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps in {millis:.2} ms\n");
-    text += &proved.as_ref().map_or_else(String::new, Proved::text);
+    let proved_text = proved.as_ref().map_or_else(String::new, Proved::text);
+    text += &proved_text;
+    if args.report.is_some() {
+        *page += &on_page(job, object, (id, page.len()), proved_text, &diagnostics);
+    }
     let json = json!({
         "section": program.section,
         "function": program.known_as(),
@@ -191,4 +214,22 @@ fn one_program(args: &args::VerifyArgs, job: &Job, object: &Object, id: ProgramI
         json,
         diagnostics,
     }
+}
+
+/// The program on the page of `--report`.
+fn on_page(
+    job: &Job,
+    object: &Object,
+    (id, number): (ProgramId, usize),
+    proved: String,
+    problems: &[Diagnostic],
+) -> String {
+    let verdict = html::Verdict {
+        id,
+        number,
+        is_accepted: problems.is_empty(),
+        proved,
+        problems,
+    };
+    html::program(object, &verdict, &job.verify)
 }

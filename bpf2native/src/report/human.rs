@@ -24,6 +24,11 @@ pub(crate) fn print(diagnostic: &Diagnostic) {
     anstream::eprintln!("{}", render(diagnostic));
 }
 
+/// The text of a diagnostic without styles.
+pub(crate) fn plain(diagnostic: &Diagnostic) -> String {
+    anstream::adapter::strip_str(&render(diagnostic)).to_string()
+}
+
 /// The text of a diagnostic with ANSI styles.
 pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let (frame, reset) = (style::FRAME.render(), style::FRAME.render_reset());
