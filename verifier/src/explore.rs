@@ -260,11 +260,12 @@ impl<'a, 'o> Explorer<'a, 'o> {
             self.stop(path, Reason::Budget { steps: budget });
             return Ok(Some(End::default()));
         }
-        self.steps += 1;
-        self.trail.count();
+        // Before the step is counted: an observer counts the steps that it is shown.
         if self.is_guess_too_long() {
             return Err(Reason::Budget { steps: budget });
         }
+        self.steps += 1;
+        self.trail.count();
         self.observer.step(path.at, &View(&path.state));
         if self.observer.wants_needs() {
             self.trail.begin(self.steps - 1);
