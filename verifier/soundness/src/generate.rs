@@ -170,6 +170,10 @@ fn program(random: &mut Random, dialect: &'static Dialect) -> String {
     writer.text
 }
 
+/// Changes of register C after which it still follows from what it was copied from.
+#[rustfmt::skip] // one line
+const RELATED: [&str; 8] = ["rC += 1", "rC += -2", "wC += 2147483647", "wC += -1", "rC <<= 32\nrC >>= 32", "rC <<= 32\nrC s>>= 32", "*(u64 *)(r10 - 56) = rC\nrC = *(u32 *)(r10 - 56)", "*(u32 *)(r10 - 60) = rC\nrC = *(u32 *)(r10 - 60)"];
+
 impl Writer<'_> {
     fn line(&mut self, text: &str) {
         self.text += text;
@@ -298,9 +302,13 @@ impl Writer<'_> {
 
     /// A comparison that ends the program unless the number is small.
     fn bound(&mut self) {
-        let Some(reg) = self.number() else { return };
-        let label = self.label();
-        let limit = self.random.below(40);
+        if let Some(reg) = self.number() {
+            self.bound_register(reg);
+        }
+    }
+
+    fn bound_register(&mut self, reg: u64) {
+        let (label, limit) = (self.label(), self.random.below(40));
         let prefix = *self.random.pick(&["r", "r", "r", "w"]);
         let sign = *self.random.pick(&["", "", "", "s"]);
         let cond = *self.random.pick(&["<", "<="]);
@@ -664,6 +672,17 @@ impl Writer<'_> {
             self.line(&format!("r{to} = r{from}"));
         }
         self.set(to, kind);
+        if self.random.once_in(2) && matches!(kind, Kind::Number | Kind::Index) && from < 9 {
+            self.relate(to, from);
+        }
+    }
+
+    /// Changes a copy so that it still follows from the original, and bounds one of both.
+    fn relate(&mut self, copy: u64, original: u64) {
+        let text = self.random.pick(&RELATED);
+        self.line(&text.replace('C', &copy.to_string()));
+        let is_copy = self.random.once_in(2);
+        self.bound_register(if is_copy { copy } else { original });
     }
 
     /// Stores a register whole and loads it again, perhaps damaged in between.
