@@ -52,3 +52,5 @@ pub const EXPLAINED_STEPS: usize = 12;
 pub const MARKED_STEPS: usize = 4096;
 /// Starts of blocks in which constants are looked for (about 100 bytes each).
 pub const CONSTANT_BLOCKS: usize = 1 << 16;
+/// Constants of a table joined by one load at a variable offset; tables of more say nothing.
+pub const CONSTANTS: usize = 256;

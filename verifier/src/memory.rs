@@ -3,6 +3,7 @@
 use crate::domain::Scalar;
 use crate::effect::{Bytes, Effect};
 use crate::facts::{Extent, Memory};
+use crate::limits;
 use crate::map_use::{self, Found};
 use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault};
@@ -122,8 +123,8 @@ impl Step<'_, '_> {
             }
             Region::MapValue { map, .. } => {
                 self.check_map_value(&base, map, span, Access::Read)?;
-                match self.constant(map, span) {
-                    Some(value) => extend(Value::constant(value), (size, signed)),
+                match self.constant(&base, map, span) {
+                    Some(value) => extend(Value::number(value), (size, signed)),
                     None => Value::number(Scalar::load_result(size, signed)),
                 }
             }
@@ -275,11 +276,11 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    /// The value of a constant in a read-only section. Only Linux freezes such maps; elsewhere a
-    /// privileged user could change them after the proof.
-    fn constant(&self, map: MapId, span: Span) -> Option<u64> {
+    /// What a load from a read-only section can find: one constant, or any of a table. Only Linux
+    /// freezes such maps; elsewhere a privileged user could change them after the proof.
+    fn constant(&self, base: &Base, map: MapId, span: Span) -> Option<Scalar> {
         let freezes = self.env.object.platform == Platform::Linux;
-        if !span.exact || !freezes || !self.map(map)?.frozen {
+        if !freezes || !self.map(map)?.frozen {
             return None;
         }
         let section = self
@@ -291,9 +292,25 @@ impl Step<'_, '_> {
         let low = usize::try_from(span.low).ok()?;
         let high = usize::try_from(span.high).ok()?;
         let bytes = section.data.get(low..high)?;
-        let mut word = [0u8; 8];
-        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(u64::from_le_bytes(word))
+        let size = usize::try_from(span.size).ok()?;
+        // Offsets from the smallest one are multiples of this, because both ends are.
+        let var = &base.pointer.var;
+        let stride = 1_usize << var.bits().trailing_zeros().min(12);
+        let stride = if (var.smin() as usize).is_multiple_of(stride) {
+            stride
+        } else {
+            1
+        };
+        let mut words = bytes.windows(size).step_by(stride);
+        if words.len() > limits::CONSTANTS {
+            return None;
+        }
+        let first = word(words.next()?)?;
+        Some(
+            words
+                .filter_map(word)
+                .fold(first, |all, one| all.join(&one)),
+        )
     }
 
     fn check_socket(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {
@@ -563,6 +580,13 @@ pub(crate) fn stack_fault(base: &Base, fault: Fault) -> Reason {
         Fault::Unwritten(offset) => Reason::StackUninitialised { reg, offset },
         Fault::Pointer(offset) => Reason::StackPointer { reg, offset },
     }
+}
+
+/// Up to eight bytes in the order of memory as a number.
+fn word(bytes: &[u8]) -> Option<Scalar> {
+    let mut word = [0u8; 8];
+    word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(Scalar::constant(u64::from_le_bytes(word)))
 }
 
 /// Sign-extends what was loaded, when the instruction says so.
