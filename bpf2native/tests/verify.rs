@@ -48,6 +48,24 @@ fn a_program_that_cannot_be_linked_does_not_spoil_the_others() {
 }
 
 #[test]
+fn functions_are_judged_in_the_programs_that_call_them() {
+    let path = root().join("examples/subprograms.o");
+    let (code, answer) = run_json(bpf2native().arg("verify").arg(path));
+    let programs = answer["files"][0]["programs"].as_array().unwrap();
+    let parts: Vec<_> = programs
+        .iter()
+        .filter(|program| program["section"] == ".text")
+        .map(|program| (&program["verdict"], &program["part_of"]))
+        .collect();
+    assert_eq!(code, 0);
+    assert!(!parts.is_empty(), "{programs:?}");
+    for (verdict, part_of) in parts {
+        assert_eq!(verdict, "accepted");
+        assert!(part_of.as_array().is_some_and(|users| !users.is_empty()));
+    }
+}
+
+#[test]
 fn types_for_sections_that_say_nothing() {
     let known = ["xdp", "known", "accepted"];
     let unknown = ["mystery/one", "unknown", "accepted"];
@@ -77,10 +95,16 @@ fn types_for_sections_that_say_nothing() {
 
 #[test]
 fn functions_outside_of_sections() {
-    let (_, programs) = verify("subprograms.o", &[]);
-    assert_eq!(programs.len(), 2, "{programs:?}");
-    let (_, programs) = verify("subprograms.o", &["--text", "programs", "--type", "xdp"]);
-    assert_eq!(programs.len(), 4, "{programs:?}");
+    let names = |more: &[&str]| -> Vec<String> {
+        let (_, programs) = verify("subprograms.o", more);
+        programs.into_iter().map(|[_, name, _]| name).collect()
+    };
+    let found = names(&[]);
+    assert_eq!(found[..2], ["entry", "again"]);
+    assert_eq!(found[2..], ["leaf", "shared", "step", "beside"]);
+    let found = names(&["--text", "programs", "--type", "xdp"]);
+    assert_eq!(found[..4], ["leaf", "unused", "entry", "again"]);
+    assert_eq!(found[4..], ["shared", "step", "beside"]);
 }
 
 /// The objects of the loader's CO-RE tests, which the loader's own tests look into.

@@ -123,6 +123,7 @@ fn discover(insns: &[Insn], name: &str) -> Vec<Function> {
             } else {
                 format!("subprogram_{}", start.0)
             },
+            section: String::new(),
             start,
             end,
             global: false,

@@ -198,6 +198,8 @@ pub struct Missing {
 pub struct Function {
     /// C name.
     pub name: String,
+    /// ELF section it comes from; empty where there is none (built-in functions, bytecode).
+    pub section: String,
     /// First slot.
     pub start: InsnIdx,
     /// One past the last slot.
@@ -302,6 +304,18 @@ impl Object {
     #[must_use]
     pub fn map(&self, id: MapId) -> Option<&MapDef> {
         self.maps.get(usize::from(id.0))
+    }
+
+    /// The programs that a function is part of as a subprogram.
+    pub fn users_of<'a>(&'a self, function: &'a str) -> impl Iterator<Item = ProgramId> + 'a {
+        let uses = move |program: &Program| {
+            let mut subprograms = program.functions.iter().skip(1);
+            subprograms.any(|subprogram| subprogram.name == function)
+        };
+        let numbered = (0..=u16::MAX).zip(&self.programs);
+        numbered
+            .filter(move |(_, program)| uses(program))
+            .map(|(at, _)| ProgramId(at))
     }
 
     /// A program by its C function name.

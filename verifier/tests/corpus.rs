@@ -10,7 +10,7 @@
 
 use abi::diagnostic;
 use corpus::{Expect, Row};
-use program::{LoadError, Object, Unlinkable};
+use program::{LoadError, Object, ProgramId, Unlinkable};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -26,7 +26,6 @@ fn reason(code: abi::Code) -> String {
 
 /// The verdict on one program: nothing when it is accepted, else the code of the reason.
 fn judge(object: &Result<Object, LoadError>, row: &Row, report: &mut String) -> Option<String> {
-    let place = format!("{},{},{}", row.file, row.section, row.function);
     let object = match object {
         Ok(object) => object,
         Err(error) => return Some(reason(error.code())),
@@ -34,6 +33,24 @@ fn judge(object: &Result<Object, LoadError>, row: &Row, report: &mut String) -> 
     let Some(id) = corpus::find(object, row) else {
         return Some("not linked".into());
     };
+    // A function that programs call is judged in them: its arguments come from there.
+    let is_program = |id: &ProgramId| object.programs[usize::from(id.0)].section != ".text";
+    let users: Vec<_> = match row.section.as_str() {
+        ".text" => object.users_of(&row.function).filter(is_program).collect(),
+        _ => Vec::new(),
+    };
+    if !users.is_empty() {
+        let verdicts = users
+            .into_iter()
+            .map(|id| judge_one(object, (id, row), report));
+        return verdicts.collect::<Vec<_>>().into_iter().flatten().next();
+    }
+    judge_one(object, (id, row), report)
+}
+
+/// The verdict on one program by itself.
+fn judge_one(object: &Object, (id, row): (ProgramId, &Row), report: &mut String) -> Option<String> {
+    let place = format!("{},{},{}", row.file, row.section, row.function);
     let start = std::time::Instant::now();
     let result = verifier::verify(object, id, &verifier::Options::default());
     let time = start.elapsed();

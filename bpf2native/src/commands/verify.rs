@@ -7,7 +7,7 @@ use crate::report::{Diagnostic, Outcome, from_stage, json as report_json, style}
 use crate::{Response, args, files};
 use program::{Object, Program, ProgramId, Unlinkable};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Verifies the selected programs of every input.
@@ -70,10 +70,15 @@ fn one_file(
     if args.report.is_some() {
         *page += &html::heading(&name);
     }
-    let verdicts = ids
-        .into_iter()
-        .map(|id| one_program(args, &job, (&object, id), page));
-    for verdict in verdicts.chain(unlinked) {
+    let mut judged = BTreeMap::new();
+    let mut verdicts = Vec::new();
+    for id in ids {
+        let verdict = one_program(args, &job, (&object, id), page);
+        judged.insert(id, verdict.diagnostics.is_empty());
+        verdicts.push(verdict);
+    }
+    let subprograms = subprograms(args, filter, (&job, &object), &judged);
+    for verdict in verdicts.into_iter().chain(subprograms).chain(unlinked) {
         text += &verdict.text;
         programs.push(verdict.json);
         diagnostics.extend(input::in_file(verdict.diagnostics, path));
@@ -150,6 +155,77 @@ fn unlinked(object: &Object, path: &Path, filter: input::Filter<'_>) -> Vec<Verd
             }
         })
         .collect()
+}
+
+/// Functions that programs call, as verdicts: such a function is judged in the programs that it is
+/// part of, because its arguments come from there.
+fn subprograms(
+    args: &args::VerifyArgs,
+    filter: input::Filter<'_>,
+    (job, object): (&Job, &Object),
+    judged: &Judged,
+) -> Vec<Verdict> {
+    let parts = object.programs.iter();
+    let parts = parts.flat_map(|program| program.functions.iter().skip(1));
+    let is_wanted = |(section, name): &(&str, &str)| {
+        !section.is_empty()
+            && object.program(name).is_none()
+            && filter.section.is_none_or(|wanted| wanted == *section)
+            && filter.program.is_none_or(|wanted| wanted == *name)
+    };
+    let places: BTreeSet<(&str, &str)> = parts
+        .map(|function| (&*function.section, &*function.name))
+        .filter(is_wanted)
+        .collect();
+    places
+        .into_iter()
+        .map(|place| subprogram(args, (job, object, judged), place))
+        .collect()
+}
+
+/// Which programs were judged, and whether they are accepted.
+type Judged = BTreeMap<ProgramId, bool>;
+
+fn subprogram(
+    args: &args::VerifyArgs,
+    (job, object, judged): (&Job, &Object, &Judged),
+    (section, function): (&str, &str),
+) -> Verdict {
+    let users: Vec<ProgramId> = object.users_of(function).collect();
+    let names: Vec<&str> = users
+        .iter()
+        .map(|id| &*object.programs[usize::from(id.0)].name)
+        .collect();
+    let is_accepted = |id: &ProgramId| match judged.get(id) {
+        Some(is_accepted) => *is_accepted,
+        // Not among those that were asked for.
+        None => verifier::verify(object, *id, &job.verify).is_ok(),
+    };
+    let (word, tint) = match users.iter().all(is_accepted) {
+        true => ("accepted", style::GOOD),
+        false => ("rejected", style::BAD),
+    };
+    let text = match args.verbose {
+        true => format!(
+            "{}{word}{} {} (section {section}), as part of {}\n",
+            tint.render(),
+            tint.render_reset(),
+            function,
+            names.join(", ")
+        ),
+        false => String::new(),
+    };
+    Verdict {
+        text,
+        json: json!({
+            "section": section,
+            "function": function,
+            "symbol": function,
+            "verdict": word,
+            "part_of": names,
+        }),
+        diagnostics: Vec::new(),
+    }
 }
 
 struct Verdict {

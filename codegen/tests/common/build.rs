@@ -48,6 +48,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
     let ends = starts.iter().copied().skip(1).chain([length]);
     let functions = starts.iter().zip(ends).enumerate();
     let functions = functions.map(|(number, (&start, end))| Function {
+        section: String::new(),
         name: if number == 0 {
             name.to_owned()
         } else {

@@ -44,6 +44,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
         attach_type: None,
         functions: vec![Function {
             name: name.into(),
+            section: "xdp".into(),
             start: InsnIdx(0),
             end: InsnIdx(insns.len() as u32),
             global: true,

@@ -155,15 +155,14 @@ impl<'a, 'd> Linker<'a, 'd> {
             Callee::Own(id) => Some(self.functions.get(id)),
             Callee::Builtin(_) => None,
         };
+        let section = own.map_or("", |own| self.file.sections[own.section].name);
         Function {
             name: self.name_of(callee).into(),
+            section: section.into(),
             start,
             end: InsnIdx(start.0 + self.slots_of(callee)),
             global: own.is_some_and(|own| own.global),
-            contract: own.and_then(|own| {
-                let section = self.file.sections[own.section].name;
-                self.contracts.of(section, own, entry.program_type)
-            }),
+            contract: own.and_then(|own| self.contracts.of(section, own, entry.program_type)),
         }
     }
 
