@@ -13,7 +13,7 @@
 //!   helper was found to fit, the operands that decided a branch one way. Covering compares what
 //!   checks ask, and a special case of it keeps these claims true. A number that no check reads may
 //!   be another one in a covered state. **Never note such a number here**; registers that are
-//!   always the same number are found from the graph instead ([`crate::constants`]).
+//!   always the same number are found from the graph instead (module `constants`).
 //! - *Guesses.* A more general state may be followed in place of one that arrived. What was noted on
 //!   the way stays when it is taken back: a join with more can only claim less.
 //! - *Refused programs* have no facts: nothing is handed out before every path was followed.

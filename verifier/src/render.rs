@@ -1,6 +1,6 @@
 //! Explanations as plain text without colours, for logs, tests and the kernel's trace.
 //!
-//! The words are those of [`explain`](crate::explain); the command line lays them out with source
+//! The words are those of [`explain`](mod@crate::explain); the command line lays them out with source
 //! snippets.
 
 use crate::explain::{Explanation, explain};
