@@ -21,7 +21,7 @@ use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
 use crate::trail::{End, Mark, Trail, Waiting};
-use crate::visited::{Visit, Visited};
+use crate::visited::{NodeId, Visit, Visited};
 use crate::work;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -390,7 +390,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.forget(path);
         if self.is_counted(path.at)
             && let Some((before, need)) = self.visited.turn(path.at, &path.state)
-            && self.trail.lean_on(before, &mut self.visited)
+            && self.takes_turn_since(before, path.at)
         {
             self.observer.pruned(path.at);
             // The turns are not followed one by one: what they do in all is not known.
@@ -432,6 +432,24 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the path has taken a turn of this run of the function since a state was stored, so
+    /// that it may lean on that state. The turns of a function are counted together, and no function
+    /// calls itself: what it counts in between belongs to the same run.
+    fn takes_turn_since(&mut self, node: NodeId, at: InsnIdx) -> bool {
+        let program = self.env.program;
+        let functions = program.functions.iter();
+        let own = functions
+            .filter(|function| (function.start..function.end).contains(&at))
+            .map(|function| function.start..function.end)
+            .next();
+        let counts = |place: InsnIdx| {
+            let insn = program.insns.get(place.index());
+            let is_own = own.as_ref().is_some_and(|own| own.contains(&place));
+            is_own && matches!(insn, Some(Insn::MayGoto { .. }))
+        };
+        self.trail.lean_on(node, counts, &mut self.visited)
     }
 
     /// Whether the instruction counts the turns of a loop.

@@ -193,8 +193,15 @@ impl Trail {
     }
 
     /// The path ends where a state stored earlier on it covers it: the proofs of all states stored
-    /// since lean on that one's. False when that state is not on the path.
-    pub(crate) fn lean_on(&self, node: NodeId, visited: &mut Visited) -> bool {
+    /// since lean on that one's. False when that state is not on the path, or when the path has not
+    /// gone on since at an instruction that `counts`: a loop through ways on which a `may_goto`
+    /// jumps, because no turns are left, has no end.
+    pub(crate) fn lean_on(
+        &self,
+        node: NodeId,
+        counts: impl Fn(InsnIdx) -> bool,
+        visited: &mut Visited,
+    ) -> bool {
         let is_it = |entry: &Entry| matches!(entry, Entry::Node(id) if *id == node);
         let Some(before) = self.entries.iter().rposition(is_it) else {
             return false;
@@ -203,6 +210,14 @@ impl Trail {
             .entries
             .get(before.saturating_add(1)..)
             .unwrap_or_default();
+        let takes_turn = |entry: &Entry| match entry {
+            // The second way is the jump.
+            Entry::Fork(fork) => fork.second.is_some() && counts(fork.at),
+            _ => false,
+        };
+        if !since.iter().any(takes_turn) {
+            return false;
+        }
         for entry in since {
             if let Entry::Node(id) = entry {
                 visited.lean(*id);

@@ -138,7 +138,7 @@ impl Visited {
     ///
     /// Sound although that state is not proved yet. Suppose all paths from it end well or come back
     /// to it in this way. A run that comes back has taken one more of the turns that the function
-    /// run has, so by induction over the turns left it ends, and does on the way only what those
+    /// run has (the trail sees to that: a way on which every `may_goto` jumps takes none), so by induction over the turns left it ends, and does on the way only what those
     /// paths do. It comes back to the state as it was stored, not as it is relaxed later, so all
     /// that the state says is asked. States between the two lean on that proof, and must not prune
     /// others before it is complete; they are never used for that. The run must be the same one
