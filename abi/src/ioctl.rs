@@ -1,7 +1,7 @@
 //! The device protocol between user mode and the runtime: one control code, 46 operations.
 //!
 //! A message is a header (length, operation) and fields at fixed offsets, little-endian; the last
-//! field may be a *tail* that runs to the end of the message. [`operations`] holds one row per
+//! field may be a *tail* that runs to the end of the message. Module `operations` holds one row per
 //! operation; [`Request`] and [`Reply`] with their codecs are derived from the same rows, so a
 //! field cannot be read before its bytes are known to be there. Messages come from other processes
 //! and are untrusted: [`Request::decode`] checks every length and offset once.
