@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A program without a proof takes a third argument, which becomes r2: conformance suites pass the
-//! length of their memory there. `ended` tells a caller that a tail call below it took over, so the
-//! whole program must return 0 at once.
+//! length of their memory there. `ended` tells a caller that a tail call below it took over, or that a
+//! legacy packet load found no packet, so the whole program must return 0 at once.
 //!
 //! Memory. Other processors may write map values, and programs rely on each load being done (for
 //! example to read a sequence counter twice), so a load that may hit shared memory stands behind a
@@ -298,8 +298,12 @@ impl<'a> Lowering<'a> {
                 src,
             } => self.store_release(at, (size, src), (base, offset)),
             Insn::Call(target) => self.call(at, target)?,
-            Insn::Imm64High | Insn::LoadPacket { .. } => return Err(self.unplanned(at)),
-            Insn::Jump { .. } | Insn::JumpIf { .. } | Insn::MayGoto { .. } | Insn::Exit => {
+            Insn::LoadPacket { size, index, imm } => self.load_packet(at, size, (index, imm))?,
+            Insn::Imm64High
+            | Insn::Jump { .. }
+            | Insn::JumpIf { .. }
+            | Insn::MayGoto { .. }
+            | Insn::Exit => {
                 return Err(self.unplanned(at));
             }
         }

@@ -348,7 +348,9 @@ fn what_has_no_native_form_is_refused_with_its_place() {
         index: None,
         imm: 12,
     };
+    // Windows has no such programs.
     let error = refused(&[set(Reg::R6, 0), packet, Insn::Exit], &[0]);
+    assert!(error.to_string().contains("Linux platform only"), "{error}");
     assert_eq!(error.code(), abi::diagnostic::CODEGEN_UNSUPPORTED);
     assert!(
         error.to_string().contains("program p, instruction i1"),

@@ -179,6 +179,20 @@ pub const fn truncate(size: Size, value: u64) -> u64 {
     }
 }
 
+/// Where a legacy packet load reads, counted from the start of the packet: the low halves of index
+/// (0 for the direct form) and immediate are added, as Linux does. `None` when the sum is negative as a
+/// signed number; then the load ends the program as if it were outside of the packet. (Linux has two
+/// ranges of negative offsets that mean the link and network headers; they are not provided.)
+#[must_use]
+#[inline]
+pub const fn packet_offset(index: u64, imm: i32) -> Option<u32> {
+    let offset = (index as u32).wrapping_add(imm as u32);
+    if (offset as i32) < 0 {
+        return None;
+    }
+    Some(offset)
+}
+
 /// Memory content after an atomic operation on `old` (RFC 9669 §5.3). `expected` is r0 and matters
 /// to compare-and-exchange only. A fetching instruction also puts `truncate(size, old)` into its
 /// source register (compare-and-exchange: into r0).

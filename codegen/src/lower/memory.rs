@@ -3,10 +3,11 @@
 use super::Lowering;
 use super::alu::size_type;
 use crate::error::Error;
-use crate::plan::global_index;
+use crate::plan::{global_index, packet_fields};
 use abi::native::{GlobalVariableSectionData, MapData, ProgramRuntimeContext};
 use core::mem::{offset_of, size_of};
-use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value};
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size};
 use program::MapId;
@@ -146,6 +147,54 @@ impl Lowering<'_> {
         let value = self.get(src);
         let value = self.narrowed(value, size_type(size));
         self.builder.ins().atomic_store(flags, value, address);
+    }
+
+    /// A legacy packet load: a number in network byte order, or the end of the program where the
+    /// packet has none.
+    ///
+    /// The offset counts as an unsigned 32-bit number, so that a negative one lies behind any packet.
+    /// Sums of 32-bit numbers do not overflow, so only what lies between the packet pointers is read,
+    /// whatever they are.
+    pub(super) fn load_packet(
+        &mut self,
+        at: InsnIdx,
+        size: Size,
+        (index, imm): (Option<Reg>, i32),
+    ) -> Result<(), Error> {
+        let fields = packet_fields(self.unit.program());
+        let (Some(context), Some((data, end))) = (self.context, fields) else {
+            return Err(self.unplanned(at));
+        };
+        let flags = MemFlagsData::new().with_notrap();
+        let data = self.builder.ins().uload32(flags, context, data);
+        let end = self.builder.ins().uload32(flags, context, end);
+        let offset = self.packet_offset(index, imm);
+        let bytes = self.number(i64::from(size.bytes()));
+        let place = self.builder.ins().iadd(data, offset);
+        let behind = self.builder.ins().iadd(place, bytes);
+        let ins = self.builder.ins();
+        let is_outside = ins.icmp(IntCC::UnsignedGreaterThan, behind, end);
+        self.end_program_if(is_outside);
+        let value = self.builder.ins().load(size_type(size), flags, place, 0);
+        let value = match size {
+            Size::B => value,
+            Size::H | Size::W | Size::Dw => self.builder.ins().bswap(value),
+        };
+        self.set_extended(Reg::R0, value);
+        Ok(())
+    }
+
+    /// The low halves of index and immediate, added and zero-extended.
+    fn packet_offset(&mut self, index: Option<Reg>, imm: i32) -> Value {
+        let imm = i64::from(imm.cast_unsigned());
+        let Some(index) = index else {
+            return self.number(imm);
+        };
+        let index = self.get(index);
+        let index = self.narrowed(index, I32);
+        let imm = self.builder.ins().iconst(I32, imm);
+        let offset = self.builder.ins().iadd(index, imm);
+        self.zero_extended(offset)
     }
 
     fn address(&mut self, (base, offset): (Reg, i16)) -> Value {

@@ -66,10 +66,10 @@ impl Tables {
             Insn::Call(CallTarget::Register(_)) => {
                 return unsupported("calls through a register are not part of any platform");
             }
-            Insn::LoadPacket { .. } => {
+            Insn::LoadPacket { .. } if packet_fields(verified.program()).is_none() => {
                 return unsupported(
-                    "legacy packet loads (ld_abs, ld_ind) have no native form; read the packet \
-                     through the context's data pointers",
+                    "legacy packet loads (ld_abs, ld_ind) exist in packet programs of the Linux \
+                     platform only; read the packet through the context's data pointers",
                 );
             }
             Insn::LoadImm64 { imm, .. } => self.add_imm64(verified, options, at, imm)?,
@@ -201,6 +201,15 @@ pub(crate) fn is_tail_call(program: &Program, id: i32) -> bool {
     };
     let row = helper::lookup(program.program_type, id);
     id == number || row.is_some_and(|row| row.ret == ReturnKind::NoReturnIfSucceed)
+}
+
+/// Offsets of the two 32-bit packet pointers in the context, for programs that may use legacy packet
+/// loads.
+pub(crate) fn packet_fields(program: &Program) -> Option<(i32, i32)> {
+    let program_type = program.program_type;
+    let (data, end) = (program_type.context.data, program_type.context.end);
+    let is_linux = program_type.platform == Platform::Linux;
+    (is_linux && program_type.legacy_packet && data >= 0 && end >= 0).then_some((data, end))
 }
 
 /// The map of a lookup whose map is known to be a plain array with four-byte keys.

@@ -100,6 +100,98 @@ fn packets_of_linux_contexts_lie_where_32_bits_reach() {
     }
 }
 
+/// What a legacy packet load of `size` bytes at `offset` must leave in r0; `None` ends the program.
+fn in_network_order(frame: &[u8], offset: i64, size: usize) -> Option<u64> {
+    let start = usize::try_from(offset).ok()?;
+    let bytes = frame.get(start..start.checked_add(size)?)?;
+    Some(
+        bytes
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
+}
+
+/// Runs a program that begins with a legacy packet load, gives what it found, and checks it.
+#[track_caller]
+fn check_packet_load(load: &str, frame: &[u8], expected: Option<u64>) {
+    // The upper half is looked at, too: the result is zero-extended.
+    let text = format!(
+        "r6 = r1
+        r7 = 0
+        {load}
+        r1 = r0
+        r1 >>= 32
+        if r1 != 0 goto wrong
+        r0 ^= 0x5a5a5a5a
+        exit
+        wrong:
+        r0 = 77
+        exit"
+    );
+    let found = expected.map_or(0, |number| number as u32 ^ 0x5a5a_5a5a);
+    for program_type in ["socket_filter", "sched_cls", "sched_act"] {
+        let object = object(Platform::Linux, program_type, &text, Vec::new());
+        let (done, _) = run(&object, &[Input::packet(frame)]);
+        assert_eq!(
+            done[0].result,
+            found,
+            "{program_type}: {load}, {} bytes",
+            frame.len()
+        );
+    }
+}
+
+/// Index register and immediate are given in every split; the sum counts modulo 2^32.
+#[test]
+fn legacy_packet_loads_give_network_byte_order_or_end_the_program() {
+    let frame: Vec<u8> = (0..60).map(|at| 0x80 | at).collect();
+    let far = i64::from(i32::MAX);
+    let offsets = [
+        0,
+        1,
+        12,
+        55,
+        56,
+        57,
+        58,
+        59,
+        60,
+        61,
+        far - 3,
+        far,
+        -1,
+        -4,
+        -far - 1,
+    ];
+    for size in [1, 2, 4] {
+        let bits = size * 8;
+        for offset in offsets.into_iter().chain([-0x10_0000, -0x20_0000]) {
+            let expected = in_network_order(&frame, offset, size);
+            check_packet_load(&format!("r0 = *(u{bits} *)skb[{offset}]"), &frame, expected);
+            for index in [0, 3, -5, far] {
+                let rest = i64::from((offset - index) as i32);
+                let sign = if rest < 0 { '-' } else { '+' };
+                let load = format!(
+                    "r7 = {index}\nr0 = *(u{bits} *)skb[r7 {sign} {}]",
+                    rest.unsigned_abs()
+                );
+                check_packet_load(&load, &frame, expected);
+            }
+        }
+        for length in 0..4 {
+            let short = &frame[..length];
+            let load = format!("r0 = *(u{bits} *)skb[0]");
+            check_packet_load(&load, short, in_network_order(short, 0, size));
+        }
+    }
+}
+
+#[test]
+fn the_upper_half_of_a_packet_index_does_not_count() {
+    let load = "r7 = 0x700000002 ll\nr0 = *(u16 *)skb[r7 + 1]";
+    check_packet_load(load, &[1, 2, 3, 4, 5], Some(0x0405));
+}
+
 #[test]
 fn made_contexts_say_what_every_packet_has() {
     // len, protocol, ifindex of __sk_buff.

@@ -376,7 +376,10 @@ impl Machine {
             _ => regs[usize::from(op.src & 15)],
         };
         let (_, size) = unpack_atomic(op.third);
-        let at = data.wrapping_add(index).wrapping_add(op.imm);
+        let Some(offset) = semantics::packet_offset(index, op.imm as i32) else {
+            return Ok(None);
+        };
+        let at = data.wrapping_add(u64::from(offset));
         let inside = at >= data
             && at
                 .checked_add(u64::from(size.bytes()))

@@ -5,6 +5,7 @@
 //! routes, encapsulation) are left out: programs that call them are refused by name.
 #![expect(unsafe_code, reason = "receives addresses from programs")]
 
+use super::packet;
 use crate::input::HOST_WORD;
 use abi::{Helper, Platform, ProgramType};
 use ebpfcore::CONTEXT_HEADER_BYTES;
@@ -28,17 +29,37 @@ macro_rules! helpers {
         $(
             $(#[$meta])*
             #[cfg(target_arch = "x86_64")]
-            unsafe extern "win64" fn $name($($arg: u64),*) -> u64 $body
+            pub(super) unsafe extern "win64" fn $name($($arg: u64),*) -> u64 $body
             $(#[$meta])*
             #[cfg(not(target_arch = "x86_64"))]
-            unsafe extern "C" fn $name($($arg: u64),*) -> u64 $body
+            pub(super) unsafe extern "C" fn $name($($arg: u64),*) -> u64 $body
         )*
     };
 }
 
+pub(super) use helpers;
+
+/// Linux helpers over `__sk_buff`, for each of its program types.
+macro_rules! packet_helpers {
+    ($($program_type:literal)*) => {
+        &[$(
+            (Platform::Linux, $program_type, "bpf_skb_load_bytes", packet::load_bytes),
+            (Platform::Linux, $program_type, "bpf_skb_store_bytes", packet::store_bytes),
+            (Platform::Linux, $program_type, "bpf_l3_csum_replace", packet::l3_csum_replace),
+            (Platform::Linux, $program_type, "bpf_l4_csum_replace", packet::l4_csum_replace),
+        )*]
+    };
+}
+
+/// Functions by program type and name, beside [`FUNCTIONS`].
+static PACKET_FUNCTIONS: &[Row] = packet_helpers!("socket_filter" "sched_cls" "sched_act");
+
+/// A function of a platform's program type, by the helper's name.
+type Row = (Platform, &'static str, &'static str, HelperFn);
+
 /// Functions by program type and name.
 #[rustfmt::skip] // one row, one line
-static FUNCTIONS: &[(Platform, &str, &str, HelperFn)] = &[
+static FUNCTIONS: &[Row] = &[
     (Platform::Windows, "xdp", "bpf_xdp_adjust_head", failing),
     (Platform::Windows, "sock_addr", "bpf_get_socket_cookie", socket_cookie),
     (Platform::Windows, "sock_addr", "bpf_sock_addr_set_redirect_context", set_redirect_context),
@@ -65,10 +86,11 @@ pub(crate) struct HostExtensions;
 
 impl Extensions for HostExtensions {
     fn helper(&self, program_type: &'static ProgramType, helper: &Helper) -> Option<HelperFn> {
-        let fits = |row: &&(Platform, &str, &str, HelperFn)| {
+        let fits = |row: &&Row| {
             row.0 == program_type.platform && row.1 == program_type.name && row.2 == helper.name
         };
-        FUNCTIONS.iter().find(fits).map(|row| row.3)
+        let mut rows = FUNCTIONS.iter().chain(PACKET_FUNCTIONS);
+        rows.find(fits).map(|row| row.3)
     }
 }
 
@@ -241,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_row_is_a_helper_of_its_program_type() {
-        for (platform, program_type, name, _) in FUNCTIONS {
+        for (platform, program_type, name, _) in FUNCTIONS.iter().chain(PACKET_FUNCTIONS) {
             let program_type = abi::program_type::by_name(*platform, program_type).unwrap();
             let general = abi::helper::general(*platform);
             let mut rows = program_type.helpers.iter().chain(general);

@@ -27,3 +27,4 @@ pub(crate) mod invoke;
 #[cfg(unix)]
 pub mod mapping;
 pub(crate) mod memory;
+mod packet;
