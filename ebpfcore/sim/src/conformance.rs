@@ -11,11 +11,11 @@ use crate::platform::{Environment, HostPlatform};
 use crate::raw::conformance::{self as raw, SuiteExtensions};
 use crate::raw::fault::Watch;
 use crate::raw::memory::{Memory, Reach};
-use crate::registry::ModuleIdValue;
 use crate::{Driver, Engine, Error};
 use abi::{Context, Guid, Platform, ProgramType};
 use ebpfcore::{CONTEXT_HEADER_BYTES, Core, Program, Shared, native, object::Checking};
 use program::{Object, ProgramId, RawProgram};
+use testkernel::registry::ModuleIdValue;
 use verifier::Verified;
 
 /// Name of the program in messages.

@@ -198,7 +198,7 @@ impl std::error::Error for Error {}
 
 /// The usual status values in words.
 fn meaning(status: u32) -> &'static str {
-    use crate::kernel::status as s;
+    use testkernel::status as s;
     match status {
         s::INVALID_PARAMETER => " (STATUS_INVALID_PARAMETER)",
         s::OBJECT_NAME_NOT_FOUND => " (STATUS_OBJECT_NAME_NOT_FOUND)",

@@ -14,7 +14,6 @@ use crate::raw::extensions::{HostExtensions, State};
 use crate::raw::fault::Watch;
 use crate::raw::invoke::{self, Tally};
 use crate::raw::memory::Memory;
-use crate::registry::ModuleIdValue;
 use crate::{Driver, Error};
 use ebpfcore::object::Checking;
 use ebpfcore::{Core, Map, Program, Shared, native};
@@ -22,6 +21,7 @@ use program::Object;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
+use testkernel::registry::ModuleIdValue;
 use verifier::Verified;
 
 /// Memory that inputs are tiled into; larger than the caches of one core, so that a measurement

@@ -16,12 +16,10 @@ pub mod conformance;
 mod error;
 mod host;
 mod input;
-pub mod kernel;
 mod maps;
 mod platform;
 pub mod raw;
 pub mod read;
-pub mod registry;
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod unsupported;
 
@@ -31,7 +29,7 @@ pub use host::{Engine, Host, Invocation, Measurement, Options};
 pub use input::{DATA_BYTES, Input};
 pub use maps::{DUMP_ENTRIES, Dump, Entry, Value};
 pub use platform::{Clock, Environment, Random, Trace};
-pub use registry::ModuleIdValue;
+pub use testkernel::registry::{self, ModuleIdValue};
 
 #[cfg(all(unix, target_arch = "x86_64"))]
 pub(crate) use raw::driver::Driver;

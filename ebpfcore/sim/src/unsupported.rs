@@ -1,8 +1,8 @@
 //! In place of drivers on hosts that cannot run them.
 
 use crate::Error;
-use crate::registry::ModuleIdValue;
 use ebpfcore::native::{Module, Typing};
+use testkernel::registry::ModuleIdValue;
 
 /// A driver that cannot be.
 #[derive(Debug)]

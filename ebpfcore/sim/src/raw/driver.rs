@@ -6,16 +6,21 @@
 //! `ebpfcore::native`.
 #![expect(unsafe_code, reason = "calls into driver images")]
 
-use super::imports::{self, call_attach, call_entry, call_unload};
 use super::mapping::{Mapping, Protection};
 use super::memory::{Memory, Reach};
 use crate::Error;
-use crate::kernel::{Client, Kernel, is_error};
-use crate::registry::{ModuleIdValue, Registry, service_key};
-use abi::native::nmr::{MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance};
+use abi::native::nmr::{
+    Characteristics, MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance,
+};
 use ebpfcore::native::{Module, ModuleMemory, Typing, validate};
 use image::read::{ImportName, Pe};
 use std::mem::offset_of;
+use std::sync::Arc;
+use testkernel::Machine;
+use testkernel::nmr::{Registration, Side};
+use testkernel::raw::{self, call_entry, call_unload};
+use testkernel::registry::{ModuleIdValue, Registry, service_key};
+use testkernel::status::{self, is_error};
 
 /// Layout of the page that the driver gets.
 mod place {
@@ -33,6 +38,8 @@ mod place {
     pub(super) const PROVIDER: usize = 0x800;
     pub(super) const NPI: usize = 0x840;
     pub(super) const PROVIDER_ID: usize = 0x880;
+    /// Where the provider notes the client's dispatch table.
+    pub(super) const DISPATCH: usize = 0x8c0;
 }
 
 /// Longest service name.
@@ -42,7 +49,7 @@ const SERVICE_NAME_BYTES: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Driver {
     // Dropped in this order, after `stop`.
-    kernel: Kernel,
+    machine: Arc<Machine>,
     objects: Memory,
     mapping: Mapping,
     unload: u64,
@@ -58,13 +65,13 @@ impl Driver {
     ) -> Result<Driver, Error> {
         let pe = Pe::parse(bytes).map_err(Error::Image)?;
         let mapping = Mapping::new(&pe, |import| match &import.name {
-            ImportName::Name(name) => imports::address(&import.module, name),
+            ImportName::Name(name) => raw::address(&import.module, name),
             ImportName::Ordinal(_) => None,
         })
         .map_err(Error::Map)?;
         let objects = objects(service, &mapping)?;
         let mut driver = Driver {
-            kernel: Kernel::new(Registry::with_service(service, module_id)),
+            machine: Machine::new(Registry::with_service(service, module_id)),
             objects,
             mapping,
             unload: 0,
@@ -92,61 +99,58 @@ impl Driver {
 
     /// Address of the metadata table that the client gave as its dispatch table.
     fn table(&self) -> Result<u64, Error> {
-        let client = self.kernel.client.as_ref();
-        let binding = client.and_then(|client| client.binding);
-        binding
-            .map(|binding| binding.dispatch)
-            .ok_or(Error::NotAttached)
+        let dispatch = self.objects.read(place::DISPATCH, 8);
+        match dispatch.try_into().map_or(0, u64::from_le_bytes) {
+            0 => Err(Error::NotAttached),
+            table => Ok(table),
+        }
     }
 
     /// The module id that the client registered under.
     pub(crate) fn module_id(&self) -> Option<abi::Guid> {
-        self.kernel.client.as_ref().map(|client| client.module.guid)
+        self.client().ok().map(|client| client.module.guid)
     }
 
     fn enter(&mut self) -> Result<(), Error> {
         let entry = self.mapping.entry();
         let object = self.objects.address(place::OBJECT);
         let path = self.objects.address(place::PATH);
-        // SAFETY: the entry point of the image that was just mapped, with a driver object and a
+        // SAFETY: 1. The entry point of the image that was just mapped. 2. A driver object and a
         // path as Windows passes them.
-        let status = imports::enter(&mut self.kernel, || unsafe {
-            call_entry(entry, object, path)
-        });
+        let status = unsafe { call_entry(&self.machine, entry, object, path) };
         if is_error(status) {
             return Err(Error::Entry { status });
         }
         let unload = self.objects.read(place::OBJECT + place::UNLOAD, 8);
         self.unload = unload.try_into().map_or(0, u64::from_le_bytes);
         self.stopped = false;
-        if let Some(key) = self.kernel.leaked_keys().first() {
-            return Err(Error::LeakedKey {
-                key: (*key).to_owned(),
-            });
+        if let Some(key) = self.machine.leaked_keys().pop() {
+            return Err(Error::LeakedKey { key });
         }
         self.mapping.discard().map_err(Error::Map)
     }
 
-    /// What the registrar does when it sees a client and a provider of one interface.
+    /// The runtime registers: the registrar offers it to the driver.
     fn attach(&mut self) -> Result<(), Error> {
-        let client = self.client()?;
-        let (attach, context) = (client.characteristics.attach, client.context);
+        self.client()?;
         let provider = self.objects.address(place::PROVIDER);
-        // SAFETY: the callback of a mapped, started driver.
-        let status = imports::enter(&mut self.kernel, || unsafe {
-            call_attach(attach, context, provider)
-        });
-        match is_error(status) {
-            true => Err(Error::Attach { status }),
+        let context = self.objects.address(place::DISPATCH);
+        // SAFETY: 1. The structure lies in the driver's page, and its callbacks are those below.
+        let offered = unsafe { raw::offer(&self.machine, provider, context) };
+        let answer = self.client()?.answer.unwrap_or(offered);
+        match is_error(answer) {
+            true => Err(Error::Attach { status: answer }),
             false => self.table().map(|_| ()),
         }
     }
 
-    fn client(&self) -> Result<&Client, Error> {
-        let client = self.kernel.client.as_ref().ok_or(Error::NotRegistered)?;
-        match client.npi == NPI_NATIVE_MODULE {
-            true => Ok(client),
-            false => Err(Error::OtherInterface { npi: client.npi }),
+    fn client(&self) -> Result<Registration, Error> {
+        let mut registrations = self.machine.registrar.registrations().into_iter();
+        let client = registrations.find(|registration| registration.side == Side::Client);
+        match client {
+            None => Err(Error::NotRegistered),
+            Some(client) if client.npi == NPI_NATIVE_MODULE => Ok(client),
+            Some(client) => Err(Error::OtherInterface { npi: client.npi }),
         }
     }
 
@@ -159,13 +163,35 @@ impl Driver {
             return Err(Error::NoUnload);
         }
         let (unload, object) = (self.unload, self.objects.address(place::OBJECT));
-        // SAFETY: the unload routine that the started driver put into its driver object.
-        imports::enter(&mut self.kernel, || unsafe { call_unload(unload, object) });
-        match self.kernel.client {
-            Some(_) => Err(Error::StillRegistered),
-            None => Ok(()),
+        // SAFETY: 1. The unload routine that the started driver put into its driver object.
+        unsafe { call_unload(&self.machine, unload, object) };
+        match self.client() {
+            Err(Error::NotRegistered) => Ok(()),
+            _ => Err(Error::StillRegistered),
         }
     }
+}
+
+/// The runtime's side of the attachment: notes the client's dispatch table where its context says.
+extern "win64" fn provider_attach(
+    _binding: u64,
+    context: u64,
+    _instance: u64,
+    _client_context: u64,
+    dispatch: u64,
+    binding_context: &mut u64,
+    _provider_dispatch: &mut u64,
+) -> u32 {
+    *binding_context = context;
+    // SAFETY: 1. A word of the driver's page.
+    let noted = unsafe { raw::put(context, dispatch) };
+    noted.err().unwrap_or(status::SUCCESS)
+}
+
+extern "win64" fn provider_detach(context: u64) -> u32 {
+    // SAFETY: 1. A word of the driver's page.
+    let forgotten = unsafe { raw::put(context, 0u64) };
+    forgotten.err().unwrap_or(status::SUCCESS)
 }
 
 impl Drop for Driver {
@@ -213,6 +239,12 @@ fn objects(service: &str, mapping: &Mapping) -> Result<Memory, Error> {
     memory.write(place::PATH + 2, &(text.len() as u16 + 2).to_le_bytes());
     memory.write(place::PATH + 8, &text_at.to_le_bytes());
 
+    describe_provider(&mut memory);
+    Ok(memory)
+}
+
+/// What the runtime registers as provider of native modules.
+fn describe_provider(memory: &mut Memory) {
     let id = ModuleId::new(MODULE_ID_EBPFCORE);
     memory.write(place::NPI, &NPI_NATIVE_MODULE.to_bytes());
     memory.write(place::PROVIDER_ID, &id.length.to_le_bytes());
@@ -222,7 +254,23 @@ fn objects(service: &str, mapping: &Mapping) -> Result<Memory, Error> {
         memory.address(place::NPI),
         memory.address(place::PROVIDER_ID),
     );
-    let at = |field: usize| place::PROVIDER + field;
+    let instance = offset_of!(Characteristics, instance);
+    let at = |field: usize| place::PROVIDER + instance + field;
+    let length = size_of::<Characteristics>() as u16;
+    let attach = (provider_attach as *const ()).expose_provenance() as u64;
+    let detach = (provider_detach as *const ()).expose_provenance() as u64;
+    memory.write(
+        place::PROVIDER + offset_of!(Characteristics, length),
+        &length.to_le_bytes(),
+    );
+    memory.write(
+        place::PROVIDER + offset_of!(Characteristics, attach),
+        &attach.to_le_bytes(),
+    );
+    memory.write(
+        place::PROVIDER + offset_of!(Characteristics, detach),
+        &detach.to_le_bytes(),
+    );
     let bytes = size_of::<RegistrationInstance>() as u16;
     memory.write(
         at(offset_of!(RegistrationInstance, size)),
@@ -236,5 +284,4 @@ fn objects(service: &str, mapping: &Mapping) -> Result<Memory, Error> {
         at(offset_of!(RegistrationInstance, module_id)),
         &id.to_le_bytes(),
     );
-    Ok(memory)
 }

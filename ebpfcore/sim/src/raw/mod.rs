@@ -21,8 +21,6 @@ pub(crate) mod fault {
         }
     }
 }
-#[cfg(all(unix, target_arch = "x86_64"))]
-mod imports;
 pub(crate) mod invoke;
 #[cfg(unix)]
 pub mod mapping;

@@ -1,12 +1,18 @@
 //! The imports, called as drivers of Microsoft's tool chain and ours call them.
 
 use super::*;
-use crate::registry::{ModuleIdValue, REG_BINARY, REG_DWORD, Registry, service_key};
+use crate::Machine;
+use crate::raw::zw::{
+    MmGetSystemRoutineAddress, RtlInitUnicodeString, ZwClose, ZwOpenKey, ZwQueryValueKey,
+};
+use crate::raw::{address, put};
+use crate::registry::{ModuleIdValue, REG_BINARY, REG_DWORD, Registry};
+use std::sync::Arc;
 
 const ID: [u8; 16] = *b"0123456789abcdef";
 
-fn kernel(module_id: &ModuleIdValue) -> Kernel {
-    Kernel::new(Registry::with_service("drop", module_id))
+fn machine(module_id: &ModuleIdValue) -> Arc<Machine> {
+    Machine::new(Registry::with_service("drop", module_id))
 }
 
 fn wide(text: &str) -> Vec<u16> {
@@ -67,11 +73,11 @@ fn query(module_id: &ModuleIdValue) -> (u32, [u8; 16]) {
     ];
     let function = wide("RtlQueryRegistryValuesEx");
     let (start, table) = (at(&path), at(&table));
-    let status = enter(&mut kernel(module_id), || {
+    let status = machine(module_id).enter(|| {
         let mut string = [0u64; 2];
         let string = string.as_mut_ptr().expose_provenance() as u64;
-        rtl_init_unicode_string(string, at(&function));
-        let query = mm_get_system_routine_address(string);
+        RtlInitUnicodeString(string, at(&function));
+        let query = MmGetSystemRoutineAddress(string);
         assert_eq!(
             Some(query),
             address("NTOSKRNL.exe", "RtlQueryRegistryValuesEx")
@@ -112,8 +118,8 @@ fn other_names_have_no_address() {
     let name = wide("ZwCreateFile");
     let mut string = [0u64; 2];
     let string = string.as_mut_ptr().expose_provenance() as u64;
-    rtl_init_unicode_string(string, at(&name));
-    assert_eq!(mm_get_system_routine_address(string), 0);
+    RtlInitUnicodeString(string, at(&name));
+    assert_eq!(MmGetSystemRoutineAddress(string), 0);
 }
 
 /// `UNICODE_STRING`.
@@ -124,7 +130,7 @@ fn string(text: &[u16]) -> [u64; 2] {
 
 #[test]
 fn values_are_read_in_pieces_of_the_right_size() {
-    let mut kernel = kernel(&ModuleIdValue::of(abi::Guid::from_bytes(ID)));
+    let machine = machine(&ModuleIdValue::of(abi::Guid::from_bytes(ID)));
     let (path, name) = (wide(&service_key("DROP")), wide("npimoduleid"));
     let (path, parameters, name) = (string(&path), wide("Parameters"), string(&name));
     let parameters = string(&parameters);
@@ -132,14 +138,10 @@ fn values_are_read_in_pieces_of_the_right_size() {
     let handles = handle.as_mut_ptr().expose_provenance() as u64;
     let needs = needed.as_mut_ptr().expose_provenance() as u64;
     let attributes = [48u64, 0, at(&path), 0x240, 0, 0];
-    let opened = enter(&mut kernel, || {
-        zw_open_key(handles, 0x2_0019, at(&attributes))
-    });
+    let opened = machine.enter(|| ZwOpenKey(handles, 0x2_0019, at(&attributes)));
     assert_eq!(opened, status::SUCCESS);
     let attributes = [48u64, handle[0], at(&parameters), 0x240, 0, 0];
-    let opened = enter(&mut kernel, || {
-        zw_open_key(handles + 8, 0x2_0019, at(&attributes))
-    });
+    let opened = machine.enter(|| ZwOpenKey(handles + 8, 0x2_0019, at(&attributes)));
     assert_eq!(opened, status::SUCCESS);
     let key = handle[1];
     for (length, expected) in [
@@ -150,8 +152,8 @@ fn values_are_read_in_pieces_of_the_right_size() {
     ] {
         let mut buffer = [0xeeu8; 64];
         let target = buffer.as_mut_ptr().expose_provenance() as u64;
-        let query = || zw_query_value_key(key, at(&name), 2, target, length, needs);
-        assert_eq!(enter(&mut kernel, query), expected, "{length}");
+        let query = || ZwQueryValueKey(key, at(&name), 2, target, length, needs);
+        assert_eq!(machine.enter(query), expected, "{length}");
         assert_eq!(needed[0], 28);
         let filled = if length < 12 {
             0
@@ -167,20 +169,10 @@ fn values_are_read_in_pieces_of_the_right_size() {
             assert_eq!(buffer[12..filled], ID[..filled - 12]);
         }
     }
-    assert_eq!(kernel.leaked_keys().len(), 2);
+    assert_eq!(machine.leaked_keys().len(), 2);
     for handle in handle {
-        assert_eq!(enter(&mut kernel, || zw_close(handle)), status::SUCCESS);
-        assert_eq!(
-            enter(&mut kernel, || zw_close(handle)),
-            status::INVALID_HANDLE
-        );
+        assert_eq!(machine.enter(|| ZwClose(handle)), status::SUCCESS);
+        assert_eq!(machine.enter(|| ZwClose(handle)), status::INVALID_HANDLE);
     }
-    assert!(kernel.leaked_keys().is_empty());
-}
-
-#[test]
-fn outside_of_a_driver_everything_fails() {
-    assert_eq!(zw_close(4), status::INVALID_PARAMETER);
-    assert_eq!(nmr_deregister_client(4), status::INVALID_PARAMETER);
-    assert_eq!(nmr_register_client(0, 0, 0), status::INVALID_PARAMETER);
+    assert!(machine.leaked_keys().is_empty());
 }

@@ -1,0 +1,75 @@
+//! One simulated machine: everything that its drivers share.
+//!
+//! Kernel functions have no argument that says where they are called, so the machine is that of the
+//! calling thread ([`Machine::enter`]), or else the one of the process. Under Wine there is only the
+//! latter; on a host every test has its own.
+
+use crate::nmr::Registrar;
+use crate::pool::Pool;
+use crate::registry::Registry;
+use crate::report::Reports;
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock, Mutex};
+
+/// The state.
+#[derive(Debug, Default)]
+pub struct Machine {
+    /// What went wrong and what was said.
+    pub reports: Reports,
+    /// Memory of drivers.
+    pub pool: Pool,
+    /// Clients and providers that find each other.
+    pub registrar: Registrar,
+    /// The simulated registry and its open keys; unused under Wine, which has one.
+    pub keys: Mutex<Keys>,
+}
+
+/// Registry and open keys.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Keys and values.
+    pub registry: Registry,
+    /// Paths of the keys that were opened; none where one was closed.
+    pub open: Vec<Option<String>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Machine>>> = const { RefCell::new(None) };
+}
+
+static PROCESS: LazyLock<Arc<Machine>> = LazyLock::new(Arc::default);
+
+/// The machine of this thread.
+#[must_use]
+pub fn current() -> Arc<Machine> {
+    let own = CURRENT.with_borrow(Clone::clone);
+    own.unwrap_or_else(|| Arc::clone(&PROCESS))
+}
+
+/// Reports a violation to the machine of this thread.
+pub fn violation(text: impl FnOnce() -> String) {
+    current().reports.violation(text());
+}
+
+impl Machine {
+    /// A machine with a registry.
+    #[must_use]
+    pub fn new(registry: Registry) -> Arc<Machine> {
+        let machine = Machine::default();
+        crate::report::lock(&machine.keys).registry = registry;
+        Arc::new(machine)
+    }
+
+    /// Makes this the machine of the thread while `action` runs code of its drivers.
+    pub fn enter<T>(self: &Arc<Machine>, action: impl FnOnce() -> T) -> T {
+        /// Puts the outer machine back, also when `action` panics.
+        struct Leave(Option<Arc<Machine>>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _leave = Leave(CURRENT.replace(Some(Arc::clone(self))));
+        action()
+    }
+}

@@ -1,0 +1,28 @@
+//! What lies under the stand-ins: nothing on a host, Wine's own kernel in the shim.
+
+use crate::registry::Value;
+use std::sync::OnceLock;
+
+/// Services of the kernel underneath.
+pub trait Platform: Sync {
+    /// Whether a registry key exists.
+    fn has_key(&self, path: &str) -> bool;
+    /// A value of a registry key.
+    fn value(&self, path: &str, name: &str) -> Option<Value>;
+    /// Frees memory that the kernel underneath gave the driver.
+    fn free_foreign(&self, address: u64, tag: u32);
+}
+
+static PLATFORM: OnceLock<&'static dyn Platform> = OnceLock::new();
+
+/// Says what lies underneath; once, at the start.
+pub fn install(platform: &'static dyn Platform) {
+    // A second call finds the same value: there is one shim.
+    let _ = PLATFORM.set(platform);
+}
+
+/// What lies underneath, if anything does.
+#[must_use]
+pub fn installed() -> Option<&'static dyn Platform> {
+    PLATFORM.get().copied()
+}
