@@ -460,3 +460,21 @@ pub const SECTION_HASH: &str = "hash";
 pub const SECTION_NAME_BYTES: usize = 8;
 /// Helper number of `bpf_tail_call`, whose success ends the program.
 pub const HELPER_TAIL_CALL: u32 = 5;
+
+/// The module id of a service that is started without one in the registry: a GUID of version 8
+/// (RFC 9562, "custom") from a hash. Ids made at random have version 4, so the two never meet.
+#[must_use]
+pub fn module_id_of_hash(hash: [u8; 32]) -> Guid {
+    let mut high = [0; 16];
+    high.copy_from_slice(&hash[..16]);
+    let high = u128::from_be_bytes(high);
+    let version = (high & !(0xf << 76)) | 0x8 << 76;
+    Guid::from_u128((version & !(0x3 << 62)) | 0x2 << 62)
+}
+
+/// Whether a module registered under an id of [`module_id_of_hash`]: it was started as a plain
+/// service.
+#[must_use]
+pub const fn is_module_id_of_hash(id: Guid) -> bool {
+    id.data3 >> 12 == 8 && id.data4[0] >> 6 == 2
+}

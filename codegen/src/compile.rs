@@ -65,7 +65,7 @@ pub fn compile_with(
         &mut builder,
         rdata,
         data,
-        module_id(elf_hash.unwrap_or(code_hash)),
+        abi::native::module_id_of_hash(elf_hash.unwrap_or(code_hash)),
     )?;
     Metadata {
         builder: &mut builder,
@@ -282,18 +282,6 @@ fn check_stack(verified: &Verified<'_>, stack: &StackUse) -> Result<(), Error> {
 /// SHA-256 of the file; `None` when the object did not come from one.
 fn elf_hash(object: &Object) -> Option<[u8; 32]> {
     (object.sha256 != [0; 32]).then_some(object.sha256)
-}
-
-/// The module id of a service that is started without one in the registry: a GUID of version 8
-/// (RFC 9562, "custom") from a hash.
-#[must_use]
-pub fn module_id(hash: [u8; 32]) -> Guid {
-    let mut bits = [0; 16];
-    bits.copy_from_slice(&hash[..16]);
-    let bits = u128::from_be_bytes(bits);
-    let version = (bits & !(0xf << 76)) | 0x8 << 76;
-    let variant = (version & !(0x3 << 62)) | 0x2 << 62;
-    Guid::from_u128(variant)
 }
 
 /// Hash over everything in some sections.

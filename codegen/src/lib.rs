@@ -23,7 +23,8 @@ mod skeleton;
 mod stack;
 mod unwind;
 
-pub use compile::{compile, compile_with, module_id};
+pub use abi::native::module_id_of_hash as module_id;
+pub use compile::{compile, compile_with};
 pub use error::{Error, Place};
 pub use info_hash::program_info_hash;
 pub use module::{

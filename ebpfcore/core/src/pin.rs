@@ -32,6 +32,8 @@ pub enum ObjectKind {
     Link = 2,
     /// A program.
     Program = 3,
+    /// A native module; has a handle and an id, but no pins and no information.
+    Module = 4,
 }
 
 /// The object at a path.
@@ -175,6 +177,11 @@ impl Pins {
     pub fn count(&self, id: u32) -> u32 {
         let pins = self.pins.iter().filter(|(_, object)| object.id == id);
         u32::try_from(pins.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the pins of an object away, without giving up their use of it.
+    pub fn forget(&mut self, id: u32) {
+        self.pins.retain(|(_, object)| object.id != id);
     }
 
     /// Takes any pin away.

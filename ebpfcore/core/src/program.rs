@@ -88,6 +88,15 @@ impl Program {
         matches!(self.code, Code::Native { .. })
     }
 
+    /// What its machine code works with, when it is machine code.
+    #[must_use]
+    pub fn instance(&self) -> Option<&Shared<Instance>> {
+        match &self.code {
+            Code::Native { instance, .. } => Some(instance),
+            Code::Interpreted(_) | Code::Checked(_) => None,
+        }
+    }
+
     /// Its code.
     #[must_use]
     pub fn code(&self) -> &Code {

@@ -31,6 +31,8 @@ pub enum Status {
     KeyNotFound = 19,
     /// The caller may not do this.
     AccessDenied = 20,
+    /// Policy forbids it: code that was made in memory never runs here.
+    BlockedByPolicy = 21,
     /// A size computation left the address space.
     ArithmeticOverflow = 22,
     /// A function that the module needs has no provider.
@@ -43,8 +45,12 @@ pub enum Status {
     KeyAlreadyExists = 26,
     /// The limit of chained tail calls is reached.
     NoMoreTailCalls = 27,
+    /// The request is completed later.
+    Pending = 28,
     /// The map holds `max_entries` elements.
     OutOfSpace = 29,
+    /// The request was given up before it was done.
+    Canceled = 30,
     /// The object is in another state than the operation needs.
     InvalidState = 34,
 }
@@ -65,7 +71,10 @@ impl Status {
             Status::InvalidFd => 9,                                                 // EBADF
             Status::NoMemory => 12,                                                 // ENOMEM
             Status::ObjectAlreadyExists | Status::KeyAlreadyExists => 17,           // EEXIST
+            Status::Pending => 11,                                                  // EAGAIN
             Status::AccessDenied => 13,                                             // EACCES
+            Status::BlockedByPolicy => 1,                                           // EPERM
+            Status::Canceled => 125,                                                // ECANCELED
             Status::InsufficientBuffer => 28,                                       // ENOSPC
             Status::ArithmeticOverflow => 75,                                       // EOVERFLOW
             Status::OperationNotSupported => 95,                                    // EOPNOTSUPP
@@ -83,6 +92,9 @@ impl Status {
     pub const fn text(self) -> &'static str {
         match self {
             Status::VerificationFailed => "the verifier refused the program",
+            Status::BlockedByPolicy => "policy does not allow it",
+            Status::Pending => "the request is completed later",
+            Status::Canceled => "the request was cancelled",
             Status::AccessDenied => "the caller may not do this",
             Status::InvalidState => "the object is in another state",
             Status::InvalidObject => "the object does not match what is expected",

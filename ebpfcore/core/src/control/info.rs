@@ -30,6 +30,7 @@ impl Session<'_> {
                 }
                 Object::Link(link) => link_info(link, &self.control.core)?,
                 Object::Draft(_) => return Err(Status::InvalidState),
+                Object::Module => return Err(Status::InvalidFd),
             };
             (entry.object.kind(), info)
         };

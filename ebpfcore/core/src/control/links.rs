@@ -1,7 +1,7 @@
 //! Operations on links: attaching programs to hooks.
 
 use super::{
-    Session,
+    Control, Session,
     objects::{Entry, Keeping, Object},
 };
 use crate::{Link, Program, Shared, Status};
@@ -9,6 +9,33 @@ use abi::{
     Guid,
     ioctl::{Handle, Reply},
 };
+
+impl Control {
+    /// Attaches a program to a hook; the new link has one user, which the caller gives up with
+    /// [`Control::handle_closed`].
+    pub(super) fn attach(
+        &self,
+        program: Shared<Program>,
+        attach_type: Guid,
+        parameter: &[u8],
+    ) -> Result<u32, Status> {
+        let hook = self.hook(attach_type);
+        let hook = hook.ok_or(Status::ExtensionFailedToLoad)?;
+        let link = Link::new(&self.core, hook.attach_type(), parameter, program)?;
+        hook.attach(&self.core, &link)?;
+        let id = link.id();
+        let entry = Entry::new(id, Object::Link(link.clone()));
+        let noted = {
+            let mut state = self.lock();
+            state.insert(entry).and_then(|()| state.retain(id))
+        };
+        noted.inspect_err(|_| {
+            // Without an entry nobody would detach it.
+            let _ = hook.detach(&self.core, &link);
+        })?;
+        Ok(id)
+    }
+}
 
 impl Session<'_> {
     pub(super) fn link(
@@ -18,18 +45,10 @@ impl Session<'_> {
         parameter: &[u8],
     ) -> Result<usize, Status> {
         let program = self.program(program)?;
-        let hook = self.control.hook(attach_type);
-        let hook = hook.ok_or(Status::ExtensionFailedToLoad)?;
-        let core = &self.control.core;
-        let link = Link::new(core, hook.attach_type(), parameter, program)?;
-        hook.attach(core, &link)?;
-        let entry = Entry::new(link.id(), Object::Link(link.clone()));
-        let published = self.control.publish(self.client, entry);
-        let handle = published.inspect_err(|_| {
-            // Without an entry nobody would detach it.
-            let _ = hook.detach(core, &link);
-        })?;
-        drop(link);
+        let id = self.control.attach(program, attach_type, parameter)?;
+        // The id has one user, which becomes the handle.
+        let opened = self.client.open(id);
+        let handle = opened.inspect_err(|_| self.control.handle_closed(id))?;
         self.reply_handle(
             handle,
             &Reply::LinkProgram {

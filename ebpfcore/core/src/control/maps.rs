@@ -211,7 +211,7 @@ impl Session<'_> {
         match &self.control.lock().get(id)?.object {
             Object::Map(map) => Ok(Stored::Map(map.clone())),
             Object::Program(program) => Ok(Stored::Program(program.clone())),
-            Object::Draft(_) | Object::Link(_) => Err(Status::InvalidFd),
+            Object::Draft(_) | Object::Link(_) | Object::Module => Err(Status::InvalidFd),
         }
     }
 
@@ -307,7 +307,7 @@ fn some(bytes: &[u8]) -> Option<&[u8]> {
     (!bytes.is_empty()).then_some(bytes)
 }
 
-fn copy(bytes: &[u8]) -> Result<Vec<u8>, Status> {
+pub(super) fn copy(bytes: &[u8]) -> Result<Vec<u8>, Status> {
     let mut copy = Vec::new();
     copy.try_reserve_exact(bytes.len())
         .map_err(|_| Status::NoMemory)?;

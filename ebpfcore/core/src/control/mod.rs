@@ -7,14 +7,15 @@
 //!
 //! Invariants: PASSIVE_LEVEL, no epoch pinned; messages are untrusted and decoded in full before
 //! anything happens; an operation that fails leaves nothing behind; the lock is never held while
-//! waiting for running programs. Left out: native modules, test runs and asynchronous operations,
-//! which answer [`Status::OperationNotSupported`].
+//! waiting for running programs. Left out: test runs and asynchronous operations, which answer [`Status::OperationNotSupported`].
 
 mod info;
 mod links;
 mod maps;
+mod modules;
 mod objects;
 mod programs;
+mod shell;
 
 use crate::{
     Core, Hook, Shared, Status,
@@ -25,6 +26,11 @@ use crate::{
 use abi::ioctl::{self, Access, Handle, Reply, Request};
 use alloc::vec::Vec;
 use objects::{Entry, Farewell, Keeping, State};
+
+pub use modules::{
+    Arrival, Detached, NoSettings, SETTING_ATTACH, SETTING_COMPARTMENT, SETTING_INTERFACE, Settings,
+};
+pub use shell::{CodeIntegrity, NoShell, Pages, Section, Shell};
 
 /// A process that asks, as the shell around the core knows it.
 pub trait Client {
@@ -43,6 +49,40 @@ pub trait Client {
 
     /// May it do what only the eBPF service, administrators and the system may?
     fn is_privileged(&self) -> bool;
+
+    /// Makes the request that is being served one that ends later, with [`Shell::complete`] and the
+    /// number given here; from now on that may happen at any time. `None` when this request cannot
+    /// wait.
+    fn pend(&self) -> Option<u64> {
+        None
+    }
+
+    /// Was the request that is being served cancelled? Once true it stays true.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    /// Shows a part of a ring to this process; gives its address there. The view belongs to the
+    /// handle of the map: the shell takes it back before it reports the handle as closed. A part
+    /// that is shown already keeps its address.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NoMemory`].
+    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
+        let _ = (map, pages);
+        Err(Status::OperationNotSupported)
+    }
+
+    /// Takes back what [`Client::show`] showed of one ring.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::ObjectNotFound`] when nothing of it is shown.
+    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
+        let _ = (map, index);
+        Err(Status::OperationNotSupported)
+    }
 }
 
 /// The control side of a runtime.
@@ -50,6 +90,7 @@ pub struct Control {
     core: Shared<Core>,
     hooks: Vec<Hook>,
     extensions: &'static dyn Extensions,
+    shell: &'static dyn Shell,
     state: Locked<State>,
 }
 
@@ -72,8 +113,15 @@ impl Control {
             core,
             hooks,
             extensions,
+            shell: &NoShell,
             state: Locked::new(State::default()),
         }
+    }
+
+    /// The same over a system.
+    #[must_use]
+    pub fn with_shell(self, shell: &'static dyn Shell) -> Control {
+        Control { shell, ..self }
     }
 
     /// The runtime below.
@@ -196,9 +244,10 @@ impl Control {
             let unused = self.lock().take_unused();
             // Dropped here, without the lock.
             if unused.is_none() {
-                return;
+                break;
             }
         }
+        self.settle_modules();
     }
 }
 
@@ -293,6 +342,12 @@ impl Session<'_> {
             R::GetNextLinkId { start_id } => self.next_id(start_id, ObjectKind::Link),
             R::GetObjectInfo { handle, .. } => self.object_info(handle),
             R::EpochSynchronize {} => self.synchronize(),
+            R::LoadNativeModule { module_id, data } => self.load_module(module_id, data),
+            R::LoadNativePrograms { module_id } => self.load_module_programs(module_id),
+            R::AuthorizeNativeModule {
+                module_id,
+                module_hash,
+            } => self.authorize_module(module_id, module_hash),
             _ => Err(Status::OperationNotSupported),
         }
     }
@@ -335,7 +390,7 @@ impl Session<'_> {
         let reply = match kind {
             ObjectKind::Map => Reply::GetMapHandleById { handle },
             ObjectKind::Program => Reply::GetProgramHandleById { handle },
-            ObjectKind::Link => Reply::GetLinkHandleById { handle },
+            ObjectKind::Link | ObjectKind::Module => Reply::GetLinkHandleById { handle },
         };
         self.reply_handle(handle, &reply)
     }
@@ -345,7 +400,7 @@ impl Session<'_> {
         self.reply(&match kind {
             ObjectKind::Map => Reply::GetNextMapId { next_id },
             ObjectKind::Program => Reply::GetNextProgramId { next_id },
-            ObjectKind::Link => Reply::GetNextLinkId { next_id },
+            ObjectKind::Link | ObjectKind::Module => Reply::GetNextLinkId { next_id },
         })
     }
 
@@ -361,6 +416,9 @@ impl Session<'_> {
         let pinned = {
             let mut state = self.control.lock();
             let kind = state.get(id)?.object.kind();
+            if kind == ObjectKind::Module {
+                return Err(Status::InvalidFd);
+            }
             state.retain(id)?;
             state.pins.insert(path, Pinned { id, kind })
         };

@@ -8,6 +8,7 @@
 //! Invariants: entries ascend by id, which is only given once; the registry holds one reference to
 //! each object.
 
+use super::modules::Modules;
 use crate::{
     Link, Map, Program, Shared, Status,
     pin::{ObjectKind, Pins},
@@ -30,6 +31,8 @@ pub(super) enum Object {
     Program(Shared<Program>),
     Draft(Draft),
     Link(Shared<Link>),
+    /// A module that was loaded through a message.
+    Module,
 }
 
 /// An object and who uses it.
@@ -62,6 +65,7 @@ pub(super) enum Keeping {
 pub(super) struct State {
     entries: Vec<Entry>,
     pub(super) pins: Pins,
+    pub(super) modules: Modules,
 }
 
 /// What the last user of an object leaves to do, without the lock.
@@ -78,6 +82,7 @@ impl Object {
             Object::Map(_) => ObjectKind::Map,
             Object::Program(_) | Object::Draft(_) => ObjectKind::Program,
             Object::Link(_) => ObjectKind::Link,
+            Object::Module => ObjectKind::Module,
         }
     }
 
@@ -87,7 +92,7 @@ impl Object {
             Object::Map(map) => map.is_unique(),
             Object::Program(program) => program.is_unique(),
             Object::Link(link) => link.is_unique(),
-            Object::Draft(_) => true,
+            Object::Draft(_) | Object::Module => true,
         }
     }
 }
@@ -158,7 +163,7 @@ impl State {
         match &entry.object {
             Object::Link(link) => Some(Farewell::Link(link.clone())),
             Object::Map(map) => Some(Farewell::Map(map.clone())),
-            Object::Program(_) | Object::Draft(_) => None,
+            Object::Program(_) | Object::Draft(_) | Object::Module => None,
         }
     }
 

@@ -82,7 +82,7 @@ impl Session<'_> {
         let (name, program_type) = match &self.control.lock().get(id)?.object {
             Object::Draft(draft) => (draft.name.clone(), draft.program_type),
             Object::Program(_) => return Err(Status::InvalidState),
-            Object::Map(_) | Object::Link(_) => return Err(Status::InvalidFd),
+            Object::Map(_) | Object::Link(_) | Object::Module => return Err(Status::InvalidFd),
         };
         let (bytes, maps) = self.resolve_maps(code)?;
         let input = Input {
@@ -166,7 +166,9 @@ impl Session<'_> {
                 Object::Draft(_) => 0,
                 Object::Program(program) if program.is_native() => CODE_NATIVE,
                 Object::Program(_) => CODE_BYTECODE,
-                Object::Map(_) | Object::Link(_) => return Err(Status::InvalidFd),
+                Object::Map(_) | Object::Link(_) | Object::Module => {
+                    return Err(Status::InvalidFd);
+                }
             };
             (code_type, entry.section.clone())
         };

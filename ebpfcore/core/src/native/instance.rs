@@ -4,9 +4,9 @@
 //! instance is made, so their addresses are stable. Invariant: the layout of the map data follows
 //! the module's version.
 
-use super::{Error, Item, Module, Problem, ProgramInfo, sha256::Sha256};
+use super::{Error, Item, MapInfo, Module, Problem, ProgramInfo, sha256::Sha256};
 use crate::{
-    Code, Core, Flags, Map, Program, Shared, Status,
+    Code, Core, Definition, Flags, Map, Program, Shared, Status,
     helper::{Extensions, resolve},
     object::set_initial,
     raw::helpers::address_of,
@@ -17,8 +17,24 @@ use abi::native::{
 };
 use alloc::vec::Vec;
 
+/// Whoever may run the code of a module holds one of these; when the last one is gone, the code
+/// never runs again.
+pub struct Usage(());
+
+impl Usage {
+    /// Usage that is not shared yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::NoMemory`].
+    pub fn new() -> Result<Shared<Usage>, Status> {
+        Shared::try_new(Usage(()))
+    }
+}
+
 /// Everything the code of one loaded module works with.
 pub struct Instance {
+    usage: Shared<Usage>,
     maps: Vec<Shared<Map>>,
     map_data: MapDataArray,
     globals: Vec<GlobalVariableSectionData>,
@@ -49,10 +65,20 @@ pub struct Loaded {
     pub programs: Vec<Shared<Program>>,
 }
 
-/// Makes maps and programs of a module: maps, globals, helper addresses, runtime contexts, initial
-/// values.
-///
-/// The programs run the code of the image: it must stay mapped until all of them are dropped.
+/// Finds the map that is pinned under the name of a module's map.
+pub type PinnedMap<'a> = dyn Fn(&MapInfo) -> Result<Option<Shared<Map>>, Status> + 'a;
+
+/// What a module is made with.
+pub struct Means<'a> {
+    /// Functions beyond the runtime's own.
+    pub extensions: &'a dyn Extensions,
+    /// Says when the code is not used any more.
+    pub usage: Shared<Usage>,
+    /// The map that takes the place of one that is pinned by name.
+    pub pinned: &'a PinnedMap<'a>,
+}
+
+/// Makes maps and programs of a module of which nothing is pinned; see [`instantiate_with`].
 ///
 /// # Errors
 ///
@@ -62,9 +88,30 @@ pub fn instantiate(
     module: &Module,
     extensions: &dyn Extensions,
 ) -> Result<Loaded, Error> {
-    let maps = make_maps(core, module)?;
+    let means = Means {
+        extensions,
+        usage: Usage::new().map_err(table_error)?,
+        pinned: &|_| Ok(None),
+    };
+    instantiate_with(core, module, &means)
+}
+
+/// Makes maps and programs of a module: maps, globals, helper addresses, runtime contexts, initial
+/// values.
+///
+/// The programs run the code of the image: it must stay mapped until all of them are dropped.
+///
+/// # Errors
+///
+/// The first item that cannot be made.
+pub fn instantiate_with(
+    core: &Shared<Core>,
+    module: &Module,
+    means: &Means<'_>,
+) -> Result<Loaded, Error> {
+    let maps = make_maps(core, module, means)?;
     fill_globals(module, &maps)?;
-    let instance = Instance::new(module, &maps, extensions)?;
+    let instance = Instance::new(module, &maps, means)?;
     let instance = Shared::try_new(instance).map_err(table_error)?;
     let mut programs = list(module.programs.len())?;
     for (info, context) in module.programs.iter().zip(&instance.contexts) {
@@ -87,14 +134,18 @@ impl Instance {
         &self.maps
     }
 
-    fn new(
-        module: &Module,
-        maps: &[Shared<Map>],
-        extensions: &dyn Extensions,
-    ) -> Result<Instance, Error> {
+    /// Whose code it works with.
+    #[must_use]
+    pub fn usage(&self) -> &Shared<Usage> {
+        &self.usage
+    }
+
+    fn new(module: &Module, maps: &[Shared<Map>], means: &Means<'_>) -> Result<Instance, Error> {
+        let extensions = means.extensions;
         let mut own_maps = list(maps.len())?;
         own_maps.extend(maps.iter().map(Shared::clone));
         let mut instance = Instance {
+            usage: Shared::clone(&means.usage),
             maps: own_maps,
             map_data: map_data(module, maps)?,
             globals: globals(module, maps)?,
@@ -149,16 +200,48 @@ fn check_info_hash(info: &ProgramInfo) -> Result<(), Error> {
     Ok(())
 }
 
-fn make_maps(core: &Shared<Core>, module: &Module) -> Result<Vec<Shared<Map>>, Error> {
+fn make_maps(
+    core: &Shared<Core>,
+    module: &Module,
+    means: &Means<'_>,
+) -> Result<Vec<Shared<Map>>, Error> {
     let mut maps = list(module.maps.len())?;
     for info in &module.maps {
         let inner = info.inner.and_then(|inner| module.maps.get(inner));
-        let inner = inner.map(|inner| inner.definition.clone());
-        let map = Map::new(core, info.definition.clone(), inner);
+        let inner = inner.map(|inner| &inner.definition);
+        let map = make_map(core, info, (inner, means));
         let item = || Item::MapNamed(info.definition.name.clone());
         maps.push(map.map_err(|status| Error::new(item(), Problem::Status(status)))?);
     }
     Ok(maps)
+}
+
+/// A new map, or the pinned one when that is made alike.
+fn make_map(
+    core: &Shared<Core>,
+    info: &MapInfo,
+    (inner, means): (Option<&Definition>, &Means<'_>),
+) -> Result<Shared<Map>, Status> {
+    let known = match info.pin_by_name {
+        true => (means.pinned)(info)?,
+        false => None,
+    };
+    let Some(map) = known else {
+        return Map::new(core, info.definition.clone(), inner.cloned());
+    };
+    let is_nested = map.template().is_some();
+    let same_inner = !is_nested || is_alike(map.template(), inner);
+    let same = is_alike(Some(map.definition()), Some(&info.definition)) && same_inner;
+    same.then_some(map).ok_or(Status::InvalidArgument)
+}
+
+/// Whether two definitions agree in all but the name.
+fn is_alike(one: Option<&Definition>, other: Option<&Definition>) -> bool {
+    let shape = |map: &Definition| {
+        let sizes = (map.key_size, map.value_size, map.max_entries);
+        (map.kind, map.platform, sizes)
+    };
+    one.map(shape) == other.map(shape)
 }
 
 fn fill_globals(module: &Module, maps: &[Shared<Map>]) -> Result<(), Error> {

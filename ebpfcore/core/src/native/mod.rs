@@ -6,7 +6,7 @@
 //! runtime contexts that the module's code works with.
 //!
 //! Invariant: an address in a [`Module`] that will be called lies in an executable section.
-//! Deliberately absent: authorisation by file hash, which belongs to the shell around the core.
+//! Deliberately absent: who may load a module and when it is unloaded; see [`crate::control`].
 
 mod error;
 mod instance;
@@ -16,7 +16,7 @@ mod sha256;
 
 pub use crate::raw::native::validate;
 pub use error::{Error, Item, Problem};
-pub use instance::{Instance, Loaded, instantiate};
+pub use instance::{Instance, Loaded, Means, PinnedMap, Usage, instantiate, instantiate_with};
 pub(crate) use parse::{Tables, check_table, parse};
 
 use crate::Definition;

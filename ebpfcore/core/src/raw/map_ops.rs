@@ -523,6 +523,28 @@ impl Map {
         }
     }
 
+    /// Takes programs out of a program array. The caller must not be inside [`crate::Run`].
+    pub(crate) fn remove_programs(&self, is_unwanted: &dyn Fn(&Program) -> bool) {
+        let Body::Slots(slots) = &self.body else {
+            return;
+        };
+        if slots.template.is_some() {
+            return;
+        }
+        for index in 0..slots.entries() {
+            let is_unwanted = {
+                let _pinned = self.core.pin();
+                let address = slots.load(index).unwrap_or(0);
+                // SAFETY: slots give up references only after the epoch that is pinned.
+                address != 0 && is_unwanted(unsafe { Shared::<Program>::borrow_address(address) })
+            };
+            if is_unwanted {
+                // Somebody else may have emptied the slot meanwhile.
+                let _ = self.set_program(index, None);
+            }
+        }
+    }
+
     /// Takes the next record of a ring buffer, or of any CPU's ring of a perf event array.
     ///
     /// # Errors

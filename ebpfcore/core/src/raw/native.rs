@@ -2,7 +2,10 @@
 #![expect(unsafe_code, reason = "calls code of the image")]
 
 use super::addresses::pointer;
-use crate::native::{Error, Module, ModuleMemory, Tables, Typing, check_table, parse};
+use crate::{
+    control::{Arrival, Control},
+    native::{Error, Module, ModuleMemory, Tables, Typing, check_table, parse},
+};
 use abi::native::ModuleVersion;
 
 /// A getter of an array: writes its address and its number of elements.
@@ -54,4 +57,27 @@ pub unsafe fn validate(
         }
     }
     parse(&tables, memory, typing)
+}
+
+impl Control {
+    /// A native module attaches: it is authorised, read and checked; one that was started plainly
+    /// runs when this returns (see [`crate::control`]). IRQL: PASSIVE.
+    ///
+    /// # Safety
+    ///
+    /// 1. As for [`validate`].
+    /// 2. The image stays as it is until [`Control::detach_module`] says
+    ///    [`Detached::Now`](crate::control::Detached::Now) or the shell is told that the module is
+    ///    gone; after an error it may go at once.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the module; [`crate::Status::VerificationFailed`] when nobody authorised
+    /// it, [`crate::Status::ObjectAlreadyExists`] when its id is taken.
+    pub unsafe fn attach_module(&self, arrival: &Arrival<'_>) -> Result<(), Error> {
+        let origin = self.welcome(arrival)?;
+        // SAFETY: obligation 1 of the caller.
+        let module = unsafe { validate(arrival.table, arrival.memory, Typing::Guid) }?;
+        self.admit(arrival, module, origin)
+    }
 }

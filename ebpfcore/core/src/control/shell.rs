@@ -1,0 +1,121 @@
+//! The system around the runtime, as control operations need it.
+//!
+//! The runtime decides, the shell acts: it loads and unloads drivers, completes requests that were
+//! pended, references events. Every method states its IRQL; none is
+//! called while a lock of the runtime is held, except that [`Shell::complete`] and
+//! [`Shell::signal`] are called where a program runs. Left out: files and the registry, which are
+//! read by the shell before it asks (see [`super::Arrival`]).
+
+use crate::Status;
+use abi::ioctl::Handle;
+
+/// What the kernel says about code that it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CodeIntegrity {
+    /// The hypervisor enforces that no page is writable and executable.
+    pub hypervisor: bool,
+    /// Drivers signed by test certificates are accepted.
+    pub test_signing: bool,
+}
+
+/// Parts of a ring that a process can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Section {
+    /// The position of the consumer, which writes it.
+    Consumer = 0,
+    /// The position of the producers.
+    Producer = 1,
+    /// The records, twice the size of the ring, so that none wraps.
+    Data = 2,
+}
+
+/// Memory of a ring, whole pages, for a process to see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pages {
+    /// Index of the ring in its map.
+    pub index: u64,
+    /// Which part; the process may write to [`Section::Consumer`] only.
+    pub section: Section,
+    /// Address of the first byte in the kernel.
+    pub address: u64,
+    /// Bytes, whole pages.
+    pub bytes: u64,
+}
+
+/// What the runtime needs from the system to answer control messages.
+///
+/// All methods have a default: a shell without that part of a system, for tests and hosts.
+pub trait Shell: Sync {
+    /// Starts the driver of a service; `service` is the path of its registry key, UTF-16
+    /// little-endian. It attaches ([`super::Control::attach_module`]) before this returns.
+    /// IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// Why the driver did not start.
+    fn load_driver(&self, service: &[u8]) -> Result<(), Status> {
+        let _ = service;
+        Err(Status::OperationNotSupported)
+    }
+
+    /// Nobody uses the module of this service any more: its driver may be stopped, from another
+    /// thread. IRQL: PASSIVE.
+    fn unload_driver(&self, service: &[u8]) {
+        let _ = service;
+    }
+
+    /// A module whose detaching was pending is not used any more: its code never runs again.
+    /// `binding` is the number given in [`super::Arrival`]. IRQL: PASSIVE.
+    fn module_gone(&self, binding: u64) {
+        let _ = binding;
+    }
+
+    /// Ends a request that was pended with [`super::Client::pend`]; the reply holds at most 64
+    /// bytes. IRQL: any.
+    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
+        let _ = (ticket, reply);
+    }
+
+    /// References the event of a handle of the calling process. IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidFd`] when it is no event.
+    fn event(&self, handle: Handle) -> Result<u64, Status> {
+        let _ = handle;
+        Err(Status::OperationNotSupported)
+    }
+
+    /// Sets a referenced event. IRQL: any.
+    fn signal(&self, event: u64) {
+        let _ = event;
+    }
+
+    /// Gives up the reference to an event. IRQL: PASSIVE.
+    fn forget_event(&self, event: u64) {
+        let _ = event;
+    }
+
+    /// Keeps the calling thread on a processor, or lets it go again. IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidArgument`] when there is no such processor.
+    fn stay_on(&self, cpu: Option<u32>) -> Result<(), Status> {
+        match cpu {
+            None => Ok(()),
+            Some(_) => Err(Status::OperationNotSupported),
+        }
+    }
+
+    /// What the kernel says about code that it runs. IRQL: PASSIVE.
+    fn code_integrity(&self) -> CodeIntegrity {
+        CodeIntegrity::default()
+    }
+}
+
+/// A shell without a system.
+pub struct NoShell;
+
+impl Shell for NoShell {}
