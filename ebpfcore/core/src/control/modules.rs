@@ -18,22 +18,18 @@
 //!
 //! [`Shell::module_gone`]: super::Shell::module_gone
 
+mod loading;
+
 use super::{
     Control, Session,
-    maps::copy,
-    objects::{Entry, Object, State},
+    objects::{Object, State},
 };
 use crate::{
-    Map, Program, Shared, Status,
-    native::{Error, Item, Loaded, Means, Module, ModuleMemory, Problem, Usage},
-    pin::{ObjectKind, Path, Pinned},
+    Program, Shared, Status,
+    native::{Error, Item, Module, ModuleMemory, Problem, Usage},
+    pin::ObjectKind,
 };
-use abi::{
-    AttachType, Guid,
-    ioctl::{Handle, Reply, Words},
-    native::is_module_id_of_hash,
-    program_type::{self, LinkType},
-};
+use abi::{Guid, native::is_module_id_of_hash};
 use alloc::vec::Vec;
 
 /// How long an authorisation waits for its module.
@@ -154,12 +150,6 @@ enum Settlement {
     Stop(Vec<u8>),
 }
 
-/// Objects of a loaded module by id; each has one user, which the caller gives up.
-struct Objects {
-    maps: Vec<u32>,
-    programs: Vec<u32>,
-}
-
 impl Modules {
     fn of_id(&mut self, id: Guid) -> Option<&mut Record> {
         self.records.iter_mut().find(|record| record.id == id)
@@ -200,27 +190,6 @@ impl State {
         let record = self.modules.records.get_mut(position)?;
         record.stage = Stage::Stopping;
         record.loader.take().map(|(_, path)| Settlement::Stop(path))
-    }
-
-    /// The map that is pinned under a name.
-    fn pinned_map(&self, name: &str) -> Result<Option<Shared<Map>>, Status> {
-        let Some(pinned) = self.pins.get(&Path::canonical(name.as_bytes())?) else {
-            return Ok(None);
-        };
-        match &self.get(pinned.id)?.object {
-            Object::Map(map) => Ok(Some(map.clone())),
-            _ => Err(Status::InvalidObject),
-        }
-    }
-
-    /// Adds an object, or finds it, and gives it one more user.
-    fn adopt(&mut self, entry: Entry) -> Result<u32, Status> {
-        let id = entry.id;
-        if self.get(id).is_err() {
-            self.insert(entry)?;
-        }
-        self.retain(id)?;
-        Ok(id)
     }
 }
 
@@ -357,163 +326,6 @@ impl Control {
         }
     }
 
-    /// Loads a plain module and attaches its programs.
-    fn start_module(&self, binding: u64, settings: &dyn Settings) -> Result<(), Error> {
-        let (description, objects) = self.make_objects(binding)?;
-        let programs = copy_ids(&objects.programs).map_err(failed);
-        let owned = self.own(binding, objects);
-        let programs = programs.and_then(|programs| owned.map(|()| programs).map_err(failed))?;
-        for (info, id) in description.programs.iter().zip(programs) {
-            let is_called_by_others = description.initial.iter().any(|initial| {
-                let names = initial.values.iter().flatten();
-                names.into_iter().any(|name| *name == info.name)
-            });
-            let Some(row) = default_hook(info.attach_type, &info.section) else {
-                continue;
-            };
-            if is_called_by_others || self.hook(row.guid).is_none() {
-                continue;
-            }
-            self.attach_owned(binding, id, (row, settings))
-                .map_err(|status| {
-                    let item = Item::ProgramNamed(info.name.clone());
-                    Error::new(item, Problem::Status(status))
-                })?;
-        }
-        Ok(())
-    }
-
-    /// Attaches a program of a plain module; the link belongs to the module.
-    fn attach_owned(
-        &self,
-        binding: u64,
-        program: u32,
-        (row, settings): (&'static AttachType, &dyn Settings),
-    ) -> Result<(), Status> {
-        let program = match &self.lock().get(program)?.object {
-            Object::Program(program) => program.clone(),
-            _ => return Err(Status::InvalidObject),
-        };
-        let chosen = match row.link {
-            LinkType::Xdp => settings.number(SETTING_INTERFACE),
-            LinkType::Cgroup => settings.number(SETTING_COMPARTMENT),
-            LinkType::Plain | LinkType::Unspecified => None,
-        };
-        let number = chosen.map(u32::to_le_bytes);
-        let parameter = number.as_ref().map_or(&[][..], |number| number);
-        let link = self.attach(program, row.guid, parameter)?;
-        let mut objects = Vec::new();
-        if objects.try_reserve_exact(1).is_err() {
-            self.handle_closed(link);
-            return Err(Status::NoMemory);
-        }
-        objects.push(link);
-        let (maps, programs) = (objects, Vec::new());
-        self.own(binding, Objects { maps, programs })
-    }
-
-    /// Hands objects to a plain module; they are released when that is not possible.
-    fn own(&self, binding: u64, objects: Objects) -> Result<(), Status> {
-        let result = {
-            let mut state = self.lock();
-            let record = state.modules.of_binding(binding);
-            record.ok_or(Status::InvalidState).and_then(|record| {
-                let more = objects.maps.len() + objects.programs.len();
-                let room = record.owned.try_reserve(more);
-                room.map_err(|_| Status::NoMemory)?;
-                // In this order a link goes before its program, a program before its maps.
-                record.owned.splice(0..0, objects.maps.iter().copied());
-                record.owned.splice(0..0, objects.programs.iter().copied());
-                record.stage = Stage::Loaded;
-                Ok(())
-            })
-        };
-        result.inspect_err(|_| self.release_all(&objects))
-    }
-
-    fn release_all(&self, objects: &Objects) {
-        let ids = objects.programs.iter().chain(&objects.maps);
-        ids.for_each(|id| self.handle_closed(*id));
-    }
-
-    /// Makes maps and programs of a module that is in the stage of loading.
-    fn make_objects(&self, binding: u64) -> Result<(Shared<Module>, Objects), Error> {
-        let (description, usage) = {
-            let mut state = self.lock();
-            let record = state.modules.of_binding(binding);
-            let record = record.ok_or_else(|| failed(Status::ObjectNotFound))?;
-            (record.description.clone(), record.usage.clone())
-        };
-        let means = Means {
-            extensions: self.extensions,
-            usage,
-            pinned: &|map| self.lock().pinned_map(&map.definition.name),
-        };
-        let loaded = crate::native::instantiate_with(&self.core, &description, &means)?;
-        drop(means);
-        let objects = self.enter_objects(&description, loaded);
-        let objects = objects.map_err(failed);
-        // A failure leaves objects behind that nobody uses.
-        let objects = objects.inspect_err(|_| self.finish(None))?;
-        Ok((description, objects))
-    }
-
-    /// Gives the objects of a module a place in the registry, and pins what is pinned by name.
-    fn enter_objects(&self, module: &Module, loaded: Loaded) -> Result<Objects, Status> {
-        let mut objects = Objects {
-            maps: ids(loaded.maps.len())?,
-            programs: ids(loaded.programs.len())?,
-        };
-        let entered = self.enter_all(module, loaded, &mut objects);
-        entered.inspect_err(|_| self.release_all(&objects))?;
-        Ok(objects)
-    }
-
-    fn enter_all(
-        &self,
-        module: &Module,
-        loaded: Loaded,
-        objects: &mut Objects,
-    ) -> Result<(), Status> {
-        let mut state = self.lock();
-        for map in loaded.maps {
-            let id = state.adopt(Entry::new(map.id(), Object::Map(map)))?;
-            objects.maps.push(id);
-        }
-        for (info, program) in module.programs.iter().zip(loaded.programs) {
-            let mut entry = Entry::new(program.id(), Object::Program(program));
-            entry.section = super::maps::text(info.section.as_bytes(), info.section.len())?;
-            entry.attach_type = info.attach_type;
-            objects.programs.push(state.adopt(entry)?);
-        }
-        pin_all(&mut state, module, &objects.maps)
-    }
-
-    /// Makes an object, with one user, for a module that is loaded by message; gives the numbers
-    /// of its maps and programs.
-    fn enter_module(
-        &self,
-        id: Guid,
-        object: u32,
-        service: Vec<u8>,
-    ) -> Result<(usize, usize), Status> {
-        let mut state = self.lock();
-        let record = state.modules.of_id(id).ok_or(Status::ObjectNotFound)?;
-        if record.stage != Stage::Attached || record.loader.is_some() {
-            return Err(Status::ObjectAlreadyExists);
-        }
-        let counts = (
-            record.description.maps.len(),
-            record.description.programs.len(),
-        );
-        state.insert(Entry::new(object, Object::Module))?;
-        state.retain(object)?;
-        if let Some(record) = state.modules.of_id(id) {
-            record.loader = Some((object, service));
-        }
-        Ok(counts)
-    }
-
     /// Changes the stage of a module from an expected one.
     fn set_stage(&self, id: Guid, from: Stage, to: Stage) -> Result<u64, Status> {
         let mut state = self.lock();
@@ -547,90 +359,6 @@ impl Session<'_> {
         }
         self.done()
     }
-
-    /// Starts the driver of a service and gives a handle for the module that attached.
-    pub(super) fn load_module(self, id: Guid, service: &[u8]) -> Result<usize, Status> {
-        let is_text = service.len().is_multiple_of(2) && !service.is_empty();
-        if !is_text || service.len() > SERVICE_BYTES {
-            return Err(Status::InvalidArgument);
-        }
-        let service = copy(service)?;
-        // It may be running already; what counts is whether its module is there.
-        let _ = self.control.shell.load_driver(&service);
-        let object = self.control.core.take_id();
-        let (maps, programs) = self.control.enter_module(id, object, service)?;
-        let opened = self.client.open(object);
-        let handle = opened.inspect_err(|_| self.control.handle_closed(object))?;
-        self.reply_handle(
-            handle,
-            &Reply::LoadNativeModule {
-                native_module_handle: handle,
-                count_of_maps: maps as u64,
-                count_of_programs: programs as u64,
-            },
-        )
-    }
-
-    /// Makes the maps and programs of a module, once, and gives handles for all of them.
-    pub(super) fn load_module_programs(self, id: Guid) -> Result<usize, Status> {
-        let control = self.control;
-        let binding = control.set_stage(id, Stage::Attached, Stage::Loading)?;
-        let made = control.make_objects(binding);
-        let to = match made {
-            Ok(_) => Stage::Loaded,
-            Err(_) => Stage::Attached,
-        };
-        // Detaching meanwhile decides the stage by itself.
-        let _ = control.set_stage(id, Stage::Loading, to);
-        let (_, objects) = made.map_err(|error| error.status())?;
-        let handles = self.open_all(&objects)?;
-        let (maps, programs) = (objects.maps.len(), objects.programs.len());
-        let client = self.client;
-        let words = Words::new(&handles).ok_or(Status::Failed)?;
-        self.reply(&Reply::LoadNativePrograms {
-            program_handle_count: programs as u64,
-            map_handle_count: maps as u64,
-            handles: words,
-        })
-        .inspect_err(|_| {
-            for handle in words.iter() {
-                if let Some(id) = client.close(Handle(handle)) {
-                    control.handle_closed(id);
-                }
-            }
-        })
-    }
-
-    /// Handles for maps, then programs; on failure there are none and the objects are released.
-    fn open_all(&self, objects: &Objects) -> Result<Vec<u8>, Status> {
-        let count = objects.maps.len() + objects.programs.len();
-        let mut handles = Vec::new();
-        if handles.try_reserve_exact(count * 8).is_err() {
-            self.control.release_all(objects);
-            return Err(Status::NoMemory);
-        }
-        let mut failure = None;
-        for id in objects.maps.iter().chain(&objects.programs) {
-            if failure.is_none() {
-                match self.client.open(*id) {
-                    Ok(handle) => handles.extend_from_slice(&handle.0.to_le_bytes()),
-                    Err(status) => failure = Some(status),
-                }
-            }
-            if failure.is_some() {
-                self.control.handle_closed(*id);
-            }
-        }
-        let Some(status) = failure else {
-            return Ok(handles);
-        };
-        for handle in Words::<8>::new(&handles).iter().flat_map(Words::iter) {
-            if let Some(id) = self.client.close(Handle(handle)) {
-                self.control.handle_closed(id);
-            }
-        }
-        Err(status)
-    }
 }
 
 fn failed(status: Status) -> Error {
@@ -642,56 +370,4 @@ fn uses(program: &Program, usage: &Shared<Usage>) -> bool {
         .instance()
         .map(|instance| instance.usage().address());
     own == Some(usage.address())
-}
-
-/// The hook that a program is attached to by default.
-fn default_hook(attach_type: Guid, section: &str) -> Option<&'static AttachType> {
-    let of_section = || program_type::by_section(abi::Platform::Windows, section);
-    program_type::attach_by_guid(attach_type).or_else(of_section)
-}
-
-/// Pins the new ones among the maps that are to be pinned by name: all, or none.
-fn pin_all(state: &mut State, module: &Module, maps: &[u32]) -> Result<(), Status> {
-    let mut new = ids(maps.len())?;
-    let named = module.maps.iter().zip(maps);
-    for (info, id) in named.filter(|(info, _)| info.pin_by_name) {
-        match pin(state, &info.definition.name, *id) {
-            Ok(false) => {}
-            Ok(true) => new.push(*id),
-            Err(status) => {
-                for id in new {
-                    state.pins.forget(id);
-                    // The module's own use of the map is still there.
-                    let _ = state.release(id);
-                }
-                return Err(status);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Pins a map under its name; false when it is the one that is pinned there already.
-fn pin(state: &mut State, name: &str, id: u32) -> Result<bool, Status> {
-    let path = Path::canonical(name.as_bytes())?;
-    let kind = ObjectKind::Map;
-    match state.pins.get(&path) {
-        Some(pinned) if pinned.id == id => return Ok(false),
-        Some(_) => return Err(Status::ObjectAlreadyExists),
-        None => state.pins.insert(path, Pinned { id, kind })?,
-    }
-    state.retain(id).map(|()| true)
-}
-
-fn ids(count: usize) -> Result<Vec<u32>, Status> {
-    let mut ids = Vec::new();
-    let room = ids.try_reserve_exact(count);
-    room.map_err(|_| Status::NoMemory)?;
-    Ok(ids)
-}
-
-fn copy_ids(from: &[u32]) -> Result<Vec<u32>, Status> {
-    let mut copy = ids(from.len())?;
-    copy.extend_from_slice(from);
-    Ok(copy)
 }
