@@ -1,4 +1,4 @@
-//! Tasks of this repository: `cargo xtask lint`, `ci`, `fuzz`, `kernel`.
+//! Tasks of this repository: `cargo xtask lint`, `ci`, `fuzz`, `kernel`, `wine`.
 //!
 //! Everything that continuous integration does is a task here, so that it can be run on any machine
 //! in the same way. What is left out: building and running the product; that is `cargo` itself.
@@ -7,6 +7,7 @@ mod ci;
 mod fuzz;
 mod kernel;
 mod lint;
+mod wine;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Ask the Linux kernel's verifier for its verdicts and compare (needs root)
     Kernel(kernel::Args),
+    /// Run drivers under Wine, with the real service manager and stand-ins for what Wine lacks
+    Wine(wine::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Ci(args) => ci::run(&root, &args),
         Task::Fuzz(args) => fuzz::run(&root, &args),
         Task::Kernel(args) => kernel::run(&root, &args),
+        Task::Wine(args) => wine::run(&root, &args),
     };
     match ok {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@
 //!
 //! Invariant: no lock of this crate is held while code of a driver runs.
 
+pub mod control;
 pub mod irql;
 pub mod machine;
 pub mod nmr;

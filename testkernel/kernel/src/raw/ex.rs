@@ -1,5 +1,5 @@
 //! Executive: pool, push locks, rundown protection.
-#![expect(non_snake_case, reason = "names of functions that drivers import")]
+#![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::exports;
 use crate::irql;

@@ -1,5 +1,5 @@
 //! Kernel core: levels, spin locks, critical regions, time.
-#![expect(non_snake_case, reason = "names of functions that drivers import")]
+#![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::{exports, put};
 use crate::irql::{self, APC, DISPATCH};

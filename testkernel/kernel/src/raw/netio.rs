@@ -1,5 +1,5 @@
 //! `netio.sys`: the functions of the registrar, and its calls into drivers.
-#![expect(non_snake_case, reason = "names of functions that drivers import")]
+#![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::{answer, exports, get, put};
 use crate::machine::current;

@@ -2,7 +2,7 @@
 //!
 //! For absolute paths and services, and for rows with a routine; the table ends at a row without
 //! routine and name.
-#![expect(non_snake_case, reason = "names of functions that drivers import")]
+#![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::{answer, exports, get, wide_string};
 use crate::irql;

@@ -1,5 +1,5 @@
 //! Registry handles of the simulated kernel, and names of its functions.
-#![expect(non_snake_case, reason = "names of functions that drivers import")]
+#![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::{address, answer, exports, get, put, unicode_string, wide_string};
 use crate::irql;

@@ -1,0 +1,47 @@
+//! `tkernel.dll`: the stand-ins of crate `testkernel` on top of Wine's own kernel.
+//!
+//! Wine's `ntoskrnl.exe` is copied to `ntosreal.dll`; small images with the names of the kernel's
+//! modules forward what this library exports to it and everything else to the copy. What is left
+//! out: policy; this crate only reaches what lies underneath.
+#![cfg(windows)]
+#![allow(unsafe_code, reason = "calls the kernel underneath, and is called by it")]
+
+mod device;
+mod registry;
+
+use testkernel::platform::{Platform, install};
+use testkernel::registry::Value;
+
+/// Wine.
+struct Wine;
+
+#[link(name = "ntosreal.dll", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "system" {
+    fn ExFreePoolWithTag(address: u64, tag: u32);
+}
+
+impl Platform for Wine {
+    fn has_key(&self, path: &str) -> bool {
+        registry::Key::open(path).is_some()
+    }
+
+    fn value(&self, path: &str, name: &str) -> Option<Value> {
+        registry::Key::open(path)?.value(name)
+    }
+
+    fn free_foreign(&self, address: u64, tag: u32) {
+        // SAFETY: the driver frees what Wine's kernel gave it; anything else is the driver's fault
+        // and ends the process as Windows would end the system.
+        unsafe { ExFreePoolWithTag(address, tag) };
+    }
+}
+
+/// Called by the loader.
+#[unsafe(no_mangle)]
+pub extern "system" fn DllMain(_module: usize, reason: u32, _reserved: usize) -> i32 {
+    const PROCESS_ATTACH: u32 = 1;
+    if reason == PROCESS_ATTACH {
+        install(&Wine);
+    }
+    1
+}

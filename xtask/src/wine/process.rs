@@ -1,0 +1,114 @@
+//! Programs under Wine, each with a time limit and with files for its input and output.
+//!
+//! Services inherit the pipes of whoever starts them, and pipes that a driver holds never close; so
+//! nothing here is ever a pipe.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often a running program is looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Where and how programs run.
+pub(super) struct Wine {
+    pub(super) prefix: PathBuf,
+    /// Output of everything.
+    pub(super) log: PathBuf,
+    /// Output of the program that ran last.
+    last: PathBuf,
+}
+
+/// How a program ended.
+pub(super) struct Outcome {
+    pub(super) is_success: bool,
+    pub(super) output: String,
+}
+
+impl Wine {
+    pub(super) fn new(folder: &Path) -> Result<Wine, String> {
+        let wine = Wine {
+            prefix: folder.join("prefix"),
+            log: folder.join("log"),
+            last: folder.join("last"),
+        };
+        File::create(&wine.log).map_err(|error| format!("{}: {error}", wine.log.display()))?;
+        Ok(wine)
+    }
+
+    /// Runs a program of Windows.
+    pub(super) fn run(&self, arguments: &[&str], limit: Duration) -> Result<Outcome, String> {
+        let mut command = Command::new("wine");
+        command.args(arguments);
+        self.spawn(&mut command, &format!("{arguments:?}"), limit)
+    }
+
+    /// Runs `wineserver`.
+    pub(super) fn server(&self, option: &str) -> Result<Outcome, String> {
+        let mut command = Command::new("wineserver");
+        command.arg(option);
+        self.spawn(
+            &mut command,
+            &format!("wineserver {option}"),
+            Duration::from_secs(15),
+        )
+    }
+
+    fn spawn(&self, command: &mut Command, what: &str, limit: Duration) -> Result<Outcome, String> {
+        let fail = |error| format!("{what}: {error}");
+        let last = File::create(&self.last).map_err(fail)?;
+        let both = last.try_clone().map_err(fail)?;
+        let overrides =
+            "ntoskrnl.exe,netio.sys,ndis.sys,fwpkclnt.sys,bcryptprimitives=n;mscoree,mshtml=";
+        let mut child = command
+            .env("WINEPREFIX", &self.prefix)
+            .env("WINEDLLOVERRIDES", overrides)
+            .env("WINEDEBUG", "-all,err+module,err+seh,+debugstr")
+            .stdin(Stdio::null())
+            .stdout(last)
+            .stderr(both)
+            .spawn()
+            .map_err(fail)?;
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(fail)? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("{what}: no end after {} s", limit.as_secs()));
+            }
+            std::thread::sleep(TICK);
+        };
+        let output = std::fs::read(&self.last).map_err(fail)?;
+        let output = String::from_utf8_lossy(&output).replace('\r', "");
+        self.note(&format!("--- {what}: {status}\n{output}"));
+        Ok(Outcome {
+            is_success: status.success(),
+            output,
+        })
+    }
+
+    /// Adds to the log.
+    pub(super) fn note(&self, text: &str) {
+        use std::io::Write as _;
+        // The log helps people; a test does not fail for it.
+        if let Ok(mut log) = OpenOptions::new().append(true).open(&self.log) {
+            let _ = log.write_all(text.as_bytes());
+        }
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        let _ = self.server("-k");
+        let _ = self.server("-w");
+    }
+}
+
+/// A path of this system as Windows programs name it.
+pub(super) fn windows_path(path: &Path) -> String {
+    format!("Z:{}", path.display()).replace('/', "\\")
+}
