@@ -6,6 +6,7 @@
 //! fields are loaded whole. Bytes of no field are padding: not initialised, so not readable.
 
 pub mod linux;
+pub mod structures;
 pub mod windows;
 
 use crate::program_type::AttachType;

@@ -8,8 +8,8 @@
 //!
 //! Invariants: `no_std`; every allocation can fail and says so; nothing allocates without bound
 //! or blocks while a program runs; an address handed to a running program stays valid until the
-//! run ends. `unsafe` stands only in `raw`. Deliberately absent: where hooks are called from, which belongs to
-//! the shell around the core.
+//! run ends. `unsafe` code stands in `raw`; [`hooks`] passes its callers' obligations on. Deliberately
+//! absent: where hooks are called from, which belongs to the shell around the core.
 #![no_std]
 
 extern crate alloc;
@@ -18,6 +18,7 @@ pub mod control;
 mod core;
 mod epoch;
 pub mod helper;
+pub mod hooks;
 pub mod interpreter;
 pub mod link;
 mod map;

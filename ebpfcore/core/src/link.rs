@@ -7,7 +7,7 @@
 //! Left out: how verdicts of several programs combine, which the hook's owner decides.
 
 use crate::{Core, Guard, Program, Shared, Status, raw::locked::Locked, raw::published::Published};
-use abi::program_type::AttachType;
+use abi::program_type::{AttachType, LinkType};
 use alloc::vec::Vec;
 
 /// How many programs a hook takes.
@@ -17,7 +17,8 @@ pub enum Capacity {
     One,
     /// One for each attach parameter.
     OnePerParameter,
-    /// Any number, called in the order of attaching.
+    /// Any number, called in the order of attaching, those for all interfaces or compartments
+    /// last.
     Many,
 }
 
@@ -31,6 +32,7 @@ pub struct Link {
     id: u32,
     attach_type: &'static AttachType,
     parameter: Vec<u8>,
+    scope: u32,
     program: Published<Program>,
 }
 
@@ -48,7 +50,7 @@ impl Link {
     /// # Errors
     ///
     /// [`Status::InvalidArgument`] when the program is of another type than the hook calls or the
-    /// parameter is too long; [`Status::NoMemory`].
+    /// parameter is not what the hook takes; [`Status::NoMemory`].
     pub fn new(
         core: &Core,
         attach_type: &'static AttachType,
@@ -59,6 +61,7 @@ impl Link {
         if parameter.len() > PARAMETER_BYTES {
             return Err(Status::InvalidArgument);
         }
+        let scope = scope_of(attach_type, parameter)?;
         let mut own = Vec::new();
         own.try_reserve_exact(parameter.len())
             .map_err(|_| Status::NoMemory)?;
@@ -67,6 +70,7 @@ impl Link {
             id: core.take_id(),
             attach_type,
             parameter: own,
+            scope,
             program: Published::new(program),
         })
     }
@@ -89,10 +93,32 @@ impl Link {
         &self.parameter
     }
 
+    /// The interface or compartment that it is for; 0 for all.
+    #[inline(always)]
+    #[must_use]
+    pub fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    /// Whether it is for what happens on this interface or in this compartment.
+    #[inline(always)]
+    #[must_use]
+    pub fn covers(&self, scope: u32) -> bool {
+        self.scope == 0 || self.scope == scope
+    }
+
     /// The program, to call it.
     #[inline(always)]
     pub fn program<'g>(&'g self, pinned: &'g Guard<'_>) -> Option<&'g Program> {
         self.program.get(pinned)
+    }
+
+    /// Whether two links are for the same: an absent number means the same as 0.
+    fn is_alike(&self, other: &Link) -> bool {
+        match self.attach_type.link {
+            LinkType::Plain => self.parameter == other.parameter,
+            _ => self.scope == other.scope,
+        }
     }
 
     /// The program, to keep it.
@@ -100,6 +126,15 @@ impl Link {
     pub fn share_program(&self, core: &Core) -> Option<Shared<Program>> {
         self.program.share(&core.pin())
     }
+}
+
+/// Hooks with interfaces or compartments take their number, or nothing, which means all of them.
+fn scope_of(attach_type: &AttachType, parameter: &[u8]) -> Result<u32, Status> {
+    if attach_type.link == LinkType::Plain || parameter.is_empty() {
+        return Ok(0);
+    }
+    let number = <[u8; 4]>::try_from(parameter).map_err(|_| Status::InvalidArgument)?;
+    Ok(u32::from_le_bytes(number))
 }
 
 fn check_type(attach_type: &AttachType, program: &Program) -> Result<(), Status> {
@@ -150,7 +185,7 @@ impl Hook {
         let mut links = self.copy(core, 1)?;
         let clashes = |other: &Shared<Link>| match self.capacity {
             Capacity::One => true,
-            Capacity::OnePerParameter => other.parameter == link.parameter,
+            Capacity::OnePerParameter => other.is_alike(link),
             Capacity::Many => other.id == link.id,
         };
         if links.iter().any(clashes) {
@@ -159,7 +194,10 @@ impl Hook {
         if links.len() >= LINKS {
             return Err(Status::OutOfSpace);
         }
-        links.push(Shared::clone(link));
+        // Who asked for this interface or compartment comes before who asked for all.
+        let wide = links.iter().position(|other| other.scope == 0);
+        let at = wide.filter(|_| link.scope != 0).unwrap_or(links.len());
+        links.insert(at, Shared::clone(link));
         self.links.replace(core, Some(Shared::try_new(links)?));
         Ok(())
     }

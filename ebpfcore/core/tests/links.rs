@@ -63,15 +63,21 @@ fn link(core: &Core, section: &str, parameter: &[u8], number: i32) -> Shared<Lin
 
 /// What the programs of a hook return, one after the other.
 fn invoke(core: &Core, hook: &Hook) -> Vec<u64> {
+    invoke_in(core, hook, 7)
+}
+
+/// The same on one interface.
+fn invoke_in(core: &Core, hook: &Hook, scope: u32) -> Vec<u64> {
     let mut context = vec![0u64; (CONTEXT_HEADER_BYTES + 64) / 8];
     let address = context.as_mut_ptr().expose_provenance() as u64 + CONTEXT_HEADER_BYTES as u64;
     let mut results = Vec::new();
     // SAFETY: a zeroed context with its header; the programs do not look at it.
     unsafe {
-        core.enter().invoke_hook(hook, address, |_, result| {
-            results.push(result.unwrap());
-            ControlFlow::Continue(())
-        });
+        core.enter()
+            .invoke_hook((hook, scope), address, |_, result| {
+                results.push(result.unwrap());
+                ControlFlow::Continue(())
+            });
     }
     results
 }
@@ -100,21 +106,51 @@ fn a_hook_takes_as_many_programs_as_it_says() {
     let attach =
         |hook: &Hook, parameter: &[u8]| hook.attach(&core, &link(&core, "xdp", parameter, 1));
     let one = Hook::new(attach_type("xdp"), Capacity::One);
-    assert_eq!(attach(&one, &[1]), Ok(()));
-    assert_eq!(attach(&one, &[2]), Err(Status::ObjectAlreadyExists));
+    assert_eq!(attach(&one, &[1, 0, 0, 0]), Ok(()));
+    assert_eq!(
+        attach(&one, &[2, 0, 0, 0]),
+        Err(Status::ObjectAlreadyExists)
+    );
     let each = Hook::new(attach_type("xdp"), Capacity::OnePerParameter);
-    assert_eq!(attach(&each, &[1]), Ok(()));
-    assert_eq!(attach(&each, &[2]), Ok(()));
-    assert_eq!(attach(&each, &[1]), Err(Status::ObjectAlreadyExists));
+    assert_eq!(attach(&each, &[1, 0, 0, 0]), Ok(()));
+    assert_eq!(attach(&each, &[2, 0, 0, 0]), Ok(()));
+    assert_eq!(
+        attach(&each, &[1, 0, 0, 0]),
+        Err(Status::ObjectAlreadyExists)
+    );
     let many = Hook::new(attach_type("xdp"), Capacity::Many);
     for _ in 0..LINKS {
-        assert_eq!(attach(&many, &[1]), Ok(()));
+        assert_eq!(attach(&many, &[1, 0, 0, 0]), Ok(()));
     }
-    assert_eq!(attach(&many, &[1]), Err(Status::OutOfSpace));
+    assert_eq!(attach(&many, &[1, 0, 0, 0]), Err(Status::OutOfSpace));
     let twice = link(&core, "xdp", &[], 1);
     let many = Hook::new(attach_type("xdp"), Capacity::Many);
     assert_eq!(many.attach(&core, &twice), Ok(()));
     assert_eq!(many.attach(&core, &twice), Err(Status::ObjectAlreadyExists));
+}
+
+/// Links for one interface come before links for all, and only see their interface.
+#[test]
+fn programs_are_called_for_what_their_links_cover() {
+    let (core, _) = core();
+    let hook = Hook::new(attach_type("xdp"), Capacity::Many);
+    for (parameter, number) in [
+        (&[][..], 1),
+        (&[7, 0, 0, 0][..], 2),
+        (&[0; 4][..], 3),
+        (&[8, 0, 0, 0][..], 4),
+        (&[7, 0, 0, 0][..], 5),
+    ] {
+        let link = link(&core, "xdp", parameter, number);
+        hook.attach(&core, &link).unwrap();
+    }
+    assert_eq!(invoke_in(&core, &hook, 7), [2, 5, 1, 3]);
+    assert_eq!(invoke_in(&core, &hook, 8), [4, 1, 3]);
+    assert_eq!(invoke_in(&core, &hook, 9), [1, 3]);
+    let each = Hook::new(attach_type("xdp"), Capacity::OnePerParameter);
+    let attach = |parameter: &[u8]| each.attach(&core, &link(&core, "xdp", parameter, 1));
+    assert_eq!(attach(&[]), Ok(()));
+    assert_eq!(attach(&[0; 4]), Err(Status::ObjectAlreadyExists));
 }
 
 #[test]
@@ -126,6 +162,10 @@ fn a_program_of_another_type_is_refused() {
     let long = [0; PARAMETER_BYTES + 1];
     let wrong = Link::new(&core, attach_type("bind"), &long, Shared::clone(&bind));
     assert_eq!(wrong.err(), Some(Status::InvalidArgument));
+    for odd in [&[1u8][..], &[1; 3], &[1; 8]] {
+        let wrong = Link::new(&core, attach_type("xdp"), odd, returning(&core, "xdp", 1));
+        assert_eq!(wrong.err(), Some(Status::InvalidArgument), "{odd:?}");
+    }
     let hook = Hook::new(attach_type("xdp"), Capacity::Many);
     let other = link(&core, "bind", &[], 0);
     assert_eq!(hook.attach(&core, &other), Err(Status::InvalidArgument));
@@ -139,13 +179,16 @@ fn a_program_of_another_type_is_refused() {
 fn a_program_is_exchanged_in_place() {
     let (core, _) = core();
     let hook = Hook::new(attach_type("xdp"), Capacity::Many);
-    let (first, second) = (link(&core, "xdp", &[], 1), link(&core, "xdp", &[7], 2));
+    let (first, second) = (
+        link(&core, "xdp", &[], 1),
+        link(&core, "xdp", &[7, 0, 0, 0], 2),
+    );
     hook.attach(&core, &first).unwrap();
     hook.attach(&core, &second).unwrap();
     let old = hook.exchange(&core, &first, returning(&core, "xdp", 9));
     assert!(old.unwrap().is_some());
-    assert_eq!(invoke(&core, &hook), [9, 2]);
-    let found = hook.find(&core, None, Some(&[7])).unwrap();
+    assert_eq!(invoke(&core, &hook), [2, 9]);
+    let found = hook.find(&core, None, Some(&[7, 0, 0, 0])).unwrap();
     assert_eq!(found.id(), second.id());
     let program = second.share_program(&core).unwrap();
     let found = hook.find(&core, Some(program.id()), None).unwrap();

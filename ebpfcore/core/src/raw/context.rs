@@ -151,7 +151,8 @@ impl Run<'_> {
         unsafe { self.invoke_counted(program, context, extra) }
     }
 
-    /// Calls the programs of a hook in the order of their links, as long as `decide` says so.
+    /// Calls the programs of a hook whose links cover an interface or compartment, in the order of
+    /// the links, as long as `decide` says so.
     ///
     /// # Safety
     ///
@@ -159,12 +160,15 @@ impl Run<'_> {
     #[inline(always)]
     pub unsafe fn invoke_hook(
         &mut self,
-        hook: &Hook,
+        (hook, scope): (&Hook, u32),
         context: u64,
         mut decide: impl FnMut(&Link, Result<u64, Trap>) -> ControlFlow<()>,
     ) {
         self.count_invocation();
         for link in hook.links(&self.guard) {
+            if !link.covers(scope) {
+                continue;
+            }
             let Some(program) = link.program(&self.guard) else {
                 continue;
             };

@@ -39,6 +39,8 @@ macro_rules! program_abi {
     };
 }
 
+pub(super) use program_abi;
+
 /// A helper as programs call it.
 #[cfg(target_arch = "x86_64")]
 pub type HelperFn = unsafe extern "win64" fn(u64, u64, u64, u64, u64, u64) -> u64;
@@ -69,7 +71,7 @@ unsafe fn map_at<'a>(address: u64) -> &'a Map {
 
 /// Safety: `context` is that of a running program.
 #[inline(always)]
-unsafe fn core_of<'a>(context: u64) -> &'a Core {
+pub(super) unsafe fn core_of<'a>(context: u64) -> &'a Core {
     // SAFETY: the run borrows the core.
     unsafe { &*state(context).core }
 }

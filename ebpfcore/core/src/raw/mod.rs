@@ -5,7 +5,7 @@
 //! operations by address (`map_ops`), the functions that programs call by address ([`helpers`]),
 //! a waiting lock ([`locked`]), values that are replaced while they are read ([`published`]),
 //! the interpreter's loop and its memories, invocation ([`context`]), calls into native code
-//! ([`native`]). Everything else in the crate is safe code.
+//! ([`native`]), calls of the programs of a hook ([`hook`]). Everything else in the crate is safe code.
 
 mod addresses;
 pub(crate) mod block;
@@ -13,6 +13,7 @@ pub mod checked;
 pub mod context;
 mod execute;
 pub mod helpers;
+pub mod hook;
 pub mod locked;
 pub(crate) mod map_ops;
 pub mod native;

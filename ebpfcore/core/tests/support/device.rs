@@ -186,7 +186,7 @@ pub(crate) fn invoke(control: &Control) -> Vec<u64> {
         control
             .core()
             .enter()
-            .invoke_hook(hook, address, |_, result| {
+            .invoke_hook((hook, 7), address, |_, result| {
                 results.push(result.unwrap());
                 ControlFlow::Continue(())
             });
