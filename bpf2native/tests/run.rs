@@ -238,3 +238,19 @@ fn the_conformance_plugin_fails_on_what_is_no_program() {
         assert_eq!(ran.code, 2, "{ran:?}");
     }
 }
+
+#[test]
+fn unknown_configuration_is_zero_and_told() {
+    let with = |more: &[&str]| {
+        let mut command = bpf2native();
+        let object = example("../program/tests/data/kconfig.linux.o");
+        command.arg("run").arg(object).args(["--platform", "linux"]);
+        command.args(["--engine", "interpreter", "--packet"]);
+        run_json(command.arg(example("inputs/globals.pcap")).args(more))
+    };
+    let (code, json) = with(&[]);
+    assert_eq!((code, &json["results"][0]), (0, &0.into()), "{json}");
+    assert!(json.to_string().contains(".kconfig"), "{json}");
+    let (code, json) = with(&["--map", "kconfig.kconfig:00000000=0700000000000000"]);
+    assert_eq!((code, &json["results"][0]), (0, &7.into()), "{json}");
+}

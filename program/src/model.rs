@@ -146,6 +146,9 @@ pub struct GlobalSection {
     pub map: MapId,
     /// Initial bytes, as long as the map's value.
     pub data: Vec<u8>,
+    /// The bytes only stand in for what the system has that the program is loaded into (`.kconfig`):
+    /// nothing may be concluded from them.
+    pub assumed: bool,
 }
 
 /// A platform function called through BTF (`call` with src 2).
@@ -304,6 +307,19 @@ impl Object {
     #[must_use]
     pub fn map(&self, id: MapId) -> Option<&MapDef> {
         self.maps.get(usize::from(id.0))
+    }
+
+    /// The bytes of a map that holds constants, whatever runs: none where they can change or only
+    /// the target system knows them.
+    #[must_use]
+    pub fn constants(&self, id: MapId) -> Option<&[u8]> {
+        let is_frozen = self.map(id).is_some_and(|map| map.frozen);
+        // Elsewhere a privileged user could change them after the proof.
+        if !is_frozen || self.platform != Platform::Linux {
+            return None;
+        }
+        let section = self.globals.iter().find(|section| section.map == id)?;
+        (!section.assumed).then_some(&*section.data)
     }
 
     /// The programs that a function is part of as a subprogram.

@@ -18,6 +18,7 @@ fn data() -> PathBuf {
 fn platform(file: &str) -> Platform {
     let linux = [
         "contracts.o",
+        "kconfig.linux.o",
         "legacy_linux.o",
         "legacy_iproute2.o",
         "map_in_map.linux.o",

@@ -208,21 +208,9 @@ impl Step<'_, '_> {
 
     /// Does a zero byte follow in a read-only section?
     fn is_constant_string(&self, map: MapId, offset: Option<i64>) -> bool {
-        let frozen = self.map(map).is_some_and(|map| map.frozen);
         let start = offset.and_then(|offset| usize::try_from(offset).ok());
-        let section = self
-            .env
-            .object
-            .globals
-            .iter()
-            .find(|section| section.map == map);
-        match (section, start) {
-            (Some(section), Some(start)) if frozen => section
-                .data
-                .get(start..)
-                .is_some_and(|rest| rest.contains(&0)),
-            _ => false,
-        }
+        let rest = start.and_then(|start| self.env.object.constants(map)?.get(start..));
+        rest.is_some_and(|rest| rest.contains(&0))
     }
 
     fn map_argument(

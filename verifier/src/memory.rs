@@ -9,7 +9,7 @@ use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault};
 use crate::step::Step;
 use crate::value::{Pointer, Region, Value};
-use abi::{Context, FieldKind, Platform};
+use abi::{Context, FieldKind};
 use isa::{AtomicOp, Insn, Operand, Reg, Size};
 use program::MapId;
 
@@ -276,22 +276,11 @@ impl Step<'_, '_> {
         Ok(())
     }
 
-    /// What a load from a read-only section can find: one constant, or any of a table. Only Linux
-    /// freezes such maps; elsewhere a privileged user could change them after the proof.
+    /// What a load from a read-only section can find: one constant, or any of a table.
     fn constant(&self, base: &Base, map: MapId, span: Span) -> Option<Scalar> {
-        let freezes = self.env.object.platform == Platform::Linux;
-        if !freezes || !self.map(map)?.frozen {
-            return None;
-        }
-        let section = self
-            .env
-            .object
-            .globals
-            .iter()
-            .find(|section| section.map == map)?;
         let low = usize::try_from(span.low).ok()?;
         let high = usize::try_from(span.high).ok()?;
-        let bytes = section.data.get(low..high)?;
+        let bytes = self.env.object.constants(map)?.get(low..high)?;
         let size = usize::try_from(span.size).ok()?;
         // Offsets from the smallest one are multiples of this, because both ends are.
         let var = &base.pointer.var;

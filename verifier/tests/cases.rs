@@ -9,6 +9,7 @@
 //!   `timer=OFFSET`, `inner=NUMBER`
 //! - `@global 1 number memory=8? context returns`: the contract of a function by number (the first
 //!   that is called is 1); `?` allows NULL
+//! - `@constants unknown`: only the target system knows what frozen maps hold
 //! - `@steps 1000`: step budget
 //!
 //! A comment `; BN0218` after an instruction says that the first rejection has this code and is

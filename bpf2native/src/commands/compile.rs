@@ -6,7 +6,7 @@
 use crate::commands::{emit, input};
 use crate::kit::Kit;
 use crate::pipeline::Stages;
-use crate::report::{Diagnostic, Outcome, Severity, Talk, style};
+use crate::report::{Diagnostic, Outcome, Talk, style};
 use crate::timing::Stopwatch;
 use crate::{Response, args, files, pipeline};
 use abi::diagnostic as id;
@@ -218,7 +218,8 @@ fn finish(
         match &attempt.built {
             Ok(built) => {
                 response.text += &text(args, built);
-                response.diagnostics.extend(warnings(built));
+                let warnings = input::warnings(&built.notes, &built.pair.input);
+                response.diagnostics.extend(warnings);
                 outputs.push(json(built));
             }
             Err(diagnostics) => response.diagnostics.extend_from_slice(diagnostics),
@@ -255,14 +256,6 @@ fn text(args: &args::CompileArgs, built: &Built) -> String {
         out += &format!("  {}\n", built.watch.line());
     }
     out
-}
-
-fn warnings(built: &Built) -> impl Iterator<Item = Diagnostic> {
-    built.notes.iter().map(|note| Diagnostic {
-        severity: Severity::Warning,
-        help: None,
-        ..Diagnostic::warning(id::LOADER_NOTE, note.as_str()).in_file(&built.pair.input)
-    })
 }
 
 fn json(built: &Built) -> Value {

@@ -136,6 +136,15 @@ pub(crate) fn in_file(list: Vec<Diagnostic>, path: &Path) -> Vec<Diagnostic> {
     list.into_iter().map(add).collect()
 }
 
+/// The loader's remarks as warnings.
+pub(crate) fn warnings(notes: &[String], path: &Path) -> Vec<Diagnostic> {
+    let warning = |note: &String| Diagnostic {
+        help: None,
+        ..Diagnostic::warning(id::LOADER_NOTE, note.as_str()).in_file(path)
+    };
+    notes.iter().map(warning).collect()
+}
+
 fn platform(arg: PlatformArg) -> Platform {
     match arg {
         PlatformArg::Windows => Platform::Windows,

@@ -196,7 +196,7 @@ fn address(
 ) -> Result<Reference, LoadError> {
     let section = match symbol.place {
         SymbolPlace::Section(section) => section,
-        SymbolPlace::Undefined => return variable(targets.externs, symbol),
+        SymbolPlace::Undefined => return variable(targets, symbol, imm),
         SymbolPlace::Other => {
             return Err(LoadError::new(
                 diagnostic::SYMBOL_UNRESOLVED,
@@ -242,10 +242,23 @@ fn addend(imm: Imm64) -> u64 {
 }
 
 /// A variable that is declared but not defined.
-fn variable(externs: &Externs<'_>, symbol: &Symbol<'_>) -> Result<Reference, LoadError> {
-    match externs.lookup(symbol.name)? {
+fn variable(
+    targets: Targets<'_, '_>,
+    symbol: &Symbol<'_>,
+    imm: Imm64,
+) -> Result<Reference, LoadError> {
+    let found = targets.externs.lookup(symbol.name)?;
+    if let (Some(Extern::Kconfig(at)), Some(map)) = (found, targets.maps.configuration()) {
+        let offset = u64::from(at).saturating_add(addend(imm));
+        let end = u64::from(targets.externs.configuration_bytes());
+        let offset = i32::try_from(offset).ok().filter(|_| offset <= end);
+        let outside = || LoadError::new(diagnostic::RELOCATION_INVALID, "outside of the value");
+        let inside = offset.map(|offset| Reference::Value(map, offset));
+        return inside.ok_or_else(outside);
+    }
+    match found {
         _ if symbol.weak => Ok(Reference::Null),
-        Some(Extern::Kconfig) => Err(LoadError::new(
+        Some(Extern::Kconfig(_)) => Err(LoadError::new(
             diagnostic::EXTERN_UNSUPPORTED,
             "extern from `.kconfig`: kernel configuration is not known when a driver is made",
         )),

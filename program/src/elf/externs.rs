@@ -12,7 +12,7 @@ use abi::{Guid, Platform, diagnostic, helper};
 use std::collections::BTreeMap;
 
 /// BTF data section of the kernel's configuration.
-const KCONFIG: &str = ".kconfig";
+pub(crate) const KCONFIG: &str = ".kconfig";
 
 /// What an undefined name is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,8 +21,9 @@ pub(crate) enum Extern {
     Function(usize),
     /// Kernel variable.
     Variable,
-    /// Value of the kernel's configuration.
-    Kconfig,
+    /// Value of the kernel's configuration, which programs for Linux find at this offset of its
+    /// map.
+    Kconfig(u32),
 }
 
 /// The declared externs of a file.
@@ -31,6 +32,7 @@ pub(crate) struct Externs<'d> {
     platform: Platform,
     names: BTreeMap<&'d str, Extern>,
     functions: Vec<Result<BtfFunction, LoadError>>,
+    configuration_bytes: u32,
 }
 
 impl<'d> Externs<'d> {
@@ -40,6 +42,7 @@ impl<'d> Externs<'d> {
             platform,
             names: BTreeMap::new(),
             functions: Vec::new(),
+            configuration_bytes: 0,
         };
         let Some(btf) = btf else {
             return Ok(externs);
@@ -62,7 +65,7 @@ impl<'d> Externs<'d> {
             return Ok(());
         }
         let what = match ty.kind {
-            _ if section == KCONFIG => Extern::Kconfig,
+            _ if section == KCONFIG => Extern::Kconfig(self.place_value(btf, id)?),
             Kind::Function => {
                 let tags = btf.tags(id)?;
                 self.functions
@@ -73,6 +76,28 @@ impl<'d> Externs<'d> {
         };
         self.names.insert(name, what);
         Ok(())
+    }
+
+    /// Gives a value of the configuration its place. Where a loader puts it does not matter, because
+    /// programs find it by relocation.
+    fn place_value(&mut self, btf: &Btf<'d>, id: TypeId) -> Result<u32, LoadError> {
+        const ALIGN: u32 = 8;
+        if self.platform == Platform::Windows {
+            return Ok(0);
+        }
+        let at = self.configuration_bytes;
+        let bytes = btf.size_of(id)?;
+        let end = bytes.checked_next_multiple_of(ALIGN);
+        self.configuration_bytes = end.and_then(|end| at.checked_add(end)).ok_or_else(|| {
+            let text = "over 4 GiB of kernel configuration";
+            LoadError::new(diagnostic::GLOBAL_INVALID, text).section(KCONFIG)
+        })?;
+        Ok(at)
+    }
+
+    /// Bytes of all values of the configuration.
+    pub(crate) fn configuration_bytes(&self) -> u32 {
+        self.configuration_bytes
     }
 
     /// What a name is; `None` when it is not declared. A declaration with a bad tag is an error.

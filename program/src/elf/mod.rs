@@ -7,7 +7,7 @@ mod builtins;
 mod code;
 mod contracts;
 mod entries;
-mod externs;
+pub(crate) mod externs;
 pub(crate) mod file;
 pub(crate) mod functions;
 mod lines;
@@ -83,14 +83,15 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     let ext = sections::btf_ext(&file, btf.as_ref())?;
     let target = target_btf(&ext, options, &mut notes)?;
     let functions = Functions::find(&file, &mut notes)?;
+    let externs = Externs::read(btf.as_ref(), options.platform)?;
     let source = Source {
         file: &file,
         btf: btf.as_ref(),
         functions: &functions,
         options,
+        configuration_bytes: externs.configuration_bytes(),
     };
     let mut maps = Maps::read(source, &mut notes)?;
-    let externs = Externs::read(btf.as_ref(), options.platform)?;
     let targets = code::Targets {
         file: &file,
         functions: &functions,

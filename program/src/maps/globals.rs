@@ -4,6 +4,7 @@ use super::{Maps, Source, new_def};
 use crate::{
     btf::Btf,
     elf::{
+        externs::KCONFIG,
         file::{ElfFile, Section, SectionKind, SymbolPlace},
         notes::Notes,
     },
@@ -54,8 +55,42 @@ pub(super) fn read(
             section: section.name.into(),
             map,
             data,
+            assumed: false,
         });
     }
+    Ok(())
+}
+
+/// Adds the map of the kernel's configuration, when the file declares any of it: only the system
+/// that loads the programs knows the values.
+pub(super) fn read_configuration(
+    source: Source<'_, '_>,
+    maps: &mut Maps,
+    notes: &mut Notes,
+) -> Result<(), LoadError> {
+    let bytes = source.configuration_bytes;
+    if bytes == 0 {
+        return Ok(());
+    }
+    if u64::from(bytes) > limits::GLOBAL_SECTION_BYTES {
+        let text = format!("{bytes} bytes of kernel configuration");
+        return Err(LoadError::new(diagnostic::GLOBAL_INVALID, text).section(KCONFIG));
+    }
+    let mut def = definition(source, KCONFIG, bytes as usize)?;
+    (def.frozen, def.flags) = (true, LINUX_READ_ONLY);
+    let map = maps.push(def)?;
+    maps.configuration = Some(map);
+    maps.globals.push(GlobalSection {
+        section: KCONFIG.into(),
+        map,
+        data: vec![0; bytes as usize],
+        assumed: true,
+    });
+    notes.push(
+        "the kernel's configuration (`.kconfig`) is not known: programs are judged for all values, \
+         and run with zeros"
+            .into(),
+    );
     Ok(())
 }
 

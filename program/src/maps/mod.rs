@@ -2,7 +2,7 @@
 //!
 //! The order of [`Maps::defs`] is part of the output and deterministic: `.maps` by symbol offset,
 //! the anonymous inner maps they name, legacy maps by section and offset, then one array map for
-//! each global data section.
+//! each global data section, and one for the kernel's configuration.
 
 mod btf_maps;
 mod check;
@@ -39,6 +39,8 @@ pub(crate) struct Source<'a, 'd> {
     pub(crate) functions: &'a Functions<'d>,
     /// Platform and object name.
     pub(crate) options: &'a LoadOptions,
+    /// Bytes of the values of the kernel's configuration that it declares.
+    pub(crate) configuration_bytes: u32,
 }
 
 /// One initialiser of a program array, to be checked when the programs are known.
@@ -62,6 +64,8 @@ pub(crate) struct Maps {
     sections: BTreeSet<usize>,
     /// The map of a global data section.
     global_maps: BTreeMap<usize, MapId>,
+    /// The map of the kernel's configuration.
+    configuration: Option<MapId>,
     /// Program arrays' slots.
     program_slots: Vec<ProgramSlot>,
 }
@@ -73,6 +77,7 @@ impl Maps {
         btf_maps::read(source, &mut maps, notes)?;
         legacy::read(source, &mut maps)?;
         globals::read(source, &mut maps, notes)?;
+        globals::read_configuration(source, &mut maps, notes)?;
         check::all_sizes(source.options.platform, &maps.defs, notes)?;
         check::names(source.options.platform, &maps.defs)?;
         Ok(maps)
@@ -91,6 +96,11 @@ impl Maps {
     /// The map behind a global data section.
     pub(crate) fn global(&self, section: usize) -> Option<MapId> {
         self.global_maps.get(&section).copied()
+    }
+
+    /// The map of the kernel's configuration.
+    pub(crate) fn configuration(&self) -> Option<MapId> {
+        self.configuration
     }
 
     /// Writes the names of programs into the slots of program arrays. All programs of one array

@@ -89,6 +89,7 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
         section: ".rodata".into(),
         map: MapId(4),
         data: CONSTANTS.into(),
+        assumed: false,
     });
     Ok(object)
 }

@@ -15,6 +15,8 @@ pub(crate) struct Case {
     pub(crate) maps: Vec<MapDef>,
     pub(crate) contracts: Vec<(usize, Contract)>,
     pub(crate) options: verifier::Options,
+    /// What frozen maps hold is not known.
+    pub(crate) assumed: bool,
     pub(crate) text: String,
     pub(crate) expected: Option<(u32, String)>,
 }
@@ -31,6 +33,7 @@ impl Case {
             maps: Vec::new(),
             contracts: Vec::new(),
             options: verifier::Options::default(),
+            assumed: false,
             text: String::new(),
             expected: None,
         };
@@ -77,6 +80,7 @@ impl Case {
                 let contract = contract(rest);
                 self.contracts.push(contract);
             }
+            "constants" => self.assumed = rest.trim() == "unknown",
             "steps" => self.options.steps = rest.trim().parse().unwrap(),
             other => panic!("{}: directive {other}", self.name),
         }
@@ -146,6 +150,7 @@ impl Case {
                 section: ".rodata".into(),
                 map: MapId(index),
                 data: vec![0; map.value_size as usize],
+                assumed: self.assumed,
             })
             .collect();
         object

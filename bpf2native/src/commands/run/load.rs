@@ -29,6 +29,14 @@ impl<'a> Input<'a> {
         Ok(Input::Object(Box::new(object), job))
     }
 
+    /// What the loader says about an object.
+    pub(super) fn notes(&self) -> Vec<String> {
+        match self {
+            Input::Driver(_) => Vec::new(),
+            Input::Object(object, _) => object.notes.clone(),
+        }
+    }
+
     /// Proves and compiles what the engine needs.
     pub(super) fn source(&self, engine: Engine) -> Outcome<Source<'_>> {
         let (object, job) = match self {

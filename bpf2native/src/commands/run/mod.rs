@@ -28,12 +28,19 @@ pub(crate) struct Run {
     invocations: Vec<Invocation>,
     measurement: Measurement,
     host: Host,
+    /// The loader's remarks.
+    notes: Vec<String>,
 }
 
 /// Runs one program.
 pub(crate) fn run(args: &RunArgs) -> Response {
-    match run_program(args).and_then(|run| show::response(&run)) {
-        Ok(response) => response,
+    let shown = run_program(args).and_then(|run| Ok((show::response(&run)?, run.notes)));
+    match shown {
+        Ok((mut response, notes)) => {
+            let warnings = input::warnings(&notes, &args.input);
+            response.diagnostics.extend(warnings);
+            response
+        }
         Err(list) => Response::failed(input::in_file(list, &args.input)),
     }
 }
@@ -62,6 +69,7 @@ fn run_program(args: &RunArgs) -> Outcome<Run> {
             invocations: Vec::new(),
             measurement,
             host,
+            notes: input.notes(),
         });
     }
     let invocations = host.run(&program, engine, &inputs).map_err(failed)?;
@@ -73,6 +81,7 @@ fn run_program(args: &RunArgs) -> Outcome<Run> {
         invocations,
         measurement,
         host,
+        notes: input.notes(),
     })
 }
 

@@ -137,7 +137,11 @@ impl<'a> Judge<'a> {
         if let Some(section) = sections.find(|section| usize::from(section.map.0) == index) {
             raw::set_first(fd, &section.data)?;
         }
-        if map.frozen { raw::freeze(fd) } else { Ok(()) }
+        let known = u16::try_from(index).ok().map(MapId);
+        match known.and_then(|id| self.object.constants(id)) {
+            Some(_) => raw::freeze(fd),
+            None => Ok(()),
+        }
     }
 
     /// Judges one program of the object.

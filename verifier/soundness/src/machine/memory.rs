@@ -51,15 +51,9 @@ impl Machine<'_, '_> {
         object
     }
 
-    /// The contents of a map that never changes. Only Linux freezes maps.
+    /// The contents of a map that never changes.
     fn constants(&self, map: MapId) -> Vec<Cell> {
-        let object = self.verified.object();
-        let frozen = object.map(map).is_some_and(|map| map.frozen);
-        if !frozen || object.platform != Platform::Linux {
-            return Vec::new();
-        }
-        let section = object.globals.iter().find(|section| section.map == map);
-        let data = section.map_or(&[][..], |section| &section.data);
+        let data = self.verified.object().constants(map).unwrap_or_default();
         data.iter().map(|byte| Cell::Byte(*byte)).collect()
     }
 
