@@ -73,14 +73,13 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
     let fail = |error: &dyn std::fmt::Display| format!("{error}\n{text}");
     let insns = isa::asm::assemble(&text).map_err(|error| fail(&error))?;
     let bytes = isa::encode::program(&insns).map_err(|error| fail(&error))?;
-    let program_type = abi::program_type::by_name(dialect.platform, "xdp").ok_or("no xdp")?;
     let maps = (0..)
         .zip(MAPS)
         .filter_map(|(index, map)| definition(dialect, index, map));
     let mut object = program::from_bytecode(RawProgram {
         name: "random",
         platform: dialect.platform,
-        program_type,
+        program_type: abi::program_type::by_name(dialect.platform, "xdp").ok_or("no xdp")?,
         bytes: &bytes,
         maps: maps.collect(),
     })
@@ -89,7 +88,7 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
         section: ".rodata".into(),
         map: MapId(4),
         data: CONSTANTS.into(),
-        assumed: false,
+        assumed: random.below(4) == 0,
     });
     Ok(object)
 }
