@@ -11,7 +11,6 @@ use crate::options::{ElfHash, Options};
 use crate::plan::Plan;
 use crate::skeleton::{self, Skeleton};
 use crate::stack::{MAX_PROGRAM_BYTES, StackUse};
-use abi::Guid;
 use abi::native::{
     MapData, MapDataV1, ModuleVersion, VERSION_ARRAY_DATA, VERSION_BASE, VERSION_BTF_FUNCTIONS,
     VERSION_MIN,

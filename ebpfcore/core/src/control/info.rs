@@ -109,7 +109,10 @@ fn program_info(
     let info = Info::new(PROGRAM_INFO)?
         .number(0, program.id())
         .number(4, program.program_type().number)
-        .number(8, u32::try_from(maps_of(program).len()).unwrap_or(u32::MAX))
+        .number(
+            8,
+            u32::try_from(maps_of(program).len() + entry.bound.len()).unwrap_or(u32::MAX),
+        )
         .name(24, program.name())
         .with(88, &program.program_type().guid.to_bytes())
         .with(104, &entry.attach_type.to_bytes())

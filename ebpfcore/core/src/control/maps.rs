@@ -215,7 +215,7 @@ impl Session<'_> {
         }
     }
 
-    fn check_room(&self, needed: usize) -> Result<(), Status> {
+    pub(super) fn check_room(&self, needed: usize) -> Result<(), Status> {
         let fits = self.output.len() >= needed;
         fits.then_some(()).ok_or(Status::InsufficientBuffer)
     }

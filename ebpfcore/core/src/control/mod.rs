@@ -7,8 +7,10 @@
 //!
 //! Invariants: PASSIVE_LEVEL, no epoch pinned; messages are untrusted and decoded in full before
 //! anything happens; an operation that fails leaves nothing behind; the lock is never held while
-//! waiting for running programs. Left out: test runs and asynchronous operations, which answer [`Status::OperationNotSupported`].
+//! waiting for running programs. Left out: what reads the memory of a ring in place, which answers
+//! [`Status::OperationNotSupported`].
 
+mod flat;
 mod info;
 mod links;
 mod maps;
@@ -16,6 +18,7 @@ mod modules;
 mod objects;
 mod programs;
 mod shell;
+mod trial;
 
 use crate::{
     Core, Hook, Shared, Status,
@@ -159,7 +162,17 @@ impl Control {
             client,
             output,
         };
-        session.answer(request)
+        let answer = session.answer(request);
+        // What the message held in its hands may have been the last use of a module.
+        self.settle_modules();
+        answer
+    }
+
+    /// The flags of a program, as its attach requests pass them on.
+    #[must_use]
+    pub fn program_flags(&self, id: u32) -> Option<u64> {
+        let state = self.lock();
+        state.get(id).ok().map(|entry| entry.flags)
     }
 
     /// A handle is gone: closed by its process, or with it.
@@ -342,6 +355,42 @@ impl Session<'_> {
             R::GetNextLinkId { start_id } => self.next_id(start_id, ObjectKind::Link),
             R::GetObjectInfo { handle, .. } => self.object_info(handle),
             R::EpochSynchronize {} => self.synchronize(),
+            R::ProgramTestRun {
+                program_handle,
+                repeat_count,
+                flags,
+                cpu,
+                batch_size,
+                context_offset,
+                data,
+            } => {
+                let plan = trial::Plan {
+                    repeat: repeat_count,
+                    flags,
+                    cpu,
+                    batch: batch_size,
+                };
+                self.test_run(program_handle, &plan, (data, context_offset))
+            }
+            R::ProgramSetFlags {
+                program_handle,
+                flags,
+            } => self.set_flags(program_handle, flags),
+            R::BindMap {
+                program_handle,
+                map_handle,
+            } => self.bind_map(program_handle, map_handle),
+            R::GetProgramInfo {
+                program_type,
+                program_handle,
+            } => self.program_info(program_type, program_handle),
+            R::GetPinnedMapInfo {} => self.pinned_maps(),
+            R::GetCodeIntegrityState {} => self.code_integrity(),
+            // They hand addresses of the kernel to a compiler in user mode. Code that was made in
+            // memory never runs here, and addresses never leave.
+            R::ResolveHelper { .. } | R::ResolveMap { .. } | R::GetEcFunction { .. } => {
+                Err(Status::BlockedByPolicy)
+            }
             R::LoadNativeModule { module_id, data } => self.load_module(module_id, data),
             R::LoadNativePrograms { module_id } => self.load_module_programs(module_id),
             R::AuthorizeNativeModule {

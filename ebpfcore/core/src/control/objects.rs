@@ -45,6 +45,10 @@ pub(super) struct Entry {
     pub(super) section: String,
     /// Attach type that a program expects.
     pub(super) attach_type: Guid,
+    /// Flags of a program.
+    pub(super) flags: u64,
+    /// Maps that a program keeps alive though its code does not name them.
+    pub(super) bound: Vec<Shared<Map>>,
     /// What the verifier said last.
     pub(super) log: String,
     /// How long a link stays.
@@ -105,6 +109,8 @@ impl Entry {
             users: 0,
             section: String::new(),
             attach_type: Guid::default(),
+            flags: 0,
+            bound: Vec::new(),
             log: String::new(),
             keeping: Keeping::WithUsers,
         }

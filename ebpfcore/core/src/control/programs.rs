@@ -157,6 +157,41 @@ impl Session<'_> {
         Program::with_id(input.id, &input.name, input.program_type, code).map_err(plain)
     }
 
+    /// Keeps flags for those who attach the program.
+    pub(super) fn set_flags(self, handle: Handle, flags: u64) -> Result<usize, Status> {
+        let id = self.id(handle)?;
+        {
+            let mut state = self.control.lock();
+            let entry = state.get_mut(id)?;
+            if !matches!(entry.object, Object::Program(_) | Object::Draft(_)) {
+                return Err(Status::InvalidFd);
+            }
+            entry.flags = flags;
+        }
+        self.done()
+    }
+
+    /// Lets a program keep a map alive that its code does not name.
+    pub(super) fn bind_map(self, program: Handle, map: Handle) -> Result<usize, Status> {
+        let (id, map) = (self.id(program)?, self.map(map)?);
+        {
+            let mut state = self.control.lock();
+            let entry = state.get_mut(id)?;
+            if !matches!(entry.object, Object::Program(_) | Object::Draft(_)) {
+                return Err(Status::InvalidFd);
+            }
+            let is_bound = entry.bound.iter().any(|other| other.id() == map.id());
+            if !is_bound {
+                if entry.bound.len() >= MAPS {
+                    return Err(Status::OutOfSpace);
+                }
+                entry.bound.try_reserve(1).map_err(|_| Status::NoMemory)?;
+                entry.bound.push(map);
+            }
+        }
+        self.done()
+    }
+
     pub(super) fn query_program(self, handle: Handle) -> Result<usize, Status> {
         let id = self.id(handle)?;
         let (code_type, section) = {

@@ -5,7 +5,8 @@
 //! operations by address (`map_ops`), the functions that programs call by address ([`helpers`]),
 //! a waiting lock ([`locked`]), values that are replaced while they are read ([`published`]),
 //! the interpreter's loop and its memories, invocation ([`context`]), calls into native code
-//! ([`native`]), calls of the programs of a hook ([`hook`]). Everything else in the crate is safe code.
+//! ([`native`]), calls of the programs of a hook ([`hook`]), test runs (`trial`). Everything else in
+//! the crate is safe code.
 
 mod addresses;
 pub(crate) mod block;
@@ -20,6 +21,7 @@ pub mod native;
 pub mod published;
 pub mod shared;
 pub(crate) mod table;
+pub(crate) mod trial;
 
 pub use addresses::{read_bytes, write_bytes};
 pub use execute::{Machine, RawMemory, Start};

@@ -13,7 +13,11 @@ use ebpfcore::{
     helper::NoExtensions,
     link::Capacity,
 };
-use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::ControlFlow,
+};
 
 /// A process.
 pub(crate) struct Process {
@@ -22,6 +26,10 @@ pub(crate) struct Process {
     pub(crate) privileged: bool,
     /// No handles can be made.
     pub(crate) exhausted: RefCell<bool>,
+    /// Requests are cancelled.
+    pub(crate) cancelled: Cell<bool>,
+    /// The number of the next request that may pend.
+    pub(crate) ticket: Cell<Option<u64>>,
 }
 
 impl Process {
@@ -31,6 +39,8 @@ impl Process {
             next: RefCell::new(0x40),
             privileged: true,
             exhausted: RefCell::new(false),
+            cancelled: Cell::new(false),
+            ticket: Cell::new(None),
         }
     }
 
@@ -59,6 +69,12 @@ impl Client for Process {
     }
     fn is_privileged(&self) -> bool {
         self.privileged
+    }
+    fn pend(&self) -> Option<u64> {
+        self.ticket.take()
+    }
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
     }
 }
 
@@ -192,4 +208,22 @@ pub(crate) fn invoke(control: &Control) -> Vec<u64> {
             });
     }
     results
+}
+
+/// Counts its calls in element 0 of the array map `handle`.
+pub(crate) fn counting(handle: Handle) -> String {
+    format!(
+        "*(u32 *)(r10 - 4) = 0
+         r2 = r10
+         r2 += -4
+         r1 = map_fd({}) ll
+         call 1
+         if r0 == 0 goto +3
+         r1 = *(u64 *)(r0 + 0)
+         r1 += 1
+         *(u64 *)(r0 + 0) = r1
+         r0 = 1
+         exit",
+        handle.0
+    )
 }
