@@ -1,7 +1,7 @@
 //! One runtime: its platform, its epoch, its object ids.
 
+use crate::atomic::{AtomicU32, Ordering};
 use crate::{Epoch, Guard, Platform, Shared, Status};
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A runtime. Everything made over it keeps it alive.
 pub struct Core {

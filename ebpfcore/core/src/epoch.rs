@@ -9,10 +9,18 @@
 //! Invariant: while a reader is pinned at `e`, the epoch is `e` or `e + 1`. Something made
 //! unreachable while the epoch was `g` can be seen only by readers pinned at `g` or before, so it
 //! may be reused once the epoch is at least `g + 2`.
+//!
+//! A reader that pins after that must not find the thing any more. It finds the address by loads of
+//! order [`FOLLOW`]: in the single order of sequentially consistent operations the fence of
+//! [`Epoch::retire_stamp`] comes before the advance, that before the look of [`Epoch::pin`], and that
+//! before the load, which therefore sees the unlinking that came before the fence.
 
+use crate::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use crate::{Platform, Status};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Order of loads of addresses that are valid because an epoch is pinned. (On x64 an ordinary load.)
+pub(crate) const FOLLOW: Ordering = Ordering::SeqCst;
 
 /// Counters of one shard, alone on its cache lines so that processors do not share them.
 #[repr(align(128))]
@@ -70,7 +78,7 @@ impl Epoch {
     #[must_use]
     pub fn retire_stamp(&self) -> u64 {
         // Orders the unlinking store before the read of the epoch (see the module invariant).
-        core::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         self.current.load(Ordering::SeqCst)
     }
 

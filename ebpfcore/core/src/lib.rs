@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod atomic;
 pub mod control;
 mod core;
 mod epoch;

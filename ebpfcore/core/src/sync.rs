@@ -5,7 +5,7 @@
 //! under a lock.
 
 use crate::Platform;
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::atomic::{AtomicBool, Ordering, spin_loop};
 
 /// Raises the IRQL for its lifetime.
 pub(crate) struct Raised<'a> {
@@ -48,7 +48,7 @@ impl Spin {
             .is_err()
         {
             while self.held.load(Ordering::Relaxed) {
-                core::hint::spin_loop();
+                spin_loop();
             }
         }
         SpinGuard {

@@ -6,12 +6,12 @@
 //! need no lock.
 
 use super::{Definition, padded};
+use crate::atomic::{AtomicU32, Ordering};
 use crate::{
     Status,
     raw::table::{Shape, Table},
 };
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of the prefix length in front of the data.
 pub(crate) const PREFIX_BYTES: usize = 4;

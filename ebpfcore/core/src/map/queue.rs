@@ -1,8 +1,8 @@
 //! Queues and stacks: a circle of values under one lock.
 
 use super::{Definition, Flags};
+use crate::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::{Platform, Status, raw::block::Block, sync::Spin};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Which end is taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]

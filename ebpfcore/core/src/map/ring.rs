@@ -9,10 +9,10 @@
 //! or discarded, and the consumer never passes a BUSY record.
 
 use super::Definition;
+use crate::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::{Platform, Status, raw::block::Block, sync::Spin};
 use abi::Platform as Rules;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The record is reserved and not yet submitted.
 const BUSY: u32 = 1 << 31;

@@ -5,9 +5,9 @@
 //! taken out of a slot is dropped only after all running programs are done.
 
 use super::Definition;
-use crate::{Status, raw::block::Block};
+use crate::atomic::{AtomicUsize, Ordering};
+use crate::{Status, epoch::FOLLOW, raw::block::Block};
 use abi::ProgramType;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// An array of references.
 pub(crate) struct SlotMap {
@@ -52,7 +52,7 @@ impl SlotMap {
             return None;
         }
         let cell = self.words.cell64(index as usize * 8)?;
-        Some(cell.load(Ordering::Acquire))
+        Some(cell.load(FOLLOW))
     }
 
     /// Whether a program of this type may be stored: the first one fixes the type.

@@ -7,11 +7,9 @@
 
 use super::addresses::copy_shared;
 use crate::Status;
+use crate::atomic::{AtomicU32, AtomicU64};
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
-use core::{
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64},
-};
+use core::ptr::NonNull;
 
 /// Alignment of blocks: a cache line.
 const ALIGN: usize = 64;

@@ -14,6 +14,7 @@ use super::{
     map_ops::{Scope, read_index},
     shared::Shared,
 };
+use crate::atomic::AtomicU32;
 use crate::{
     Core, Flags, Map, Status,
     helper::format,
@@ -23,7 +24,6 @@ use crate::{
     },
 };
 use abi::{Platform, limits::TAIL_CALLS};
-use core::sync::atomic::AtomicU32;
 
 /// The calling convention between programs and the runtime.
 macro_rules! program_abi {

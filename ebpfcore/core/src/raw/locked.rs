@@ -10,10 +10,10 @@
 )]
 
 use crate::Platform;
+use crate::atomic::{AtomicBool, Ordering};
 use core::{
     cell::UnsafeCell,
     ops::{Deref, DerefMut},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// A value behind a waiting lock.

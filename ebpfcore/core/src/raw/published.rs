@@ -6,11 +6,9 @@
 #![expect(unsafe_code, reason = "borrows a counted value under an epoch")]
 
 use super::shared::Shared;
-use crate::{Core, Guard};
-use core::{
-    marker::PhantomData,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use crate::atomic::{AtomicU64, Ordering};
+use crate::{Core, Guard, epoch::FOLLOW};
+use core::marker::PhantomData;
 
 /// A place for a counted value.
 pub struct Published<T> {
@@ -40,7 +38,7 @@ impl<T> Published<T> {
     /// The value, valid while the epoch is pinned. IRQL: any.
     #[inline(always)]
     pub fn get<'g>(&'g self, _pinned: &'g Guard<'_>) -> Option<&'g T> {
-        let address = self.address.load(Ordering::Acquire);
+        let address = self.address.load(FOLLOW);
         if address == 0 {
             return None;
         }
@@ -53,7 +51,7 @@ impl<T> Published<T> {
     /// hold a pinned epoch; both are expressed by the guard.
     #[must_use]
     pub fn share(&self, _pinned: &Guard<'_>) -> Option<Shared<T>> {
-        let address = self.address.load(Ordering::Acquire);
+        let address = self.address.load(FOLLOW);
         // SAFETY: alive as in `get`.
         (address != 0).then(|| unsafe { Shared::clone_address(address) })
     }

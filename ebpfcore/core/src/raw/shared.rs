@@ -7,13 +7,9 @@
 #![expect(unsafe_code, reason = "reference counting over a hand-made allocation")]
 
 use crate::Status;
+use crate::atomic::{AtomicUsize, Ordering, fence};
 use alloc::alloc::{Layout, alloc, dealloc};
-use core::{
-    marker::PhantomData,
-    ops::Deref,
-    ptr::NonNull,
-    sync::atomic::{AtomicUsize, Ordering, fence},
-};
+use core::{marker::PhantomData, ops::Deref, ptr::NonNull};
 
 /// The value comes first, so that its address is the address of the allocation.
 #[repr(C)]

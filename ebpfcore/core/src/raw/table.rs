@@ -13,16 +13,14 @@
 
 use super::addresses::{copy_shared, pointer};
 use super::block::Block;
+use crate::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, spin_loop};
 use crate::{
     Platform, Status,
-    epoch::Epoch,
+    epoch::{Epoch, FOLLOW},
     sync::{Raised, Spin},
 };
 use alloc::vec::Vec;
-use core::{
-    cell::UnsafeCell,
-    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
-};
+use core::cell::UnsafeCell;
 
 /// Bytes before the key of a node.
 const HEADER: usize = 32;
@@ -149,7 +147,7 @@ impl Table {
                 if equal_keys(pointer(node + HEADER as u64), key, N) {
                     return node + self.value_offset as u64;
                 }
-                node = header(node).next.load(Ordering::Acquire);
+                node = header(node).next.load(FOLLOW);
             }
         }
         0
@@ -162,7 +160,7 @@ impl Table {
             while node != 0 {
                 action(node + self.value_offset as u64);
                 // SAFETY: chains consist of nodes of the pool.
-                node = unsafe { header(node).next.load(Ordering::Acquire) };
+                node = unsafe { header(node).next.load(FOLLOW) };
             }
         }
     }
@@ -251,7 +249,7 @@ impl Table {
                 let found = self.find_node(previous.as_ptr(), hash);
                 if found != 0 {
                     index = u64::from(hash) & self.mask;
-                    node = header(found).next.load(Ordering::Acquire);
+                    node = header(found).next.load(FOLLOW);
                     fresh = false;
                 }
             }
@@ -287,7 +285,7 @@ impl Table {
                 if self.same_key(node, key) {
                     return node;
                 }
-                node = header(node).next.load(Ordering::Acquire);
+                node = header(node).next.load(FOLLOW);
             }
         }
         0
@@ -295,7 +293,7 @@ impl Table {
 
     #[inline(always)]
     fn head(&self, index: u64) -> u64 {
-        self.bucket(index).load(Ordering::Acquire) & !LOCKED
+        self.bucket(index).load(FOLLOW) & !LOCKED
     }
 
     #[inline(always)]
@@ -334,7 +332,7 @@ impl Table {
                     _raised: raised,
                 };
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
     }
 
