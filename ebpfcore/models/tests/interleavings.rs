@@ -463,7 +463,7 @@ fn a_detached_program_does_not_run() {
                     let mut run = core.enter();
                     // SAFETY: an empty packet, a header in front; the programs do not look at it.
                     unsafe {
-                        run.invoke_hook(&hook, address as u64, |_, _| {
+                        run.invoke_hook((&hook, 0), address as u64, |_, _| {
                             std::ops::ControlFlow::Continue(())
                         });
                     }

@@ -1,6 +1,7 @@
 //! The stable harness: damages seeds for some seconds and watches each target.
 //!
-//! Usage: `fuzz-targets SECONDS SEED [TARGET...]`, or `fuzz-targets reproduce TARGET FILE`.
+//! Usage: `fuzz-targets SECONDS SEED [TARGET...]`, or `fuzz-targets reproduce TARGET FILE`, or
+//! `fuzz-targets seeds TARGET FOLDER`, which writes the seeds for another engine.
 //!
 //! Every target runs in a process of its own. Before each run the input is written to a file, so
 //! that whatever ends the process (a panic, a stack overflow, an abort in the allocator, the
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["reproduce", name, file] => target(name).and_then(|target| reproduce(target, file)),
+        ["seeds", name, folder] => {
+            target(name).and_then(|target| write_seeds(target, Path::new(folder)))
+        }
         ["child", name, seconds, seed, current] => child(name, (seconds, seed), Path::new(current)),
         [seconds, seed, names @ ..] => all(seconds, seed, names),
         _ => Err("usage: fuzz-targets SECONDS SEED [TARGET...]".to_owned()),
@@ -60,6 +64,15 @@ fn target(name: &str) -> Result<&'static Target, String> {
 fn reproduce(target: &Target, file: &str) -> Result<bool, String> {
     let input = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
     println!("{}", (target.run)(&input));
+    Ok(true)
+}
+
+fn write_seeds(target: &Target, folder: &Path) -> Result<bool, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    for (number, seed) in (target.seeds)()?.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{number}")), seed).map_err(fail)?;
+    }
     Ok(true)
 }
 
