@@ -50,4 +50,20 @@ pub trait Platform: Sync {
 
     /// Receives one line of `bpf_printk` output, without a line end. IRQL: any.
     fn trace(&self, line: &[u8]);
+
+    /// Ends a request that was pended with [`crate::control::Client::pend`]; a reply holds at most
+    /// 64 bytes. IRQL: any.
+    fn complete(&self, ticket: u64, reply: Result<&[u8], crate::Status>) {
+        let _ = (ticket, reply);
+    }
+
+    /// Sets an event that [`crate::control::Shell::event`] referenced. IRQL: any.
+    fn signal(&self, event: u64) {
+        let _ = event;
+    }
+
+    /// Gives up the reference to an event. IRQL: PASSIVE.
+    fn forget_event(&self, event: u64) {
+        let _ = event;
+    }
 }

@@ -7,8 +7,8 @@
 //!
 //! Invariants: PASSIVE_LEVEL, no epoch pinned; messages are untrusted and decoded in full before
 //! anything happens; an operation that fails leaves nothing behind; the lock is never held while
-//! waiting for running programs. Left out: what reads the memory of a ring in place, which answers
-//! [`Status::OperationNotSupported`].
+//! waiting for running programs. Left out: operations that give addresses of the kernel to a
+//! compiler in user mode, which answer [`Status::BlockedByPolicy`].
 
 mod flat;
 mod info;
@@ -17,6 +17,7 @@ mod maps;
 mod modules;
 mod objects;
 mod programs;
+mod rings;
 mod shell;
 mod trial;
 
@@ -53,14 +54,15 @@ pub trait Client {
     /// May it do what only the eBPF service, administrators and the system may?
     fn is_privileged(&self) -> bool;
 
-    /// Makes the request that is being served one that ends later, with [`Shell::complete`] and the
-    /// number given here; from now on that may happen at any time. `None` when this request cannot
-    /// wait.
+    /// Makes the request that is being served one that ends later, with
+    /// [`Platform::complete`](crate::Platform::complete) and the number given here, which is not 0;
+    /// from now on that may happen at any time. `None` when this request cannot wait.
     fn pend(&self) -> Option<u64> {
         None
     }
 
-    /// Was the request that is being served cancelled? Once true it stays true.
+    /// Was the request that is being served cancelled? Once true it stays true. Also asked after
+    /// [`Client::pend`], when the request may be completed already.
     fn is_cancelled(&self) -> bool {
         false
     }
@@ -145,7 +147,8 @@ impl Control {
     /// # Errors
     ///
     /// [`Status::InvalidArgument`] for a malformed message, [`Status::AccessDenied`], or why the
-    /// operation failed. Nothing is written then.
+    /// operation failed; [`Status::Pending`] when the client pended the request. Nothing is written
+    /// then.
     pub fn serve(
         &self,
         client: &dyn Client,
@@ -386,6 +389,31 @@ impl Session<'_> {
             } => self.program_info(program_type, program_handle),
             R::GetPinnedMapInfo {} => self.pinned_maps(),
             R::GetCodeIntegrityState {} => self.code_integrity(),
+            R::MapQueryBuffer { map_handle, index } => self.query_buffer(map_handle, index),
+            R::MapAsyncQuery {
+                map_handle,
+                index,
+                consumer_offset,
+            } => self.query_ring(map_handle, index, consumer_offset),
+            R::MapWriteData {
+                map_handle,
+                flags,
+                data,
+            } => self.write_record(map_handle, flags, data),
+            R::MapSetWaitHandle {
+                map_handle,
+                wait_handle,
+                index,
+                flags,
+            } => self.set_wait_handle(map_handle, wait_handle, (index, flags)),
+            R::RingBufferMapMapBuffer {
+                map_handle,
+                index,
+                section,
+            } => self.map_buffer(map_handle, index, section),
+            R::RingBufferMapUnmapBuffer { map_handle, index } => {
+                self.unmap_buffer(map_handle, index)
+            }
             // They hand addresses of the kernel to a compiler in user mode. Code that was made in
             // memory never runs here, and addresses never leave.
             R::ResolveHelper { .. } | R::ResolveMap { .. } | R::GetEcFunction { .. } => {
@@ -397,7 +425,6 @@ impl Session<'_> {
                 module_id,
                 module_hash,
             } => self.authorize_module(module_id, module_hash),
-            _ => Err(Status::OperationNotSupported),
         }
     }
 

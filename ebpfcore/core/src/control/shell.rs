@@ -1,9 +1,8 @@
 //! The system around the runtime, as control operations need it.
 //!
-//! The runtime decides, the shell acts: it loads and unloads drivers, completes requests that were
-//! pended, references events. Every method states its IRQL; none is
-//! called while a lock of the runtime is held, except that [`Shell::complete`] and
-//! [`Shell::signal`] are called where a program runs. Left out: files and the registry, which are
+//! The runtime decides, the shell acts: it loads and unloads drivers, references events. All methods are
+//! called at PASSIVE_LEVEL and without a lock of the runtime; what is needed where programs run is in
+//! [`crate::Platform`]. Left out: files and the registry, which are
 //! read by the shell before it asks (see [`super::Arrival`]).
 
 use crate::Status;
@@ -71,12 +70,6 @@ pub trait Shell: Sync {
         let _ = binding;
     }
 
-    /// Ends a request that was pended with [`super::Client::pend`]; the reply holds at most 64
-    /// bytes. IRQL: any.
-    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
-        let _ = (ticket, reply);
-    }
-
     /// References the event of a handle of the calling process. IRQL: PASSIVE.
     ///
     /// # Errors
@@ -85,16 +78,6 @@ pub trait Shell: Sync {
     fn event(&self, handle: Handle) -> Result<u64, Status> {
         let _ = handle;
         Err(Status::OperationNotSupported)
-    }
-
-    /// Sets a referenced event. IRQL: any.
-    fn signal(&self, event: u64) {
-        let _ = event;
-    }
-
-    /// Gives up the reference to an event. IRQL: PASSIVE.
-    fn forget_event(&self, event: u64) {
-        let _ = event;
     }
 
     /// Keeps the calling thread on a processor, or lets it go again. IRQL: PASSIVE.

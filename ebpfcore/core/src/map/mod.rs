@@ -10,6 +10,7 @@ pub(crate) mod lpm;
 pub(crate) mod queue;
 pub(crate) mod ring;
 pub(crate) mod slots;
+pub(crate) mod waiters;
 
 use crate::{Core, Shared, Status};
 use abi::{MapKind, Platform};
@@ -189,6 +190,24 @@ impl Map {
             Body::Queue(queue) => queue.len(self.core.platform()),
             Body::Ring(ring) => ring.ring.pending(),
             Body::Perf(perf) => perf.rings.iter().map(ring::Ring::pending).sum(),
+        }
+    }
+
+    /// One of its rings: that of a ring buffer, or of a processor.
+    pub(crate) fn ring(&self, index: u64) -> Result<&ring::Ring, Status> {
+        let index = usize::try_from(index).map_err(|_| Status::InvalidArgument)?;
+        self.rings().get(index).ok_or(match self.rings() {
+            [] => Status::OperationNotSupported,
+            _ => Status::InvalidArgument,
+        })
+    }
+
+    /// Its rings.
+    pub(crate) fn rings(&self) -> &[ring::Ring] {
+        match &self.body {
+            Body::Ring(ring) => core::slice::from_ref(&ring.ring),
+            Body::Perf(perf) => &perf.rings,
+            _ => &[],
         }
     }
 

@@ -5,11 +5,19 @@
 //! the size, and a record that starts below `size` may reach into the upper half. Where pages can
 //! be mapped twice, the upper half is a mirror of the lower; both give the same addresses.
 //!
-//! Invariants: `consumer <= producer <= consumer + size`; a record is BUSY until it is submitted
-//! or discarded, and the consumer never passes a BUSY record.
+//! One block of whole pages holds a ring, so that a process can be shown it: the page with the
+//! consumer's position, which the process may write, the page with the producers' position and the
+//! number of lost records, and the records.
+//!
+//! Invariants: `consumer <= producer <= consumer + size` as long as no process writes nonsense to
+//! its page, and then too nothing outside of the block is touched; a record is BUSY until it is
+//! submitted or discarded, and the consumer never passes a BUSY record.
 
-use super::Definition;
-use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use super::{
+    Definition,
+    waiters::{Positions, Waiters},
+};
+use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::{Platform, Status, raw::block::Block, sync::Spin};
 use abi::Platform as Rules;
 use alloc::vec::Vec;
@@ -20,6 +28,13 @@ const BUSY: u32 = 1 << 31;
 const DISCARD: u32 = 1 << 30;
 /// Bytes in front of a record's data.
 pub(crate) const RECORD_HEADER: u64 = 8;
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+/// Where the consumer's position is, the producers', the number of lost records, the records.
+const CONSUMER: usize = 0;
+const PRODUCER: usize = PAGE;
+const LOST: usize = PRODUCER + 64;
+const RECORDS: usize = 2 * PAGE;
 /// Per-CPU ring bytes of a Linux perf event array, whose definition does not say.
 const LINUX_PERF_BYTES: u32 = 64 << 10;
 
@@ -76,37 +91,107 @@ pub(crate) struct Ring {
     size: u64,
     producers: Spin,
     consumers: Spin,
-    produced: AtomicU64,
-    consumed: AtomicU64,
-    lost: AtomicU64,
+    pub(crate) waiters: Waiters,
     memory: Block,
+}
+
+/// Parts of a ring: offset and length of whole pages.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    Consumer,
+    Producer,
+    Records,
 }
 
 impl Ring {
     fn new(size: u32) -> Result<Ring, Status> {
-        let bytes = (size as usize)
-            .checked_mul(2)
-            .ok_or(Status::ArithmeticOverflow)?;
+        let records = (size as usize).checked_mul(2);
+        let records = records.and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
+        let bytes = records.and_then(|bytes| bytes.checked_add(RECORDS));
         Ok(Ring {
             size: u64::from(size),
             producers: Spin::default(),
             consumers: Spin::default(),
-            produced: AtomicU64::new(0),
-            consumed: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-            memory: Block::try_zeroed(bytes)?,
+            waiters: Waiters::default(),
+            memory: Block::try_pages(bytes.ok_or(Status::ArithmeticOverflow)?)?,
         })
+    }
+
+    /// Address and bytes of a part.
+    pub(crate) fn part(&self, part: Part) -> (u64, u64) {
+        let (offset, bytes) = match part {
+            Part::Consumer => (CONSUMER, PAGE),
+            Part::Producer => (PRODUCER, PAGE),
+            Part::Records => (RECORDS, self.memory.len() - RECORDS),
+        };
+        (self.memory.address() + offset as u64, bytes as u64)
+    }
+
+    fn load(&self, offset: usize) -> u64 {
+        let cell = self.memory.cell64(offset);
+        cell.map_or(0, |cell| cell.load(Ordering::Acquire))
+    }
+
+    /// Bytes in use: all of them when the consumer's position makes no sense.
+    fn used(&self, produced: u64) -> u64 {
+        let used = produced.wrapping_sub(self.load(CONSUMER));
+        used.min(self.size)
     }
 
     /// Bytes not yet consumed, record headers included.
     pub(crate) fn pending(&self) -> usize {
-        let consumed = self.consumed.load(Ordering::Acquire);
-        (self.produced.load(Ordering::Acquire) - consumed) as usize
+        self.used(self.load(PRODUCER)) as usize
     }
 
     /// Records that found no room.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.load(LOST)
+    }
+
+    pub(crate) fn positions(&self) -> Positions {
+        Positions {
+            producer: self.load(PRODUCER),
+            consumer: self.load(CONSUMER),
+            lost: self.lost(),
+        }
+    }
+
+    /// Whether the next record is finished.
+    pub(crate) fn is_ready(&self) -> bool {
+        let at = self.load(CONSUMER);
+        if at == self.load(PRODUCER) {
+            return false;
+        }
+        let word = self.memory.cell32(self.place(at));
+        word.is_some_and(|word| word.load(Ordering::Acquire) & BUSY == 0)
+    }
+
+    /// The consumer has read everything before a position.
+    pub(crate) fn consume_to(&self, platform: &dyn Platform, position: u64) -> Result<(), Status> {
+        let _guard = self.consumers.lock(platform);
+        let cell = self.memory.cell64(CONSUMER).ok_or(Status::Failed)?;
+        let (at, end) = (cell.load(Ordering::Relaxed), self.load(PRODUCER));
+        let is_sound = end.wrapping_sub(position) <= end.wrapping_sub(at);
+        if !is_sound || !position.is_multiple_of(8) {
+            return Err(Status::InvalidArgument);
+        }
+        cell.store(position, Ordering::Release);
+        Ok(())
+    }
+
+    /// Tells who waits that there are records. IRQL: any, with the epoch pinned.
+    #[inline]
+    pub(crate) fn wake(&self, platform: &dyn Platform) {
+        // The record was submitted; who registers after this fence finds it.
+        fence(Ordering::SeqCst);
+        if !self.waiters.is_empty() && self.is_ready() {
+            self.waiters.wake(platform, self.positions());
+        }
+    }
+
+    /// Where in the block a position is.
+    fn place(&self, position: u64) -> usize {
+        RECORDS + (position & (self.size - 1)) as usize
     }
 
     /// Reserves a record of `length` bytes; gives the address of its data.
@@ -117,17 +202,20 @@ impl Ring {
         }
         let total = length.next_multiple_of(8) + RECORD_HEADER;
         let _guard = self.producers.lock(platform);
-        let at = self.produced.load(Ordering::Relaxed);
-        let used = at - self.consumed.load(Ordering::Acquire);
-        if total > self.size - used {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        let producer = self.memory.cell64(PRODUCER).ok_or(Status::Failed)?;
+        let at = producer.load(Ordering::Relaxed);
+        if total > self.size - self.used(at) {
+            let lost = self.memory.cell64(LOST).ok_or(Status::Failed)?;
+            lost.fetch_add(1, Ordering::Relaxed);
             return Err(Status::NoMemory);
         }
-        let place = at & (self.size - 1);
-        let header = u64::from(length as u32 | BUSY) | ((place / 4096) << 32);
-        self.cell(place)?.store(header, Ordering::Relaxed);
-        self.produced.store(at + total, Ordering::Release);
-        Ok(self.memory.address() + place + RECORD_HEADER)
+        let place = self.place(at);
+        let page = ((place - RECORDS) / PAGE) as u64;
+        let header = u64::from(length as u32 | BUSY) | (page << 32);
+        let cell = self.memory.cell64(place).ok_or(Status::Failed)?;
+        cell.store(header, Ordering::Relaxed);
+        producer.store(at + total, Ordering::Release);
+        Ok(self.memory.address() + place as u64 + RECORD_HEADER)
     }
 
     /// Linux `bpf_ringbuf_query`: available bytes, size, consumer and producer positions.
@@ -135,8 +223,8 @@ impl Ring {
         match what {
             0 => self.pending() as u64,
             1 => self.size,
-            2 => self.consumed.load(Ordering::Acquire),
-            3 => self.produced.load(Ordering::Acquire),
+            2 => self.load(CONSUMER),
+            3 => self.load(PRODUCER),
             _ => 0,
         }
     }
@@ -160,6 +248,7 @@ impl Ring {
             self.memory.cell32(header).ok_or(Status::Failed)?,
             Fate::Submit,
         );
+        self.wake(platform);
         Ok(())
     }
 
@@ -170,49 +259,53 @@ impl Ring {
     /// [`Status::NoMoreKeys`] when there is none, [`Status::NoMemory`].
     pub(crate) fn take(&self, platform: &dyn Platform) -> Result<Vec<u8>, Status> {
         let _guard = self.consumers.lock(platform);
+        let consumer = self.memory.cell64(CONSUMER).ok_or(Status::Failed)?;
         loop {
-            let at = self.consumed.load(Ordering::Relaxed);
-            if at == self.produced.load(Ordering::Acquire) {
+            let at = consumer.load(Ordering::Relaxed);
+            let end = self.load(PRODUCER);
+            if at == end {
                 return Err(Status::NoMoreKeys);
             }
-            let place = at & (self.size - 1);
-            let word = self.memory.cell32(place as usize).ok_or(Status::Failed)?;
+            let place = self.place(at);
+            let word = self.memory.cell32(place).ok_or(Status::Failed)?;
             let header = word.load(Ordering::Acquire);
             if header & BUSY != 0 {
                 return Err(Status::NoMoreKeys);
             }
             let length = u64::from(header & !DISCARD);
-            // Only a program without a proof could have written over a header.
-            if length > self.size - RECORD_HEADER {
+            let next = at.wrapping_add(length.next_multiple_of(8) + RECORD_HEADER);
+            // Only a process that wrote nonsense to its page, or a program without a proof that
+            // wrote over a header, brings the consumer out of step.
+            let left = end.wrapping_sub(at);
+            if left > self.size || next.wrapping_sub(at) > left {
                 return Err(Status::Failed);
             }
-            let mut data = Vec::new();
-            if header & DISCARD == 0 {
-                data.try_reserve_exact(length as usize)
-                    .map_err(|_| Status::NoMemory)?;
-                data.resize(length as usize, 0);
-                if !self
-                    .memory
-                    .read((place + RECORD_HEADER) as usize, &mut data)
-                {
-                    return Err(Status::Failed);
-                }
-            }
-            let next = at + length.next_multiple_of(8) + RECORD_HEADER;
-            self.consumed.store(next, Ordering::Release);
-            if header & DISCARD == 0 {
+            let data = match header & DISCARD {
+                0 => Some(self.copy(place + RECORD_HEADER as usize, length as usize)?),
+                _ => None,
+            };
+            consumer.store(next, Ordering::Release);
+            if let Some(data) = data {
                 return Ok(data);
             }
         }
     }
 
-    /// Whether `size` bytes at an address lie in a reserved or submitted record's memory.
-    pub(crate) fn holds(&self, address: u64, size: u64) -> bool {
-        self.memory.offset_of(address, size).is_some()
+    fn copy(&self, place: usize, length: usize) -> Result<Vec<u8>, Status> {
+        let mut data = Vec::new();
+        data.try_reserve_exact(length)
+            .map_err(|_| Status::NoMemory)?;
+        data.resize(length, 0);
+        match self.memory.read(place, &mut data) {
+            true => Ok(data),
+            false => Err(Status::Failed),
+        }
     }
 
-    fn cell(&self, place: u64) -> Result<&AtomicU64, Status> {
-        self.memory.cell64(place as usize).ok_or(Status::Failed)
+    /// Whether `size` bytes at an address lie in a reserved or submitted record's memory.
+    pub(crate) fn holds(&self, address: u64, size: u64) -> bool {
+        let offset = self.memory.offset_of(address, size);
+        offset.is_some_and(|offset| offset >= RECORDS as u64)
     }
 }
 

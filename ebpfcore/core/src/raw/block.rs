@@ -2,12 +2,13 @@
 //!
 //! Programs hold addresses into a block and write through them at any time, so the runtime never
 //! makes Rust references to the bytes; it copies in and out with bounds checks, or uses atomics.
-//! Invariant: `start` is valid for reads and writes of `length` bytes and aligned to 64.
+//! Invariant: `start` is valid for reads and writes of `length` bytes and aligned to `align`, at
+//! least 64.
 #![expect(unsafe_code, reason = "owns memory that native code writes to")]
 
 use super::addresses::copy_shared;
-use crate::Status;
 use crate::atomic::{AtomicU32, AtomicU64};
+use crate::{Status, map::ring::PAGE};
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
 
@@ -18,6 +19,7 @@ const ALIGN: usize = 64;
 pub(crate) struct Block {
     start: NonNull<u8>,
     length: usize,
+    align: usize,
 }
 
 // SAFETY: all access goes through copies and atomics that tolerate concurrent writers.
@@ -28,13 +30,27 @@ unsafe impl Sync for Block {}
 impl Block {
     /// Allocates `length` zero bytes (at least one).
     pub(crate) fn try_zeroed(length: usize) -> Result<Block, Status> {
-        let length = length.max(1);
-        let layout = Layout::from_size_align(length, ALIGN).map_err(|_| Status::NoMemory)?;
+        Block::try_aligned(length.max(1), ALIGN)
+    }
+
+    /// Allocates whole zero pages, which nothing else lies in.
+    pub(crate) fn try_pages(length: usize) -> Result<Block, Status> {
+        let bytes = length.max(1).checked_next_multiple_of(PAGE);
+        Block::try_aligned(bytes.ok_or(Status::ArithmeticOverflow)?, PAGE)
+    }
+
+    /// `length` is not zero.
+    fn try_aligned(length: usize, align: usize) -> Result<Block, Status> {
+        let layout = Layout::from_size_align(length, align).map_err(|_| Status::NoMemory)?;
         // SAFETY: the size is not zero.
         let memory = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(memory).ok_or(Status::NoMemory)?;
         let _ = start.as_ptr().expose_provenance();
-        Ok(Block { start, length })
+        Ok(Block {
+            start,
+            length,
+            align,
+        })
     }
 
     /// The address of the first byte.
@@ -112,8 +128,8 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // Invariant: the same arguments made a valid layout in `try_zeroed`.
-        if let Ok(layout) = Layout::from_size_align(self.length, ALIGN) {
+        // Invariant: the same arguments made a valid layout in `try_aligned`.
+        if let Ok(layout) = Layout::from_size_align(self.length, self.align) {
             // SAFETY: allocated with this layout; nobody uses it any more.
             unsafe { dealloc(self.start.as_ptr(), layout) };
         }

@@ -46,7 +46,14 @@ pub(crate) struct State {
     pub(crate) descriptor: Cell<[i32; 4]>,
     /// Whether the packet pointers in the context are 32 bits wide.
     pub(crate) narrow_pointers: Cell<bool>,
+    /// Ring buffers in which the run holds records: address of the map and number of records.
+    pub(crate) reserved: [Cell<(u64, u32)>; RESERVED_RINGS],
+    /// How many of them are in use, from the front.
+    pub(crate) reserved_used: Cell<usize>,
 }
+
+/// Ring buffers in which one invocation can hold records at the same time.
+pub(crate) const RESERVED_RINGS: usize = 4;
 
 /// An epoch in which programs run, on one CPU.
 ///
@@ -98,6 +105,8 @@ impl Core {
                 next: Cell::new(0),
                 descriptor: Cell::new([-1; 4]),
                 narrow_pointers: Cell::new(false),
+                reserved: [const { Cell::new((0, 0)) }; RESERVED_RINGS],
+                reserved_used: Cell::new(0),
             },
         }
     }
@@ -198,6 +207,7 @@ impl Run<'_> {
     ) -> Result<u64, Trap> {
         self.state.tail_calls.set(0);
         self.state.next.set(0);
+        self.state.reserved_used.set(0);
         // SAFETY: the obligations of the caller, passed on.
         unsafe {
             self.describe(program, context);
@@ -384,6 +394,42 @@ pub(crate) unsafe fn packet(state: &State, context: u64) -> Option<(u64, u64)> {
     (start <= end && start != 0).then_some((start, end))
 }
 
+impl State {
+    /// Notes that the run holds one more record of a ring buffer; false when it holds records of
+    /// too many others.
+    pub(crate) fn note_record(&self, map: u64) -> bool {
+        let used = self.reserved_used.get();
+        let known = self.reserved.iter().take(used);
+        for place in known {
+            let (other, records) = place.get();
+            if other == map {
+                place.set((map, records.saturating_add(1)));
+                return true;
+            }
+        }
+        // A place whose records were all given back, or a new one.
+        let mut places = self.reserved.iter().take(used);
+        let free = places.find(|place| place.get().1 == 0);
+        let place = free.or_else(|| {
+            self.reserved_used.set((used + 1).min(RESERVED_RINGS));
+            self.reserved.get(used)
+        });
+        place.map(|place| place.set((map, 1))).is_some()
+    }
+
+    /// The run holds one record less; gives the map among the noted ones that `is_of` accepts.
+    pub(crate) fn forget_record(&self, is_of: impl Fn(u64) -> bool) -> Option<u64> {
+        let mut places = self.reserved.iter().take(self.reserved_used.get());
+        let place = places.find(|place| {
+            let (map, records) = place.get();
+            records != 0 && is_of(map)
+        })?;
+        let (map, records) = place.get();
+        place.set((map, records - 1));
+        Some(map)
+    }
+}
+
 /// The state of the run that a helper is called in.
 ///
 /// Safety: `context` is a context of a running program.
@@ -393,5 +439,40 @@ pub(crate) unsafe fn state<'a>(context: u64) -> &'a State {
     unsafe {
         let address = access::load(context - CONTEXT_HEADER_BYTES as u64, Size::Dw);
         &*pointer(address).cast::<State>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State {
+            core: core::ptr::null(),
+            cpu: Cell::new(0),
+            tail_calls: Cell::new(0),
+            next: Cell::new(0),
+            descriptor: Cell::new([-1; 4]),
+            narrow_pointers: Cell::new(false),
+            reserved: [const { Cell::new((0, 0)) }; RESERVED_RINGS],
+            reserved_used: Cell::new(0),
+        }
+    }
+
+    #[test]
+    fn records_of_some_rings_are_known_until_they_are_given_back() {
+        let state = state();
+        for map in [10, 20, 10, 30, 40] {
+            assert!(state.note_record(map));
+        }
+        assert!(!state.note_record(50), "a fifth ring");
+        assert!(state.note_record(40), "a known one");
+        assert_eq!(state.forget_record(|map| map == 20), Some(20));
+        assert_eq!(state.forget_record(|map| map == 20), None);
+        assert!(state.note_record(50), "there is a place again");
+        for _ in 0..2 {
+            assert_eq!(state.forget_record(|map| map == 10), Some(10));
+        }
+        assert_eq!(state.forget_record(|map| map == 10), None);
     }
 }

@@ -10,7 +10,7 @@
 
 use super::{
     addresses::pointer,
-    context::{packet, state},
+    context::{State, packet, state},
     map_ops::{Scope, read_index},
     shared::Shared,
 };
@@ -282,23 +282,32 @@ program_abi! {
         }
     }
 
-    pub(crate) fn ringbuf_reserve(map, size, _flags, _d, _e, _context) {
-        // SAFETY: a proved map.
-        let map = unsafe { map_at(map) };
-        match &map.body {
-            Body::Ring(ring) => ring.ring.reserve(map.core.platform(), size).unwrap_or(0),
-            _ => 0,
+    pub(crate) fn ringbuf_reserve(map, size, _flags, _d, _e, context) {
+        // SAFETY: a proved map; a running program, or none.
+        let (address, map, state) = unsafe { (map, map_at(map), state_if_any(context)) };
+        let Body::Ring(ring) = &map.body else {
+            return 0;
+        };
+        let is_noted = || state.is_none_or(|state| state.note_record(address));
+        match ring.ring.reserve(map.core.platform(), size) {
+            Ok(record) if is_noted() => record,
+            // SAFETY: just reserved.
+            Ok(record) => unsafe {
+                finish(record, Fate::Discard);
+                0
+            },
+            Err(_) => 0,
         }
     }
 
-    pub(crate) fn ringbuf_submit(record, _flags, _c, _d, _e, _context) {
-        // SAFETY: the verifier proved that the record came from a reservation.
-        unsafe { finish(record, Fate::Submit) }
+    pub(crate) fn ringbuf_submit(record, _flags, _c, _d, _e, context) {
+        // SAFETY: the verifier proved that the record came from a reservation of this run.
+        unsafe { hand_over(record, Fate::Submit, context) }
     }
 
-    pub(crate) fn ringbuf_discard(record, _flags, _c, _d, _e, _context) {
-        // SAFETY: the verifier proved that the record came from a reservation.
-        unsafe { finish(record, Fate::Discard) }
+    pub(crate) fn ringbuf_discard(record, _flags, _c, _d, _e, context) {
+        // SAFETY: the verifier proved that the record came from a reservation of this run.
+        unsafe { hand_over(record, Fate::Discard, context) }
     }
 
     pub(crate) fn ringbuf_query(map, what, _c, _d, _e, _context) {
@@ -460,6 +469,39 @@ program_abi! {
     pub(crate) fn get_current_uid_gid(_a, _b, _c, _d, _e, _context) {
         0
     }
+}
+
+/// The state of the run; none when a host calls a helper by itself, and nobody is told then.
+///
+/// Safety: 0, or a context of a running program.
+unsafe fn state_if_any<'a>(context: u64) -> Option<&'a State> {
+    // SAFETY: the caller's obligation.
+    (context != 0).then(|| unsafe { state(context) })
+}
+
+/// Hands over or drops a record and tells who waits for what is behind it.
+///
+/// Safety: the record was reserved by this run and not finished yet; a running program, or 0.
+unsafe fn hand_over(record: u64, fate: Fate, context: u64) -> u64 {
+    // SAFETY: the caller's obligation.
+    unsafe { finish(record, fate) };
+    // SAFETY: a running program, or none.
+    let Some(state) = (unsafe { state_if_any(context) }) else {
+        return 0;
+    };
+    let ring_of = |map: u64| {
+        // SAFETY: maps that the run reserved records of stay until it ends.
+        match &unsafe { map_at(map) }.body {
+            Body::Ring(ring) if ring.ring.holds(record, 1) => Some(&ring.ring),
+            _ => None,
+        }
+    };
+    let map = state.forget_record(|map| ring_of(map).is_some());
+    if let Some(ring) = map.and_then(ring_of) {
+        // SAFETY: the core outlives its runs.
+        ring.wake(unsafe { &*state.core }.platform());
+    }
+    0
 }
 
 /// Hands over or drops a record: its header, in front of the data, says all that is needed.

@@ -507,9 +507,12 @@ impl Map {
         Ok(())
     }
 
-    /// Empties maps of programs and of maps, which breaks cycles of references. The caller must
-    /// not be inside [`crate::Run`].
+    /// Empties maps of programs and of maps, which breaks cycles of references, and ends requests
+    /// that wait for records: nobody uses the map from outside any more. The caller must not be inside [`crate::Run`].
     pub fn release_references(&self) {
+        for ring in self.rings() {
+            ring.waiters.abandon(&self.core);
+        }
         let Body::Slots(slots) = &self.body else {
             return;
         };

@@ -1,7 +1,7 @@
 //! A process that talks to the runtime's device.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use crate::support::core;
+use crate::support::{TestPlatform, core};
 use abi::{
     AttachType, Guid, Platform,
     ioctl::{Handle, MapDefinition, Reply, Request},
@@ -9,7 +9,7 @@ use abi::{
 };
 use ebpfcore::{
     CONTEXT_HEADER_BYTES, Hook, Status,
-    control::{Client, Control},
+    control::{Client, Control, Pages},
     helper::NoExtensions,
     link::Capacity,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Process {
     pub(crate) cancelled: Cell<bool>,
     /// The number of the next request that may pend.
     pub(crate) ticket: Cell<Option<u64>>,
+    /// What is shown to it: handle of the map and pages.
+    pub(crate) views: RefCell<Vec<(u64, Pages)>>,
 }
 
 impl Process {
@@ -41,6 +43,7 @@ impl Process {
             exhausted: RefCell::new(false),
             cancelled: Cell::new(false),
             ticket: Cell::new(None),
+            views: RefCell::default(),
         }
     }
 
@@ -76,6 +79,19 @@ impl Client for Process {
     fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
+    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
+        self.views.borrow_mut().push((map.0, pages));
+        // One address space: it is seen where it lies.
+        Ok(pages.address)
+    }
+    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
+        let mut views = self.views.borrow_mut();
+        let before = views.len();
+        views.retain(|(handle, pages)| *handle != map.0 || pages.index != index);
+        (views.len() < before)
+            .then_some(())
+            .ok_or(Status::ObjectNotFound)
+    }
 }
 
 pub(crate) fn xdp() -> &'static AttachType {
@@ -83,9 +99,13 @@ pub(crate) fn xdp() -> &'static AttachType {
 }
 
 pub(crate) fn control() -> Control {
-    let (core, _) = core();
+    control_and_platform().0
+}
+
+pub(crate) fn control_and_platform() -> (Control, &'static TestPlatform) {
+    let (core, platform) = core();
     let hooks = vec![Hook::new(xdp(), Capacity::Many)];
-    Control::new(core, hooks, &NoExtensions)
+    (Control::new(core, hooks, &NoExtensions), platform)
 }
 
 /// Sends a request; gives the bytes of the reply.

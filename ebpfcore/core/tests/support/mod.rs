@@ -13,9 +13,16 @@ use std::{
 
 pub(crate) const CPUS: u32 = 4;
 
+/// A request that was completed, and how.
+pub(crate) type Completed = (u64, Result<Vec<u8>, Status>);
+
 pub(crate) struct TestPlatform {
     pub(crate) lines: Mutex<Vec<String>>,
     random: AtomicU32,
+    /// Requests that were completed, events that were set, events that were given up.
+    pub(crate) completed: Mutex<Vec<Completed>>,
+    pub(crate) signals: Mutex<Vec<u64>>,
+    pub(crate) forgotten: Mutex<Vec<u64>>,
 }
 
 thread_local! {
@@ -69,6 +76,23 @@ impl Platform for TestPlatform {
         let line = String::from_utf8_lossy(line).into_owned();
         self.lines.lock().unwrap().push(line);
     }
+    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
+        let reply = reply.map(<[u8]>::to_vec);
+        self.completed.lock().unwrap().push((ticket, reply));
+    }
+    fn signal(&self, event: u64) {
+        self.signals.lock().unwrap().push(event);
+    }
+    fn forget_event(&self, event: u64) {
+        self.forgotten.lock().unwrap().push(event);
+    }
+}
+
+impl TestPlatform {
+    /// Takes what was completed.
+    pub(crate) fn take_completed(&self) -> Vec<Completed> {
+        std::mem::take(&mut *self.completed.lock().unwrap())
+    }
 }
 
 /// A runtime with a platform of its own.
@@ -76,6 +100,9 @@ pub(crate) fn core() -> (Shared<Core>, &'static TestPlatform) {
     let platform: &'static TestPlatform = Box::leak(Box::new(TestPlatform {
         lines: Mutex::default(),
         random: AtomicU32::new(12345),
+        completed: Mutex::default(),
+        signals: Mutex::default(),
+        forgotten: Mutex::default(),
     }));
     (Core::new(platform).unwrap(), platform)
 }
