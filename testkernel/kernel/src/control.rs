@@ -3,7 +3,10 @@
 //! A request is a code and its arguments, all little-endian; the reply is bytes or text. The same
 //! module encodes for the program and decodes for the device.
 
+use crate::event::{self, Event};
 use crate::machine::current;
+use crate::traffic::{self, Traffic};
+use crate::wire::{Reader, Writer};
 use std::fmt::Write as _;
 
 /// Control code of the device: unknown device type, buffered, any access, function 0x800.
@@ -16,47 +19,81 @@ pub enum Request {
     Report,
     /// Makes the allocation after so many further ones fail, once.
     FailAllocation(u64),
+    /// Brings frames; the reply is a [`traffic::Outcome`].
+    Traffic(Traffic),
+    /// Asks a layer; the reply is an [`event::Answer`].
+    Event(Event),
+    /// Ends a flow.
+    EndFlow(u64),
+    /// Text: how many packets were injected for sending, and the first of them.
+    Sent,
 }
 
 impl Request {
     /// As bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
         match self {
-            Request::Report => vec![1],
-            Request::FailAllocation(after) => {
-                let mut bytes = vec![2];
-                bytes.extend(after.to_le_bytes());
-                bytes
-            }
+            Request::Report => drop(writer.number(1)),
+            Request::FailAllocation(after) => drop(writer.number(2).number(*after)),
+            Request::Traffic(traffic) => traffic.write(writer.number(3)),
+            Request::Event(event) => event.write(writer.number(4)),
+            Request::EndFlow(flow) => drop(writer.number(5).number(*flow)),
+            Request::Sent => drop(writer.number(6)),
         }
+        writer.0
     }
 
-    /// From bytes.
+    /// From bytes; nothing may follow.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Request> {
-        let (code, arguments) = bytes.split_first()?;
-        match code {
-            1 => Some(Request::Report),
-            2 => Some(Request::FailAllocation(u64::from_le_bytes(
-                arguments.try_into().ok()?,
-            ))),
-            _ => None,
-        }
+        let mut reader = Reader(bytes);
+        let request = match reader.number()? {
+            1 => Request::Report,
+            2 => Request::FailAllocation(reader.number()?),
+            3 => Request::Traffic(Traffic::read(&mut reader)?),
+            4 => Request::Event(Event::read(&mut reader)?),
+            5 => Request::EndFlow(reader.number()?),
+            6 => Request::Sent,
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(request)
     }
 }
 
-/// Answers a request of the machine of this process.
+/// Answers a request of the machine of this thread.
 #[must_use]
 pub fn serve(request: &[u8]) -> Vec<u8> {
+    let machine = current();
     match Request::decode(request) {
         None => b"error: not a request\n".to_vec(),
         Some(Request::Report) => report().into_bytes(),
         Some(Request::FailAllocation(after)) => {
-            current().pool.fail_after(after);
+            machine.pool.fail_after(after);
             Vec::new()
         }
+        Some(Request::Traffic(traffic)) => traffic::run(&machine, &traffic).write(),
+        Some(Request::Event(event)) => event::ask(&machine, &event).write(),
+        Some(Request::EndFlow(flow)) => {
+            event::end_flow(&machine, flow);
+            Vec::new()
+        }
+        Some(Request::Sent) => sent().into_bytes(),
     }
+}
+
+fn sent() -> String {
+    let (count, first) = current().injection.all_sent();
+    let mut text = format!("{count}\n");
+    for (interface, bytes) in first {
+        let _ = write!(text, "{interface}");
+        for byte in bytes {
+            let _ = write!(text, " {byte:02x}");
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Everything that is wrong, then what drivers said.
@@ -79,6 +116,14 @@ fn report() -> String {
             "registered: {:?} {}",
             registration.side, registration.module.guid
         );
+    }
+    for left in machine
+        .engine
+        .left()
+        .into_iter()
+        .chain(machine.injection.left())
+    {
+        let _ = writeln!(text, "left: {left}");
     }
     for line in machine.reports.lines() {
         let _ = writeln!(text, "said: {line}");

@@ -9,7 +9,10 @@
 //!
 //! Invariant: no lock of this crate is held while code of a driver runs.
 
+#[cfg(target_arch = "x86_64")]
 pub mod control;
+#[cfg(target_arch = "x86_64")]
+pub mod event;
 pub mod irql;
 pub mod machine;
 pub mod nmr;
@@ -20,5 +23,10 @@ pub mod raw;
 pub mod registry;
 pub mod report;
 pub mod status;
+#[cfg(target_arch = "x86_64")]
+pub mod traffic;
+pub mod wfp;
+#[cfg(target_arch = "x86_64")]
+mod wire;
 
 pub use machine::Machine;

@@ -8,6 +8,8 @@ use crate::nmr::Registrar;
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::report::Reports;
+use crate::wfp::Engine;
+use crate::wfp::inject::Injection;
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -20,6 +22,10 @@ pub struct Machine {
     pub pool: Pool,
     /// Clients and providers that find each other.
     pub registrar: Registrar,
+    /// The filtering platform.
+    pub engine: Engine,
+    /// Injected packets.
+    pub injection: Injection,
     /// The simulated registry and its open keys; unused under Wine, which has one.
     pub keys: Mutex<Keys>,
 }

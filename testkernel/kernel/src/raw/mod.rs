@@ -5,8 +5,12 @@
 //! name; then only the simulator uses the row.
 #![expect(unsafe_code, reason = "reads and writes memory of drivers by address")]
 
+pub mod classify;
 mod ex;
+mod fwpm;
+pub mod fwps;
 mod ke;
+pub mod ndis;
 mod netio;
 mod query;
 mod zw;
@@ -69,7 +73,16 @@ macro_rules! exports {
 pub(crate) use exports;
 
 /// All tables.
-static TABLES: &[&[Row]] = &[ex::ROWS, ke::ROWS, netio::ROWS, query::ROWS, zw::ROWS];
+static TABLES: &[&[Row]] = &[
+    ex::ROWS,
+    fwpm::ROWS,
+    fwps::ROWS,
+    ke::ROWS,
+    ndis::ROWS,
+    netio::ROWS,
+    query::ROWS,
+    zw::ROWS,
+];
 
 /// Every function.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
