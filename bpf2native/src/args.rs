@@ -197,8 +197,10 @@ pub(crate) enum Stage {
     Listing,
     /// Control-flow graph (Graphviz).
     Cfg,
-    /// Verifier state before each instruction.
+    /// What the verifier knows before each instruction, over all its visits.
     State,
+    /// The verifier's state at each visit, in the order of its exploration.
+    Visits,
     /// Cranelift IR of each function.
     Clif,
     /// Machine code.
@@ -224,7 +226,7 @@ pub(crate) struct VerifyArgs {
     /// Only this program.
     #[arg(long, value_name = "NAME")]
     pub(crate) program: Option<String>,
-    /// Print the state before each instruction.
+    /// Print what is known before each instruction.
     #[arg(short, long)]
     pub(crate) verbose: bool,
     /// Write a page with source, bytecode, states and control flow.

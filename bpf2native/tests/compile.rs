@@ -322,7 +322,9 @@ fn json_answers_carry_verdicts_and_diagnostics() {
 
 #[test]
 fn every_stage_can_be_printed() {
-    for stage in ["listing", "cfg", "state", "clif", "asm", "unwind", "pe"] {
+    for stage in [
+        "listing", "cfg", "state", "visits", "clif", "asm", "unwind", "pe",
+    ] {
         let ran = run(bpf2native()
             .arg(example("droppacket.o"))
             .args(["--emit", stage]));
@@ -340,4 +342,30 @@ fn completions_exist_for_the_usual_shells() {
             "{shell}"
         );
     }
+}
+
+/// Joined: each instruction stands there once with all that reaches it; one by one: each visit.
+#[test]
+fn states_are_joined_unless_every_visit_is_wanted() {
+    let emit = |stage: &str| {
+        let path = example("subprograms.o");
+        run(bpf2native().arg(path).args(["--emit", stage])).stdout
+    };
+    let (joined, visits) = (emit("state"), emit("visits"));
+    let (_, answer) = run_json(
+        bpf2native()
+            .arg("disassemble")
+            .arg(example("subprograms.o")),
+    );
+    let programs = answer["programs"].as_array().unwrap();
+    let insns = programs
+        .iter()
+        .map(|one| one["instructions"].as_array().unwrap().len());
+    let numbered = |text: &str| {
+        let is_insn = |line: &&str| line.len() > 7 && line.as_bytes()[6] == b':';
+        text.lines().filter(is_insn).count()
+    };
+    assert_eq!(numbered(&joined), insns.sum::<usize>());
+    assert!(numbered(&visits) > numbered(&joined), "{visits}");
+    assert!(joined.contains(" visits)"), "{joined}");
 }

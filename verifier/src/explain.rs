@@ -8,7 +8,10 @@ use crate::explore::Env;
 use crate::limits;
 use crate::reason::Reason;
 use crate::reject::Rejection;
+use crate::replay::Replay;
 use crate::slice::{self, Remark};
+use crate::trace::{Observer, View};
+use crate::value::Value;
 use crate::words::{self, Names};
 use abi::Code;
 use alloc::collections::BTreeMap;
@@ -56,6 +59,35 @@ pub fn explain(object: &Object, id: ProgramId, rejection: &Rejection) -> Explana
         path,
         skipped,
         help: rejection.kind.hint(),
+    }
+}
+
+/// Follows the path to a problem once more: the observer is shown every step on it, the instruction
+/// concerned last. Nothing is shown behind the point from which the path cannot be followed.
+pub fn follow(object: &Object, id: ProgramId, rejection: &Rejection, observer: &mut dyn Observer) {
+    let program = object.programs.get(usize::from(id.0));
+    let Some(env) = program.and_then(|program| Env::of(object, program).ok()) else {
+        return;
+    };
+    if rejection.path.len() >= limits::PATH_BRANCHES {
+        return;
+    }
+    let mut replay = Replay::new(&env, &rejection.path);
+    loop {
+        observer.step(replay.at, &View(&replay.state));
+        if replay.advance(rejection.at).is_none() {
+            return;
+        }
+    }
+}
+
+/// A value as a phrase for people; maps are called by their names.
+#[must_use]
+pub fn in_words(object: &Object, value: &Value) -> String {
+    let words = Names(Some(object)).of(value).to_string();
+    match value.pointer().and_then(words::existing) {
+        Some(existing) => format!("{words} ({existing})"),
+        None => words,
     }
 }
 

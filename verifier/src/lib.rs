@@ -58,7 +58,7 @@ mod visited;
 mod words;
 mod work;
 
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, explain, follow, in_words};
 pub use facts::{Facts, InsnFact};
 pub use options::Options;
 pub use reason::Reason;

@@ -1,5 +1,5 @@
-//! Watching the analysis at work, for `verify -v` and `--emit state`, and for tests that compare the
-//! states with what programs really do.
+//! Watching the analysis at work, for `verify -v`, `--emit state` and `--emit visits`, and for tests
+//! that compare the states with what programs really do.
 
 use crate::domain::Scalar;
 use crate::need::Need;

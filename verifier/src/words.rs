@@ -161,6 +161,23 @@ pub(crate) fn proved(name: &str, pointer: &Pointer) -> Option<String> {
     })
 }
 
+/// The bytes of the packet that are known to exist, seen from this pointer.
+pub(crate) fn existing(pointer: &Pointer) -> Option<String> {
+    let (Region::Packet { id, range } | Region::PacketMeta { id, range }) = pointer.region else {
+        return None;
+    };
+    let behind = i64::from(range).saturating_sub(i64::from(pointer.fixed));
+    match id {
+        _ if range == 0 => None,
+        0 => Some(format!(
+            "the packet has at least {}",
+            bytes(i64::from(range))
+        )),
+        _ if behind <= 0 => None,
+        _ => Some(format!("{} behind it exist", bytes(behind))),
+    }
+}
+
 /// `+ 4`, `- 4`.
 pub(crate) fn signed(number: i64) -> String {
     let sign = if number < 0 { '-' } else { '+' };

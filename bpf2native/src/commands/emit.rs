@@ -1,12 +1,15 @@
 //! `--emit STAGE`: prints what a stage of the pipeline makes, in pipeline order.
 
 use crate::args::{CompileArgs, Stage};
+use crate::commands::joined::States;
 use crate::commands::{cfg, compile, disassemble, input, inspect};
 use crate::pipeline::{self, Job, Stages};
 use crate::report::{Outcome, from_stage};
 use crate::timing::Stopwatch;
 use crate::{Response, files};
-use program::{Object, ProgramId};
+use isa::{Insn, InsnIdx};
+use program::{Object, Program, ProgramId};
+use std::fmt::Write as _;
 use std::path::Path;
 use verifier::Verified;
 
@@ -60,6 +63,9 @@ fn text(stage: Stage, stages: &Stages<'_>) -> Outcome<String> {
         Stage::State => Ok(pipeline::program_ids(object)
             .map(|id| state(object, id, job))
             .collect()),
+        Stage::Visits => Ok(pipeline::program_ids(object)
+            .map(|id| visits(object, id, job))
+            .collect()),
         Stage::Clif => generated(stages, codegen::print::clif),
         Stage::Asm => generated(stages, codegen::print::asm),
         Stage::Unwind => generated(stages, codegen::print::unwind),
@@ -75,57 +81,81 @@ fn generated(stages: &Stages<'_>, print: Printer) -> Outcome<String> {
     printed.map_err(|error| vec![from_stage::codegen(&error)])
 }
 
-/// The verifier's states of one program, in the order of its exploration.
+/// What is known before each instruction of one program, over all visits.
 pub(crate) fn state(object: &Object, id: ProgramId, job: &Job) -> String {
-    let mut printer = StatePrinter {
+    let program = &object.programs[usize::from(id.0)];
+    let mut states = States::default();
+    // Whether the program is refused is for those to report who asked for the states.
+    let _ = verifier::verify_observed(object, id, &job.verify, &mut states);
+    let mut out = format!("{} (section {})\n", program.name, program.section);
+    let mut last = String::new();
+    for (at, insn) in (0u32..).map(InsnIdx).zip(&program.insns) {
+        if matches!(insn, Insn::Imm64High) {
+            continue;
+        }
+        let line = source_line(program, at);
+        if !line.is_empty() && line != last {
+            out += &line;
+            last = line;
+        }
+        let text = disassemble::named(object, program, at).unwrap_or_default();
+        let Some(state) = states.at(at) else {
+            let _ = writeln!(out, "{:6}: {text}   (not reached)", at.0);
+            continue;
+        };
+        let visits = match state.visits {
+            1 => String::new(),
+            visits => format!("   ({visits} visits)"),
+        };
+        let _ = writeln!(out, "        {}{visits}\n{:6}: {text}", state.short(), at.0);
+    }
+    out + "\n"
+}
+
+fn source_line(program: &Program, at: InsnIdx) -> String {
+    let line = program.line(at).filter(|line| line.start == at);
+    line.map_or_else(String::new, |line| {
+        format!("; {}:{} {}\n", line.file, line.line, line.text.trim())
+    })
+}
+
+/// The verifier's states of one program at each visit, in the order of its exploration.
+fn visits(object: &Object, id: ProgramId, job: &Job) -> String {
+    let mut printer = VisitPrinter {
         object,
         id,
         out: String::new(),
     };
-    // A rejection ends the listing; who asked for the states reports it.
     let _ = verifier::verify_observed(object, id, &job.verify, &mut printer);
     printer.out
 }
 
-struct StatePrinter<'a> {
+struct VisitPrinter<'a> {
     object: &'a Object,
     id: ProgramId,
     out: String,
 }
 
-impl verifier::Observer for StatePrinter<'_> {
-    fn step(&mut self, at: isa::InsnIdx, state: &verifier::View<'_>) {
-        use std::fmt::Write as _;
+impl verifier::Observer for VisitPrinter<'_> {
+    fn step(&mut self, at: InsnIdx, state: &verifier::View<'_>) {
         let program = &self.object.programs[usize::from(self.id.0)];
-        if let Some(line) = program.lines.iter().find(|line| line.start == at) {
-            let _ = writeln!(
-                self.out,
-                "; {}:{} {}",
-                line.file,
-                line.line,
-                line.text.trim()
-            );
-        }
-        let _ = writeln!(self.out, "        {state}");
-        let text = program
-            .insns
-            .get(at.index())
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let _ = writeln!(self.out, "{:6}: {text}", at.0);
+        let text = disassemble::named(self.object, program, at).unwrap_or_default();
+        self.out += &source_line(program, at);
+        let _ = writeln!(self.out, "        {state}\n{:6}: {text}", at.0);
     }
 
-    fn pruned(&mut self, at: isa::InsnIdx) {
-        self.out += &format!(
-            "{:6}: (a state that covers this one was already proved safe)\n\n",
+    fn pruned(&mut self, at: InsnIdx) {
+        let _ = writeln!(
+            self.out,
+            "{:6}: (a state that covers this one was already proved safe)\n",
             at.0
         );
     }
 
-    fn resumed(&mut self, at: isa::InsnIdx) {
+    fn resumed(&mut self, at: InsnIdx) {
         // The analysis of the entry itself is no other branch.
         if !self.out.is_empty() {
-            self.out += &format!("{:6}: (goes on with another branch)\n", at.0);
+            let _ = writeln!(self.out, "{:6}: (goes on with another branch)", at.0);
         }
     }
 }

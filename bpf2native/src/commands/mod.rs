@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod html;
 pub(crate) mod input;
 pub(crate) mod inspect;
+pub(crate) mod joined;
 pub(crate) mod proved;
 pub(crate) mod run;
 pub(crate) mod table;
