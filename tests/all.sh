@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool)
-tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify)
+packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool chromium)
+tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify chromium)
 
 missing() {
     for tool in "${tools[@]}"; do

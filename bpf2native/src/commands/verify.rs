@@ -14,7 +14,7 @@ use std::path::Path;
 pub(crate) fn run(args: &args::VerifyArgs) -> Response {
     let mut response = Response::default();
     let mut files = Vec::new();
-    let mut page = html::head();
+    let mut page = html::Page::default();
     for path in &args.inputs {
         let (text, json, diagnostics) = one_file(args, path, &mut page);
         response.text += &text;
@@ -22,11 +22,10 @@ pub(crate) fn run(args: &args::VerifyArgs) -> Response {
         files.push(json);
     }
     response.set("files", files);
-    if let Some(path) = &args.report {
-        let page = page + html::FOOT;
-        if let Err(list) = files::write(path, page.as_bytes()) {
-            response.diagnostics.extend(list);
-        }
+    if let Some(path) = &args.report
+        && let Err(list) = files::write(path, page.finish().as_bytes())
+    {
+        response.diagnostics.extend(list);
     }
     response
 }
@@ -34,7 +33,7 @@ pub(crate) fn run(args: &args::VerifyArgs) -> Response {
 fn one_file(
     args: &args::VerifyArgs,
     path: &Path,
-    page: &mut String,
+    page: &mut html::Page,
 ) -> (String, Value, Vec<Diagnostic>) {
     let name = path.display().to_string();
     let filter = input::Filter {
@@ -61,18 +60,16 @@ fn one_file(
     let mut programs = Vec::new();
     let mut diagnostics = Vec::new();
     if args.inputs.len() > 1 {
-        text += &format!(
-            "{}{name}{}\n",
-            style::BOLD.render(),
-            style::BOLD.render_reset()
-        );
+        let (on, off) = (style::BOLD.render(), style::BOLD.render_reset());
+        text += &format!("{on}{name}{off}\n");
     }
     if args.report.is_some() {
-        *page += &html::heading(&name);
+        unlinked.iter().for_each(|one| one.put_on(page, &name));
     }
     let mut judged = BTreeMap::new();
     let mut verdicts = Vec::new();
     for id in ids {
+        let page = args.report.is_some().then_some((&mut *page, &*name));
         let verdict = one_program(args, &job, (&object, id), page);
         judged.insert(id, verdict.diagnostics.is_empty());
         verdicts.push(verdict);
@@ -234,44 +231,55 @@ struct Verdict {
     diagnostics: Vec<Diagnostic>,
 }
 
+impl Verdict {
+    /// A program that could not be linked, on the page of `--report`.
+    fn put_on(&self, page: &mut html::Page, file: &str) {
+        let name = self.json["symbol"].as_str().unwrap_or_default();
+        page.add_unlinked(file, name, &self.diagnostics);
+    }
+}
+
 fn one_program(
     args: &args::VerifyArgs,
     job: &Job,
     (object, id): (&Object, ProgramId),
-    page: &mut String,
+    page: Option<(&mut html::Page, &str)>,
 ) -> Verdict {
     let program = &object.programs[usize::from(id.0)];
-    let mut text = if args.verbose {
-        emit::state(object, id, job)
-    } else {
-        String::new()
+    let mut text = match args.verbose {
+        true => emit::state(object, id, job),
+        false => String::new(),
     };
     let start = std::time::Instant::now();
     let result = verifier::verify(object, id, &job.verify);
     let millis = start.elapsed().as_secs_f64() * 1e3;
-    let (word, tint, steps, proved, diagnostics) = match result {
+    let (word, tint, steps, proved, diagnostics) = match &result {
         Ok(verified) => {
-            let proved = Proved::of(object, &verified);
+            let proved = Proved::of(object, verified);
             let steps = verified.facts().steps;
             ("accepted", style::GOOD, steps, Some(proved), Vec::new())
         }
         Err(rejected) => {
-            let diagnostics = from_stage::rejected(object, id, &rejected);
+            let diagnostics = from_stage::rejected(object, id, rejected);
             ("rejected", style::BAD, rejected.steps, None, diagnostics)
         }
     };
-    let slots = program.insns.len();
-    let (on, off) = (tint.render(), tint.render_reset());
-    let what = format!(
-        "{} ({}, section {})",
-        program.name, program.program_type.name, program.section
-    );
+    let (slots, on, off) = (program.insns.len(), tint.render(), tint.render_reset());
+    let (name, kind) = (&program.name, program.program_type.name);
+    let what = format!("{name} ({kind}, section {})", program.section);
     text +=
         &format!("{on}{word}{off} {what}: {slots} instructions, {steps} steps in {millis:.2} ms\n");
     let proved_text = proved.as_ref().map_or_else(String::new, Proved::text);
     text += &proved_text;
-    if args.report.is_some() {
-        *page += &on_page(job, object, (id, page.len()), proved_text, &diagnostics);
+    if let Some((page, file)) = page {
+        let rejections = result.map_or_else(|rejected| rejected.rejections, |_| Vec::new());
+        let verdict = html::Verdict {
+            id,
+            proved: proved_text,
+            rejections: &rejections,
+            problems: &diagnostics,
+        };
+        page.add(file, object, &verdict, &job.verify);
     }
     let json = json!({
         "section": program.section,
@@ -282,7 +290,7 @@ fn one_program(
         "instructions": slots,
         "steps": steps,
         "milliseconds": millis,
-        "proved": proved.as_ref().map(Proved::json),
+        "proved": proved.map(|proved| proved.json()),
         "rejections": report_json::diagnostics(&diagnostics),
     });
     Verdict {
@@ -290,22 +298,4 @@ fn one_program(
         json,
         diagnostics,
     }
-}
-
-/// The program on the page of `--report`.
-fn on_page(
-    job: &Job,
-    object: &Object,
-    (id, number): (ProgramId, usize),
-    proved: String,
-    problems: &[Diagnostic],
-) -> String {
-    let verdict = html::Verdict {
-        id,
-        number,
-        is_accepted: problems.is_empty(),
-        proved,
-        problems,
-    };
-    html::program(object, &verdict, &job.verify)
 }

@@ -24,11 +24,6 @@ pub(crate) fn print(diagnostic: &Diagnostic) {
     anstream::eprintln!("{}", render(diagnostic));
 }
 
-/// The text of a diagnostic without styles.
-pub(crate) fn plain(diagnostic: &Diagnostic) -> String {
-    anstream::adapter::strip_str(&render(diagnostic)).to_string()
-}
-
 /// The text of a diagnostic with ANSI styles.
 pub(crate) fn render(diagnostic: &Diagnostic) -> String {
     let (frame, reset) = (style::FRAME.render(), style::FRAME.render_reset());
@@ -112,7 +107,7 @@ fn path(diagnostic: &Diagnostic, width: usize) -> String {
 }
 
 /// What a step did, with the way that a branch took.
-fn step_text(step: &PathStep) -> String {
+pub(crate) fn step_text(step: &PathStep) -> String {
     match step.way {
         Some(Way::Taken) => format!("taken: {}", step.text),
         Some(Way::FallThrough) => format!("not taken: {}", step.text),

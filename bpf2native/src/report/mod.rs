@@ -9,7 +9,7 @@ pub(crate) mod json;
 pub(crate) mod sarif;
 mod terminal;
 
-pub(crate) use human::{plain, print};
+pub(crate) use human::{print, step_text};
 pub(crate) use terminal::{Talk, style};
 
 use abi::{Code, Fault};

@@ -1,145 +1,210 @@
 //! The control-flow graph of a program as SVG: blocks in layers by their longest way from the entry
-//! (jumps back left out), edges as curves, loops and dead parts marked.
+//! (jumps back left out), below what leads to them, edges as curves; loops, dead parts and the paths
+//! to problems are marked.
 
-use super::{Verdict, anchor, escape, has_problem};
+use super::{Article, anchor, escape};
 use crate::commands::cfg;
 use isa::InsnIdx;
-use program::Program;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// Blocks beyond which a graph helps nobody.
-const BLOCKS: usize = 400;
-const WIDTH: u32 = 190;
-const HEIGHT: u32 = 34;
-const GAP: u32 = 30;
+const BLOCKS: usize = 2000;
+const WIDTH: i64 = 210;
+const HEIGHT: i64 = 38;
+const GAP: i64 = 30;
 
-/// The graph of all functions, folded away when it is large.
-pub(super) fn svg(
-    program: &Program,
-    verdict: &Verdict<'_>,
-    is_reached: &dyn Fn(InsnIdx) -> bool,
-) -> String {
-    let blocks: Vec<cfg::Block> = program
-        .functions
-        .iter()
-        .flat_map(|function| cfg::blocks(program, function))
+/// Left upper corner of a block.
+type Corner = (i64, i64);
+
+/// The graph of all functions, one below the other.
+pub(super) fn svg(article: &Article<'_>, open: &str) -> String {
+    let functions = article.program.functions.iter();
+    let functions: Vec<Vec<cfg::Block>> = functions
+        .map(|function| cfg::blocks(article.program, function))
         .collect();
-    if blocks.len() > BLOCKS {
-        let count = blocks.len();
+    let count = functions.iter().map(Vec::len).sum::<usize>();
+    if count > BLOCKS {
         return format!("<p>The control flow has {count} blocks: too many to draw.</p>\n");
     }
-    let places = places(&blocks);
-    let right = places
-        .values()
-        .map(|(x, _)| x + WIDTH + GAP)
-        .max()
-        .unwrap_or(0);
-    let bottom = places
-        .values()
-        .map(|(_, y)| y + HEIGHT + GAP)
-        .max()
-        .unwrap_or(0);
+    let plural = if count == 1 { "" } else { "s" };
+    let mut places = BTreeMap::new();
+    let mut bottom = 0;
+    for blocks in &functions {
+        bottom = place(blocks, bottom, &mut places) + GAP;
+    }
+    let right = places.values().map(|(x, _)| x + WIDTH + 2 * GAP).max();
+    let right = right.unwrap_or(0);
+    let blocks: Vec<&cfg::Block> = functions.iter().flatten().collect();
     let mut out = format!(
-        "<details><summary>control flow, {} blocks</summary><div class=\"graph\">\
-         <svg width=\"{right}\" height=\"{bottom}\" role=\"img\" aria-label=\"control flow\">\n",
-        blocks.len()
+        "<details class=\"flow\"{open}><summary>control flow, {count} block{plural}</summary>\
+         <div class=\"tools\"></div><div class=\"graph\" tabindex=\"0\">\
+         <svg width=\"{right}\" height=\"{bottom}\" viewBox=\"0 0 {right} {bottom}\" \
+         role=\"group\" aria-label=\"control flow\">\n",
     );
-    let edges = blocks
-        .iter()
-        .flat_map(|block| block.next.iter().map(|next| (block.start, *next)));
-    for (start, next) in edges {
-        let dead = if is_reached(start) && is_reached(next) {
-            ""
-        } else {
-            "dead"
-        };
-        if let (Some(from), Some(to)) = (places.get(&start), places.get(&next)) {
-            out += &edge(*from, *to, dead);
+    for block in &blocks {
+        for next in &block.next {
+            out += &one_edge(article, block, *next, &places);
         }
     }
     for block in &blocks {
         if let Some(place) = places.get(&block.start) {
-            out += &one_box(program, verdict, (block, *place), is_reached);
+            out += &one_box(article, block, *place);
         }
     }
     out + "</svg></div></details>\n"
 }
 
-fn one_box(
-    program: &Program,
-    verdict: &Verdict<'_>,
-    (block, (x, y)): (&cfg::Block, (u32, u32)),
-    is_reached: &dyn Fn(InsnIdx) -> bool,
-) -> String {
+fn one_box(article: &Article<'_>, block: &cfg::Block, (x, y): Corner) -> String {
     let mut slots = (block.start.0..block.end.0).map(InsnIdx);
-    let class = match slots.any(|at| has_problem(verdict, at)) {
-        true => "error",
-        false if !is_reached(block.start) => "dead",
-        false => "",
+    let class = match slots.any(|at| article.has_problem(at)) {
+        true => "block error",
+        false if !article.is_reached(block.start) => "block dead",
+        false => "block",
     };
-    let line = program.line(block.start);
+    let line = article.program.line(block.start);
     let line = line.map_or_else(String::new, |line| {
-        let text: String = line.text.trim().chars().take(21).collect();
+        let text: String = line.text.trim().chars().take(24).collect();
         format!("{}: {}", line.line, escape(&text))
     });
-    let (first, last) = (block.start.0, block.end.0 - 1);
+    let mut functions = article.program.functions.iter();
+    let function = functions.find(|function| function.start == block.start);
+    let name = function.map_or_else(String::new, |function| {
+        let name: String = function.name.chars().take(18).collect();
+        format!(" {}", escape(&name))
+    });
+    let (first, last) = (block.start.0, block.end.0.saturating_sub(1));
     format!(
-        "<a href=\"#{}\"><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{WIDTH}\" \
-         height=\"{HEIGHT}\" rx=\"4\"/><text x=\"{tx}\" y=\"{t1}\">i{first} to i{last}</text>\
-         <text x=\"{tx}\" y=\"{t2}\">{line}</text></a>",
-        anchor(verdict, block.start),
-        tx = x + 6,
-        t1 = y + 14,
-        t2 = y + 28
+        "<a {} href=\"#{}\" data-from=\"{first}\" data-to=\"{last}\"><rect x=\"{x}\" y=\"{y}\" \
+         width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"5\"/><text x=\"{tx}\" y=\"{t1}\">i{first} to \
+         i{last}{name}</text><text x=\"{tx}\" y=\"{t2}\">{line}</text></a>\n",
+        article.marks(class, |way| way.states.contains_key(&block.start)),
+        anchor(article.number, first),
+        tx = x + 7,
+        t1 = y + 15,
+        t2 = y + 30
     )
 }
 
-/// Left upper corners. Blocks come in the order of their instructions, so one pass finds the longest
-/// forward way to each.
-fn places(blocks: &[cfg::Block]) -> BTreeMap<InsnIdx, (u32, u32)> {
-    let mut layers: BTreeMap<InsnIdx, u32> = BTreeMap::new();
+/// Places the blocks of one function from a height down; how far down they reach. Blocks come in the
+/// order of their instructions, so one pass finds the longest forward way to each.
+fn place(blocks: &[cfg::Block], top: i64, places: &mut BTreeMap<InsnIdx, Corner>) -> i64 {
+    let mut layer_of: BTreeMap<InsnIdx, usize> = BTreeMap::new();
+    let mut layers: Vec<Vec<&cfg::Block>> = Vec::new();
+    let mut above: BTreeMap<InsnIdx, Vec<InsnIdx>> = BTreeMap::new();
     for block in blocks {
-        let layer = *layers.entry(block.start).or_default();
+        let layer = *layer_of.entry(block.start).or_default();
+        layers.resize_with(layers.len().max(layer + 1), Vec::new);
+        layers[layer].push(block);
         for next in block.next.iter().filter(|next| **next > block.start) {
-            let below = layers.entry(*next).or_default();
+            let below = layer_of.entry(*next).or_default();
             *below = (*below).max(layer + 1);
+            above.entry(*next).or_default().push(block.start);
         }
     }
-    let mut columns: BTreeMap<u32, u32> = BTreeMap::new();
-    let place = |block: &cfg::Block| {
-        let layer = layers.get(&block.start).copied().unwrap_or(0);
-        let column = columns.entry(layer).or_default();
-        let x = GAP + *column * (WIDTH + GAP);
-        *column += 1;
-        (block.start, (x, GAP / 2 + layer * (HEIGHT + GAP)))
-    };
-    blocks.iter().map(place).collect()
+    let mut columns: BTreeMap<InsnIdx, i64> = BTreeMap::new();
+    for layer in &layers {
+        place_layer(layer, &above, &mut columns);
+    }
+    let left = columns.values().min().copied().unwrap_or(0) - 2 * GAP;
+    for block in blocks {
+        let (Some(x), Some(layer)) = (columns.get(&block.start), layer_of.get(&block.start)) else {
+            continue;
+        };
+        let layer = i64::try_from(*layer).unwrap_or(0);
+        places.insert(
+            block.start,
+            (x - left, top + GAP / 2 + layer * (HEIGHT + GAP)),
+        );
+    }
+    top + i64::try_from(layers.len()).unwrap_or(0) * (HEIGHT + GAP)
 }
 
-fn edge((x, y): (u32, u32), (to_x, to_y): (u32, u32), dead: &'static str) -> String {
-    let is_back = to_y <= y;
-    let class = match is_back && dead.is_empty() {
-        true => "back",
-        false => dead,
+/// Each block below the middle of what leads to it, as far as there is room.
+fn place_layer(
+    layer: &[&cfg::Block],
+    above: &BTreeMap<InsnIdx, Vec<InsnIdx>>,
+    columns: &mut BTreeMap<InsnIdx, i64>,
+) {
+    let wish = |block: &cfg::Block| {
+        let from = above.get(&block.start).into_iter().flatten();
+        let from: Vec<i64> = from.filter_map(|at| columns.get(at).copied()).collect();
+        let count = i64::try_from(from.len()).unwrap_or(1).max(1);
+        from.iter().sum::<i64>() / count
     };
+    let mut wishes: Vec<(i64, InsnIdx)> = layer.iter().map(|one| (wish(one), one.start)).collect();
+    wishes.sort_unstable();
+    let mut free = i64::MIN;
+    let mut late = 0;
+    let mut placed = Vec::new();
+    for (wish, start) in &wishes {
+        let x = (*wish).max(free);
+        free = x + WIDTH + GAP;
+        late += x - wish;
+        placed.push((*start, x));
+    }
+    // Half of those that had to move go to the left.
+    let shift = late / i64::try_from(placed.len()).unwrap_or(1).max(1);
+    columns.extend(placed.into_iter().map(|(start, x)| (start, x - shift)));
+}
+
+fn one_edge(
+    article: &Article<'_>,
+    block: &cfg::Block,
+    next: InsnIdx,
+    places: &BTreeMap<InsnIdx, Corner>,
+) -> String {
+    let (Some(from), Some(to)) = (places.get(&block.start), places.get(&next)) else {
+        return String::new();
+    };
+    let is_back = to.1 <= from.1;
+    let class = match article.is_reached(block.start) && article.is_reached(next) {
+        false => "edge dead",
+        true if is_back => "edge back",
+        true => "edge",
+    };
+    let mut out = String::new();
+    let inside = block.start..block.end;
+    let marks = article.marks(class, |way| {
+        let mut steps = way
+            .steps
+            .range((block.start, InsnIdx(0))..(block.end, InsnIdx(0)));
+        steps.any(|(at, to)| inside.contains(at) && *to == next)
+    });
+    let _ = writeln!(
+        out,
+        "<path {marks} data-from=\"{}\" data-to=\"{}\" d=\"{}\"/>",
+        block.start.0,
+        next.0,
+        curve(*from, *to)
+    );
+    out
+}
+
+fn curve((x, y): Corner, (to_x, to_y): Corner) -> String {
     if to_y > y + HEIGHT + GAP {
-        // Past the layers between, on the right.
+        // Past the layers between, on the side that is nearer.
         let (from, to) = (y + HEIGHT / 2, to_y + HEIGHT / 2);
-        let (x, to_x) = (x + WIDTH, to_x + WIDTH);
-        let out = x.max(to_x) + GAP;
-        return format!(
-            "<path class=\"{class}\" d=\"M{x} {from} C{out} {from} {out} {to} {to_x} {to}\"/>\n"
-        );
+        return match to_x < x {
+            true => {
+                let out = x.min(to_x) - GAP;
+                format!("M{x} {from} C{out} {from} {out} {to} {to_x} {to}")
+            }
+            false => {
+                let (x, to_x) = (x + WIDTH, to_x + WIDTH);
+                let out = x.max(to_x) + GAP;
+                format!("M{x} {from} C{out} {from} {out} {to} {to_x} {to}")
+            }
+        };
+    }
+    if to_y <= y {
+        // Back, around the left side.
+        let (from, to) = (y + HEIGHT / 2, to_y + HEIGHT / 2);
+        let left = x.min(to_x) - 2 * GAP;
+        return format!("M{x} {from} C{left} {from} {left} {to} {to_x} {to}");
     }
     let (x, to_x) = (x + WIDTH / 2, to_x + WIDTH / 2);
     let from = y + HEIGHT;
-    if is_back {
-        // Around the left side.
-        let left = x.min(to_x).saturating_sub(WIDTH / 2 + GAP / 2);
-        return format!(
-            "<path class=\"{class}\" d=\"M{x} {from} C{left} {from} {left} {to_y} {to_x} {to_y}\"/>\n"
-        );
-    }
-    let (a, b) = (from + GAP / 2, to_y.saturating_sub(GAP / 2));
-    format!("<path class=\"{class}\" d=\"M{x} {from} C{x} {a} {to_x} {b} {to_x} {to_y}\"/>\n")
+    let (a, b) = (from + GAP / 2, to_y - GAP / 2);
+    format!("M{x} {from} C{x} {a} {to_x} {b} {to_x} {to_y}")
 }
