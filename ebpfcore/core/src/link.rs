@@ -205,7 +205,7 @@ impl Hook {
     /// Detaches a link: when this returns, its program is not called any more. IRQL: PASSIVE.
     ///
     /// Works without memory too: a link without a program is called by nobody, and its place in the
-    /// array is given up later.
+    /// array is given up when another link comes or goes. The last link needs no array.
     ///
     /// # Errors
     ///
@@ -214,7 +214,9 @@ impl Hook {
         let _writing = self.writers.lock(core.platform());
         self.check_attached(core, link)?;
         link.program.replace(core, None);
-        if let Ok(rest) = self.copy(core, 0)
+        if !self.has_programs(core) {
+            self.links.replace(core, None);
+        } else if let Ok(rest) = self.copy(core, 0)
             && let Ok(rest) = Shared::try_new(rest)
         {
             self.links.replace(core, Some(rest));
@@ -266,6 +268,12 @@ impl Hook {
             program.is_none_or(of) && parameter.is_none_or(|wanted| link.parameter == wanted)
         };
         self.links(&pinned).iter().find(is_meant).cloned()
+    }
+
+    fn has_programs(&self, core: &Core) -> bool {
+        let pinned = core.pin();
+        let mut links = self.links(&pinned).iter();
+        links.any(|link| link.program(&pinned).is_some())
     }
 
     /// The links that have a program, with room for some more.

@@ -48,6 +48,20 @@ pub trait Platform: Sync {
     /// Creation time of the current thread in 100 ns units. IRQL: any.
     fn thread_create_time(&self) -> i64;
 
+    /// Sets memory aside for the current thread: until [`Platform::release`] its allocations do not
+    /// fail as long as those that would have failed need no more than this together. What they give
+    /// may live on. `false` when there is not that much. IRQL: PASSIVE.
+    ///
+    /// Code that cannot say that memory is short, such as the verifier, runs under this. Hosts whose
+    /// allocator ends the process instead of failing have nothing to set aside.
+    fn reserve(&self, bytes: usize) -> bool {
+        let _ = bytes;
+        true
+    }
+
+    /// Gives back what is left of [`Platform::reserve`]. IRQL: PASSIVE.
+    fn release(&self) {}
+
     /// Receives one line of `bpf_printk` output, without a line end. IRQL: any.
     fn trace(&self, line: &[u8]);
 

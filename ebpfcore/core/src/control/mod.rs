@@ -17,6 +17,7 @@ mod maps;
 mod modules;
 mod objects;
 mod programs;
+mod reserve;
 mod rings;
 mod shell;
 mod trial;
@@ -30,6 +31,7 @@ use crate::{
 use abi::ioctl::{self, Access, Handle, Reply, Request};
 use alloc::vec::Vec;
 use objects::{Entry, Farewell, Keeping, State};
+use reserve::Reserve;
 
 pub use modules::{
     Arrival, Detached, NoSettings, SETTING_ATTACH, SETTING_COMPARTMENT, SETTING_INTERFACE, Settings,
@@ -160,6 +162,7 @@ impl Control {
         if row.access == Access::Privileged && !client.is_privileged() {
             return Err(Status::AccessDenied);
         }
+        let _reserve = Reserve::new(self.core.platform(), &request)?;
         let session = Session {
             control: self,
             client,

@@ -16,6 +16,7 @@ use crate::{
 };
 use abi::{
     Guid, Platform, ProgramType,
+    diagnostic::RUN_MEMORY,
     ioctl::{Handle, Reply},
     limits, program_type,
 };
@@ -152,8 +153,12 @@ impl Session<'_> {
         let verified = verify(&source, ProgramId(0), &Options::default())
             .map_err(|rejected| refused(render::text(&source, &rejected)))?;
         let extensions = self.control.extensions;
-        let code = code_over(&source, maps, &verified, extensions, Checking::Unproved)
-            .map_err(|error| refused(alloc::format!("{error}")))?;
+        let code = code_over(&source, maps, &verified, extensions, Checking::Unproved).map_err(
+            |error| match error.code() {
+                RUN_MEMORY => plain(Status::NoMemory),
+                _ => refused(alloc::format!("{error}")),
+            },
+        )?;
         Program::with_id(input.id, &input.name, input.program_type, code).map_err(plain)
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct TestPlatform {
 
 thread_local! {
     static CPU: Cell<u32> = const { Cell::new(0) };
+    /// What happens when the runtime sets memory aside, and with 0 when it gives the rest back.
+    pub(crate) static ON_RESERVE: Cell<fn(usize) -> bool> = const { Cell::new(|_| true) };
 }
 
 /// Says on which CPU the calling thread is.
@@ -71,6 +73,12 @@ impl Platform for TestPlatform {
     }
     fn thread_create_time(&self) -> i64 {
         88
+    }
+    fn reserve(&self, bytes: usize) -> bool {
+        ON_RESERVE.get()(bytes)
+    }
+    fn release(&self) {
+        ON_RESERVE.get()(0);
     }
     fn trace(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line).into_owned();
