@@ -200,36 +200,3 @@ fn sarif_follows_the_schema() {
     assert_eq!(line["artifactLocation"]["uri"], "bad.c");
     assert_eq!(line["region"]["startLine"], 31);
 }
-
-#[test]
-fn a_report_page_shows_states_and_needs_nothing_else() {
-    let folder = folder();
-    let page = folder.path().join("page.html");
-    let mut command = bpf2native();
-    command.arg("verify").arg("--report").arg(&page);
-    let ran = run(command
-        .arg(programs("bad.o"))
-        .arg(root().join("examples/subprograms.o")));
-    assert_eq!(ran.code, 1);
-    let page = std::fs::read_to_string(page).unwrap();
-    for part in [
-        "table-&gt;entries[index] += 1;",
-        "r1 = packet",
-        "<svg",
-        "class=\"back\"",
-        "class=\"insn error\"",
-        "at most 9 times in a run",
-    ] {
-        assert!(page.contains(part), "{part}");
-    }
-    for foreign in ["http", "src=", "<script", "url("] {
-        assert!(!page.contains(foreign), "{foreign}");
-    }
-    let count = |text: &str| page.matches(text).count();
-    assert_eq!(count("<details"), count("</details>"));
-    // Each link leads to an instruction of the page.
-    for link in page.split("href=\"#").skip(1) {
-        let id = link.split('"').next().unwrap();
-        assert_eq!(count(&format!("id=\"{id}\"")), 1, "{id}");
-    }
-}

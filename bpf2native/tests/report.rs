@@ -34,7 +34,19 @@ fn report(inputs: &[PathBuf], folder: &Path) -> String {
 #[test]
 fn the_page_is_self_contained() {
     let folder = folder();
-    let page = report(&[mistakes(), example("droppacket.o")], folder.path());
+    let page = report(&[mistakes(), example("subprograms.o")], folder.path());
+    for part in [
+        "table-&gt;entries[index] += 1;",
+        "r1 is a packet pointer",
+        "<svg",
+        "class=\"edge back\"",
+        "class=\"insn error on\"",
+        "at most 9 times in a run",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let count = |text: &str| page.matches(text).count();
+    assert_eq!(count("<details"), count("</details>"));
     assert!(page.contains("default-src 'none'"));
     for outside in [
         " src=", "<link", "@import", "url(", "http:", "https:", "href=\"/",
