@@ -5,9 +5,10 @@
 //! never while a program runs over them.
 #![expect(unsafe_code, reason = "maps memory and copies by address")]
 
+use super::pages;
 use crate::Error;
 use std::io;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::NonNull;
 
 const PAGE_BYTES: usize = 4096;
 
@@ -44,23 +45,11 @@ impl Memory {
         let (Some(len), Some(total)) = (rounded, total) else {
             return Err(Error::Memory(io::ErrorKind::OutOfMemory.into()));
         };
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | low(reach)?;
-        // SAFETY: a new private mapping at an address of the system's choice touches no existing
-        // memory; the result is checked below.
-        let start = unsafe { libc::mmap(null_mut(), total, libc::PROT_NONE, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return Err(Error::Memory(io::Error::last_os_error()));
-        }
-        let Some(start) = NonNull::new(start.cast::<u8>()) else {
-            return Err(Error::Memory(io::ErrorKind::OutOfMemory.into()));
-        };
+        let start = pages::reserve(total, reach)?;
         let memory = Memory { start, len };
-        let usable = memory.pointer(0).cast();
-        // SAFETY: the pages between the guards of the mapping just made.
-        match unsafe { libc::mprotect(usable, len, libc::PROT_READ | libc::PROT_WRITE) } {
-            0 => Ok(memory),
-            _ => Err(Error::Memory(io::Error::last_os_error())),
-        }
+        // SAFETY: the pages between the guards of the range just reserved.
+        unsafe { pages::commit(memory.pointer(0), len) }?;
+        Ok(memory)
     }
 
     /// Address of an offset.
@@ -109,25 +98,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: exactly what `new` mapped; nothing refers to it after this value.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len + 2 * PAGE_BYTES) };
-    }
-}
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn low(reach: Reach) -> Result<libc::c_int, Error> {
-    Ok(match reach {
-        Reach::Any => 0,
-        Reach::Low => libc::MAP_32BIT,
-    })
-}
-
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn low(reach: Reach) -> Result<libc::c_int, Error> {
-    match reach {
-        Reach::Any => Ok(0),
-        Reach::Low => Err(Error::UnsupportedHost {
-            what: "packet memory below 4 GiB",
-        }),
+        // SAFETY: exactly what `new` reserved; nothing refers to it after this value.
+        unsafe { pages::release(self.start, self.len + 2 * PAGE_BYTES) };
     }
 }

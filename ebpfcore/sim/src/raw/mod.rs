@@ -26,3 +26,4 @@ pub(crate) mod invoke;
 pub mod mapping;
 pub(crate) mod memory;
 mod packet;
+mod pages;
