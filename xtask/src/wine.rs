@@ -6,6 +6,7 @@
 
 mod build;
 mod forward;
+mod identity;
 mod prefix;
 mod process;
 mod scenario;
@@ -36,5 +37,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let built = build::all(root, &folder)?;
     let wine = Wine::new(&folder)?;
     prefix::prepare(&wine, &built.library)?;
-    scenario::run(&wine, &built, args.cycles)
+    let mut ok = scenario::run(&wine, &built, args.cycles)?;
+    ok &= identity::run(&wine, root, &folder)?;
+    Ok(ok)
 }

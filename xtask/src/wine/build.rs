@@ -59,6 +59,37 @@ fn driver(root: &Path, folder: &Path, name: &str) -> Result<(), String> {
     finish(&mut command, name)
 }
 
+/// `bpf2native` for this host.
+pub(super) fn tool(root: &Path) -> Result<PathBuf, String> {
+    let mut command = Command::new("cargo");
+    command
+        .args(["build", "--quiet", "--package", "bpf2native"])
+        .current_dir(root);
+    finish(&mut command, "bpf2native")?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    Ok(target.join("debug/bpf2native"))
+}
+
+/// `bpf2native.exe`.
+pub(super) fn windows_tool(root: &Path, profile: &str) -> Result<PathBuf, String> {
+    let target = root.join("target/windows");
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "bpf2native",
+            "--target",
+            TARGET,
+        ])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(&target)
+        .current_dir(root);
+    finish(&mut command, "bpf2native.exe")?;
+    Ok(target.join(TARGET).join(profile).join("bpf2native.exe"))
+}
+
 fn finish(command: &mut Command, what: &str) -> Result<(), String> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -39,8 +39,18 @@ impl Wine {
 
     /// Runs a program of Windows.
     pub(super) fn run(&self, arguments: &[&str], limit: Duration) -> Result<Outcome, String> {
+        self.run_with(arguments, &[], limit)
+    }
+
+    /// Runs a program of Windows with variables in its environment.
+    pub(super) fn run_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Outcome, String> {
         let mut command = Command::new("wine");
-        command.args(arguments);
+        command.args(arguments).envs(environment.iter().copied());
         self.spawn(&mut command, &format!("{arguments:?}"), limit)
     }
 
