@@ -217,9 +217,18 @@ fn unsafe_bytecode_is_refused_with_the_verifiers_text() {
     let id = process.object(program).unwrap();
     let log = control.verifier_log(id).unwrap();
     assert!(log.contains("BN02"), "{log}");
+    // The process reads it as well, in place of the name of a file.
+    let query = Request::QueryProgramInfo { handle: program };
+    let bytes = ask(&control, &process, &query).unwrap();
+    assert_eq!(reply!(bytes, QueryProgramInfo, code_type), 0);
+    let section = usize::from(reply!(bytes, QueryProgramInfo, section_name_offset));
+    assert_eq!(bytes[16..section], *log.as_bytes());
+    assert_eq!(bytes[section..], *b"xdp");
     // The program can still get better code.
     load(&control, &process, program, "r0 = 1\nexit").unwrap();
     assert_eq!(control.verifier_log(id).as_deref(), Some(""));
+    let bytes = ask(&control, &process, &query).unwrap();
+    assert_eq!(reply!(bytes, QueryProgramInfo, section_name_offset), 16);
     // A map is named by a handle of this process, not by any number.
     let other = create_program(&control, &process, xdp().program_type.guid);
     let foreign = counting(Handle(0x7777));

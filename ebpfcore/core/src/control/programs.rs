@@ -25,12 +25,16 @@ use isa::Slot;
 use program::{MapDef, MapId, Object as Source, ProgramId, RawProgram};
 use verifier::{Options, render, verify};
 
+/// `ebpf_code_type_t`: none yet.
+const CODE_NONE: u32 = 0;
 /// `ebpf_code_type_t`: bytecode.
 const CODE_BYTECODE: u32 = 2;
 /// `ebpf_code_type_t`: machine code of a driver.
 const CODE_NATIVE: u32 = 3;
 /// Opcode of `LDDW`.
 const LDDW: u8 = 0x18;
+/// Most of the verifier's text that a reply carries.
+const LOG_BYTES: usize = 60_000;
 /// Different maps of one program.
 const MAPS: usize = 256;
 
@@ -197,29 +201,45 @@ impl Session<'_> {
         self.done()
     }
 
+    /// The kind of code and the section. The runtime knows no files: the field for the name of the
+    /// file is empty, except that a program without code has there what the verifier said when it
+    /// refused its code last.
     pub(super) fn query_program(self, handle: Handle) -> Result<usize, Status> {
         let id = self.id(handle)?;
-        let (code_type, section) = {
+        let mut text = String::new();
+        let (code_type, file_name) = {
             let state = self.control.lock();
             let entry = state.get(id)?;
             let code_type = match &entry.object {
-                Object::Draft(_) => 0,
+                Object::Draft(_) => CODE_NONE,
                 Object::Program(program) if program.is_native() => CODE_NATIVE,
                 Object::Program(_) => CODE_BYTECODE,
-                Object::Map(_) | Object::Link(_) | Object::Module => {
-                    return Err(Status::InvalidFd);
-                }
+                Object::Map(_) | Object::Link(_) | Object::Module => return Err(Status::InvalidFd),
             };
-            (code_type, entry.section.clone())
+            let log = match code_type {
+                CODE_NONE => beginning(&entry.log, LOG_BYTES),
+                _ => "",
+            };
+            let room = text.try_reserve_exact(log.len() + entry.section.len());
+            room.map_err(|_| Status::NoMemory)?;
+            text.push_str(log);
+            text.push_str(&entry.section);
+            (code_type, log.len())
         };
-        // The runtime does not know files: their name is empty.
+        const FILE_NAME: u16 = 16;
+        let file_name = u16::try_from(file_name).map_err(|_| Status::Failed)?;
         self.reply(&Reply::QueryProgramInfo {
             code_type,
-            file_name_offset: 16,
-            section_name_offset: 16,
-            data: section.as_bytes(),
+            file_name_offset: FILE_NAME,
+            section_name_offset: FILE_NAME.saturating_add(file_name),
+            data: text.as_bytes(),
         })
     }
+}
+
+/// As much of a text as fits into some bytes.
+fn beginning(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 /// Section and program name from the tail of `create_program`; offsets count from the start of the
