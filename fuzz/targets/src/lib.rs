@@ -10,6 +10,7 @@
 //! soundness of the verifier, which needs programs that make sense; see the verifier's own tests.
 #![forbid(unsafe_code)]
 
+mod device;
 mod driver;
 mod instructions;
 pub mod mutate;
@@ -29,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub static TARGETS: [Target; 7] = [
+pub static TARGETS: [Target; 8] = [
     Target {
         name: "decoder",
         run: instructions::decoder,
@@ -71,6 +72,12 @@ pub static TARGETS: [Target; 7] = [
         run: driver::signature,
         seeds: seeds::signed_images,
         max_len: 1 << 16,
+    },
+    Target {
+        name: "device",
+        run: device::device,
+        seeds: device::seeds,
+        max_len: 1 << 12,
     },
 ];
 
