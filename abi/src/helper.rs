@@ -4,7 +4,10 @@
 //! 65535 on Windows, per program type; [`lookup`] is the one place that knows the order.
 
 mod linux;
+mod linux_kernel;
 mod linux_permitted;
+
+pub use linux_kernel::{is_kernel_result, kernel_arguments, kernel_result};
 pub(crate) mod windows;
 
 pub use linux::LINUX;

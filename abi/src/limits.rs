@@ -52,5 +52,8 @@ pub const BTF_TYPES: usize = 1 << 20;
 pub const BTF_BYTES: u64 = 64 << 20;
 /// Comparisons of types that the CO-RE relocations of one object may take.
 pub const CORE_STEPS: usize = 20_000_000;
+/// Members of structures that are looked at to find one field of a kernel object (the largest
+/// structures of a kernel have some hundred).
+pub const KERNEL_MEMBERS: u32 = 1 << 13;
 /// Steps along a chain of typedefs, qualifiers and array elements.
 pub const BTF_CHAIN: usize = 64;

@@ -53,6 +53,12 @@ impl Plan {
     /// Looks the program over.
     pub(crate) fn new(verified: &Verified<'_>, options: &Options) -> Result<Plan, Error> {
         let program = verified.program();
+        if program.arguments.is_some() {
+            return Err(Error::Unsupported {
+                at: Place::new(program, InsnIdx(0)),
+                what: "its arguments are objects of the Linux kernel, which exist only there",
+            });
+        }
         let flows = explore(verified)?;
         let live = || flows.iter().flatten().flat_map(|flow| &flow.live).copied();
         let mut tables = Tables::default();

@@ -44,6 +44,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
         insns,
         functions,
         lines: Vec::new(),
+        arguments: None,
         missing: Vec::new(),
     };
     let tables = form::Tables {
@@ -63,6 +64,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
         sha256: [0; 32],
         unlinked: Vec::new(),
         notes: Vec::new(),
+        kernel: None,
     })
 }
 

@@ -16,6 +16,7 @@ extern crate alloc;
 mod bytecode;
 pub mod error;
 mod form;
+pub mod kernel;
 pub mod model;
 
 #[cfg(feature = "elf")]
@@ -31,6 +32,7 @@ pub use bytecode::{RawProgram, from_bytecode};
 #[cfg(feature = "elf")]
 pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
 pub use error::{LoadError, Place};
+pub use kernel::{Argument, KernelField, KernelType, KernelTypes};
 pub use model::{
     BtfFunction, Contract, Function, GlobalSection, InitialValue, Line, MapDef, MapId, Missing,
     Object, POISON, Parameter, Program, ProgramId, Unlinked,

@@ -1,6 +1,7 @@
 //! The program model: what a file (or an IOCTL) says, checked for form but not for safety.
 
 use crate::error::LoadError;
+use crate::kernel::{Argument, KernelTypes};
 use abi::{AttachType, MapKind, Platform, ProgramType};
 use alloc::{string::String, sync::Arc, vec::Vec};
 use isa::{Insn, InsnIdx};
@@ -55,6 +56,8 @@ pub struct Object {
     pub unlinked: Vec<Unlinked>,
     /// Remarks for the user about things that were read but ignored, one line each.
     pub notes: Vec<String>,
+    /// The types of the kernel it is made for, where they are given.
+    pub kernel: Option<Arc<dyn KernelTypes>>,
 }
 
 /// A program of the file that cannot be linked, and why.
@@ -182,6 +185,9 @@ pub struct Program {
     pub functions: Vec<Function>,
     /// Source lines in ascending order of instruction.
     pub lines: Vec<Line>,
+    /// Its arguments where it is called like a function of the kernel and the kernel's types are
+    /// given; the context is then an array of them, 8 bytes each.
+    pub arguments: Option<Vec<Argument>>,
     /// Instructions that ask for what the target system does not have, ascending; each calls
     /// [`POISON`].
     pub missing: Vec<Missing>,

@@ -250,7 +250,7 @@ impl Step<'_, '_> {
             | Region::PacketMeta { .. }
             | Region::MapValue { .. }
             | Region::Memory { .. } => true,
-            Region::Context => by.is_const().is_some(),
+            Region::Context | Region::Kernel { .. } => by.is_const().is_some(),
             _ => false,
         };
         if !movable {

@@ -8,7 +8,7 @@ use crate::reason::Reason;
 use crate::stack::Byte;
 use crate::state::Lock;
 use crate::step::{Step, is_context};
-use crate::value::{Region, Value};
+use crate::value::{Kernel, Region, Value};
 use abi::{ArgKind, Helper, MapKind};
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
@@ -193,7 +193,17 @@ impl Step<'_, '_> {
         let fits = match (argument.kind, pointer.region) {
             (ArgKind::AllocMem, Region::Memory { reference, .. }) => at_start && reference != 0,
             (ArgKind::Socket, Region::Socket { .. }) => at_start,
-            (ArgKind::BtfId, Region::Kernel) => at_start,
+            (
+                ArgKind::Socket,
+                Region::Kernel {
+                    ty: ty @ Kernel::Typed(_),
+                    trust,
+                },
+            ) => self.is_kernel_object(&["sock_common"], (ty, trust), pointer),
+            (ArgKind::BtfId, Region::Kernel { ty, trust }) => {
+                let names = abi::helper::kernel_arguments(argument.helper.name);
+                self.is_kernel_object(names, (ty, trust), pointer)
+            }
             (ArgKind::Stack, Region::Stack { .. }) => {
                 let (low, high) = pointer.offset_range();
                 low >= -i64::from(abi::limits::STACK_BYTES) && high <= 0
@@ -360,10 +370,12 @@ impl Step<'_, '_> {
         let surely = access == Access::Write && span.exact && size.0 == size.1;
         let bytes = Bytes::new(frame, span.low, span.high);
         if !surely && let Some(frame) = self.state.frame(frame) {
-            frame
-                .stack
-                .readable(span.low, span.high)
-                .map_err(|fault| stack_fault(&base, fault))?;
+            // Where addresses are no secret, a helper may see those that are stored.
+            let found = match self.may_leak() {
+                true => frame.stack.written(span.low, span.high),
+                false => frame.stack.readable(span.low, span.high),
+            };
+            found.map_err(|fault| stack_fault(&base, fault))?;
             self.trail.note(Effect::Read(bytes));
         }
         if access == Access::Write {

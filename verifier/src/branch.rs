@@ -107,8 +107,8 @@ impl Step<'_, '_> {
             _ if self.may_leak() => return self.both(target, |_, _| {}),
             _ => return Err(Reason::PointerComparison { left, right }),
         };
-        if pointer.is_packet() {
-            // Some hooks have no data: start and end of the packet are then both NULL.
+        // Some hooks have no data: start and end of the packet are then both NULL.
+        if pointer.is_packet() || pointer.is_unsure() {
             return self.both(target, |_, _| {});
         }
         let null = pointer.null;

@@ -171,8 +171,8 @@ impl Step<'_, '_> {
                 let reference = arguments.first.pointer().map_or(0, Pointer::reference);
                 or_null(Region::Socket { reference }, self.fresh())
             }
-            ReturnKind::BtfIdOrNull => or_null(Region::Kernel, self.fresh()),
-            ReturnKind::BtfId => Value::Pointer(Pointer::to(Region::Kernel)),
+            ReturnKind::BtfIdOrNull => or_null(self.kernel_result(helper), self.fresh()),
+            ReturnKind::BtfId => Value::Pointer(Pointer::to(self.kernel_result(helper))),
         })
     }
 

@@ -23,7 +23,7 @@ use crate::stack::{Byte, EMPTY, SLOTS, Slot, Stack};
 use crate::state::{Frame, Role, State};
 use crate::step::{Flow, Step};
 use crate::subsume::{fits, pointer_fits, slot_fits};
-use crate::value::{Pointer, Region, Unreadable, Value};
+use crate::value::{Kernel, Pointer, Region, Trust, Unreadable, Value};
 use abi::helper::{Callback, CallbackArg, CallbackTime};
 use alloc::boxed::Box;
 use isa::{InsnIdx, Reg};
@@ -290,7 +290,10 @@ impl Step<'_, '_> {
                     Value::number(Scalar::from_range_u(0, last))
                 }
                 (CallbackArg::Context, _) => arguments.context,
-                (CallbackArg::Object, _) => pointer(Region::Kernel),
+                (CallbackArg::Object, _) => pointer(Region::Kernel {
+                    ty: Kernel::Unknown,
+                    trust: Trust::Trusted,
+                }),
                 (CallbackArg::Map, Some(map)) => pointer(Region::Map {
                     map: map.id,
                     inner: map.inner,

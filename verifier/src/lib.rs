@@ -30,6 +30,7 @@ mod explore;
 pub mod facts;
 mod generalise;
 mod hint;
+mod kernel;
 pub mod limits;
 pub mod link;
 mod live;

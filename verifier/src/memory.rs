@@ -54,7 +54,7 @@ impl Base {
         }
     }
 
-    fn found(&self) -> Value {
+    pub(crate) fn found(&self) -> Value {
         Value::Pointer(self.pointer)
     }
 
@@ -78,7 +78,8 @@ impl Base {
         self.bounds(span, 0, size).map_err(Reason::MemoryBounds)
     }
 
-    fn refuse(&self, what: &'static str) -> Reason {
+    /// An access that this pointer does not allow.
+    pub(crate) fn refuse(&self, what: &'static str) -> Reason {
         Reason::NoAccess {
             reg: self.reg,
             found: self.found(),
@@ -128,6 +129,7 @@ impl Step<'_, '_> {
                     None => Value::number(Scalar::load_result(size, signed)),
                 }
             }
+            Region::Kernel { ty, .. } => self.load_kernel(&base, ty, span, (size, signed))?,
             _ => {
                 self.check_plain(&base, span, Access::Read, size)?;
                 Value::number(Scalar::load_result(size, signed))
@@ -192,7 +194,7 @@ impl Step<'_, '_> {
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
             Region::MapKey { map } => self.check_key(base, map, span, access),
             Region::Socket { .. } if access == Access::Read => self.check_socket(base, span, size),
-            Region::Socket { .. } => Err(base.refuse("writing")),
+            Region::Socket { .. } | Region::Kernel { .. } => Err(base.refuse("writing")),
             _ => Err(base.refuse("memory access")),
         }
     }
@@ -333,13 +335,16 @@ impl Step<'_, '_> {
     }
 
     fn load_context(
-        &self,
+        &mut self,
         base: &Base,
         span: Span,
         (size, signed): (Size, bool),
     ) -> Result<Value, Reason> {
-        let context = self.env.program.program_type.context;
-        let field = self.field(base, span, size, context)?;
+        let program = self.env.program;
+        if let Some(arguments) = &program.arguments {
+            return self.load_argument(base, arguments, span, (size, signed));
+        }
+        let field = self.field(base, span, size, program.program_type.context)?;
         let region = match field.kind {
             FieldKind::Scalar => return Ok(Value::number(Scalar::load_result(size, signed))),
             FieldKind::PacketData => Region::Packet { id: 0, range: 0 },

@@ -137,7 +137,9 @@ fn relaxed(slot: &Slot, levels: [Level; 2]) -> Option<Slot> {
 
 fn relaxed_byte(byte: Byte, level: Level) -> Byte {
     match (byte, level) {
-        (_, Level::Nothing) | (Byte::Unwritten | Byte::Pointer, _) => Byte::Unwritten,
+        (_, Level::Nothing) | (Byte::Unwritten, _) => Byte::Unwritten,
+        // Bytes of a pointer are no number, even where a helper may read them.
+        (Byte::Pointer, _) => Byte::Pointer,
         (_, Level::Used) => Byte::Written,
         (byte, Level::Exact) => byte,
     }

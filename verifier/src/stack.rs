@@ -139,6 +139,12 @@ impl Stack {
         Ok(())
     }
 
+    /// Are all these bytes written, be it with pointers?
+    pub(crate) fn written(&self, low: i64, high: i64) -> Result<(), Fault> {
+        let unwritten = (low..high).find(|offset| self.byte(*offset) == Byte::Unwritten);
+        unwritten.map_or(Ok(()), |offset| Err(Fault::Unwritten(offset)))
+    }
+
     /// Are all these bytes known to be zero?
     pub(crate) fn is_zero(&self, low: i64, high: i64) -> bool {
         (low..high).all(|offset| self.byte(offset) == Byte::Zero)

@@ -13,7 +13,7 @@ use crate::domain::Scalar;
 use crate::link::Link;
 use core::fmt;
 use isa::InsnIdx;
-use program::MapId;
+use program::{KernelType, MapId};
 
 /// Contents of a register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,13 +116,41 @@ pub enum Region {
         /// The reference to release; 0 when there is none.
         reference: u32,
     },
-    /// A kernel object that may be passed on but not looked into.
-    Kernel,
+    /// An object of the Linux kernel.
+    Kernel {
+        /// What it is.
+        ty: Kernel,
+        /// How sure that is.
+        trust: Trust,
+    },
     /// A function of the program.
     Function {
         /// Its first instruction.
         start: InsnIdx,
     },
+}
+
+/// What a kernel object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kernel {
+    /// Nothing that is known.
+    Unknown,
+    /// A structure of this name, whose fields are not known.
+    Named(&'static str),
+    /// A structure of the kernel's BTF.
+    Typed(KernelType),
+}
+
+/// What may be relied on about a pointer to a kernel object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// The object is there and stays there while the program runs.
+    Trusted,
+    /// The caller of the traced function meant it to be there.
+    Passed,
+    /// It was found in another object, and can be NULL or stale: a load through it that faults gives
+    /// 0, as the kernel sees to.
+    Found,
 }
 
 impl Value {
@@ -231,6 +259,15 @@ impl Pointer {
         }
     }
 
+    /// May it turn out to be NULL, whatever was compared?
+    #[must_use]
+    pub const fn is_unsure(&self) -> bool {
+        match self.region {
+            Region::Kernel { trust, .. } => !matches!(trust, Trust::Trusted),
+            _ => false,
+        }
+    }
+
     /// Does it point into the packet, its metadata, or at its end?
     #[must_use]
     pub const fn is_packet(&self) -> bool {
@@ -298,7 +335,15 @@ impl fmt::Display for Region {
             Region::Map { map, inner: true } => write!(f, "map like {map}"),
             Region::Memory { size, .. } => write!(f, "memory of {size} bytes"),
             Region::Socket { .. } => f.write_str("socket"),
-            Region::Kernel => f.write_str("kernel object"),
+            Region::Kernel {
+                ty: Kernel::Named(name),
+                ..
+            } => write!(f, "kernel object {name}"),
+            Region::Kernel {
+                ty: Kernel::Typed(ty),
+                ..
+            } => write!(f, "kernel object t{}", ty.0),
+            Region::Kernel { .. } => f.write_str("kernel object"),
             Region::Function { start } => write!(f, "function at {start}"),
         }
     }

@@ -4,7 +4,7 @@
 //! sentences. Maps are called by their names when the object is at hand.
 
 use crate::domain::Scalar;
-use crate::value::{Pointer, Region, Value};
+use crate::value::{Kernel, Pointer, Region, Value};
 use alloc::{format, string::String};
 use core::fmt;
 use program::{MapId, Object};
@@ -33,6 +33,14 @@ impl<'a> Names<'a> {
         }
     }
 
+    fn kernel(self, ty: Kernel) -> Option<&'a str> {
+        match ty {
+            Kernel::Unknown => None,
+            Kernel::Named(name) => Some(name),
+            Kernel::Typed(ty) => Some(self.0?.kernel.as_ref()?.name(ty)),
+        }
+    }
+
     fn value_bytes(self, id: MapId) -> String {
         match self.0.and_then(|object| object.map(id)) {
             Some(map) => format!(" ({})", bytes(map.value_size.into())),
@@ -58,7 +66,7 @@ impl Words<'_> {
         match pointer.region {
             Region::Context
             | Region::PacketEnd
-            | Region::Kernel
+            | Region::Kernel { .. }
             | Region::Socket { .. }
             | Region::MapValue { .. }
             | Region::MapKey { .. }
@@ -102,7 +110,10 @@ impl Words<'_> {
                 write!(f, "a pointer to {} of acquired memory", bytes(size.into()))
             }
             Region::Socket { .. } => f.write_str("a socket"),
-            Region::Kernel => f.write_str("a kernel object"),
+            Region::Kernel { ty, .. } => match self.names.kernel(ty) {
+                Some(name) => write!(f, "a pointer to `struct {name}` of the kernel"),
+                None => f.write_str("a kernel object"),
+            },
             Region::Function { start } => write!(f, "the function at {start}"),
         }
     }

@@ -9,6 +9,8 @@
 //!   `timer=OFFSET`, `inner=NUMBER`
 //! - `@global 1 number memory=8? context returns`: the contract of a function by number (the first
 //!   that is called is 1); `?` allows NULL
+//! - `@arguments number trusted=task_struct passed=file nullable=path`: the program is called like a
+//!   function of the kernel; what the structures hold is in `support`
 //! - `@constants unknown`: only the target system knows what frozen maps hold
 //! - `@steps 1000`: step budget
 //!

@@ -68,6 +68,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
         functions: functions.collect(),
         insns,
         lines: Vec::new(),
+        arguments: None,
         missing: Vec::new(),
     }
 }
@@ -86,6 +87,7 @@ pub(crate) fn object(programs: Vec<Program>) -> Object {
         sha256: [0; 32],
         unlinked: Vec::new(),
         notes: Vec::new(),
+        kernel: None,
     }
 }
 

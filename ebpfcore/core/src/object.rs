@@ -3,6 +3,7 @@
 use crate::{
     Code, Core, Definition, Flags, Machine, Map, Program, Shared, Status,
     helper::{Extensions, resolve},
+    interpreter,
     interpreter::{Callee, Links, TranslateError, translate},
 };
 use abi::ProgramType;
@@ -139,6 +140,16 @@ pub fn code_over(
     checking: Checking,
 ) -> Result<Code, LoadError> {
     let source = verified.program();
+    if source.arguments.is_some() {
+        // Objects of the Linux kernel exist only there.
+        return Err(LoadError::Program {
+            name: source.name.clone(),
+            error: TranslateError {
+                at: isa::InsnIdx(0),
+                kind: interpreter::TranslateErrorKind::KernelObjects,
+            },
+        });
+    }
     let links = ObjectLinks {
         object,
         maps,

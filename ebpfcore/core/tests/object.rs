@@ -52,6 +52,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
         }],
         insns,
         lines: Vec::new(),
+        arguments: None,
         missing: Vec::new(),
     }
 }
@@ -84,6 +85,7 @@ fn object(first: Vec<Insn>, second: Vec<Insn>) -> Object {
         sha256: [0; 32],
         unlinked: Vec::new(),
         notes: Vec::new(),
+        kernel: None,
     }
 }
 

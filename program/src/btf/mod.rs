@@ -11,6 +11,7 @@ mod parse;
 use crate::{elf::file::name_at, error::LoadError};
 use abi::{diagnostic, limits};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Kind of a type (`BTF_KIND_*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,17 +130,23 @@ pub(crate) struct Enumerator<'d> {
 /// A checked `.BTF` section.
 #[derive(Debug)]
 pub(crate) struct Btf<'d> {
-    types: Vec<Type>,
+    index: Arc<Index>,
     /// The type section, for the extra data.
     data: &'d [u8],
     strings: &'d [u8],
+    /// Data sections and key/value annotations of legacy maps (`____btf_map_*`) by name; the first
+    /// of a name counts. An index, because both are looked up once per section or map.
+    named: BTreeMap<(bool, &'d str), TypeId>,
+}
+
+/// What one pass over a section finds; shared by those who read the same section again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    types: Vec<Type>,
     /// Declaration tags of whole types: annotated type to offset of the tag's text.
     tags: BTreeMap<TypeId, Vec<u32>>,
     /// Declaration tags of parameters: function and position to offset of the tag's text.
     parameter_tags: BTreeMap<(TypeId, u32), Vec<u32>>,
-    /// Data sections and key/value annotations of legacy maps (`____btf_map_*`) by name; the first
-    /// of a name counts. An index, because both are looked up once per section or map.
-    named: BTreeMap<(bool, &'d str), TypeId>,
     /// The structures that mean something to a runtime.
     special: BTreeMap<TypeId, Special>,
 }
@@ -147,7 +154,7 @@ pub(crate) struct Btf<'d> {
 impl<'d> Btf<'d> {
     /// How many types there are, void included.
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.types.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.index.types.len()).unwrap_or(u32::MAX)
     }
 
     /// The string section.
@@ -157,10 +164,10 @@ impl<'d> Btf<'d> {
 
     /// A type by id.
     pub(crate) fn ty(&self, id: TypeId) -> Result<Type, LoadError> {
-        self.types.get(id as usize).copied().ok_or_else(|| {
+        self.index.types.get(id as usize).copied().ok_or_else(|| {
             malformed(format!(
                 "type id {id} does not exist, there are {}",
-                self.types.len()
+                self.index.types.len()
             ))
         })
     }
@@ -243,7 +250,7 @@ impl<'d> Btf<'d> {
 
     /// What a structure means to a runtime.
     pub(crate) fn special(&self, id: TypeId) -> Option<Special> {
-        self.special.get(&id).copied()
+        self.index.special.get(&id).copied()
     }
 
     /// Type and bit offset of each member of a structure or union, without the names.
@@ -374,7 +381,7 @@ impl<'d> Btf<'d> {
 
     /// The texts of the declaration tags on a whole type.
     pub(crate) fn tags(&self, id: TypeId) -> Result<Vec<&'d str>, LoadError> {
-        self.tags.get(&id).map_or(Ok(Vec::new()), |texts| {
+        self.index.tags.get(&id).map_or(Ok(Vec::new()), |texts| {
             texts.iter().map(|&text| self.string(text)).collect()
         })
     }
@@ -385,7 +392,8 @@ impl<'d> Btf<'d> {
         function: TypeId,
         index: u32,
     ) -> Result<Vec<&'d str>, LoadError> {
-        self.parameter_tags
+        self.index
+            .parameter_tags
             .get(&(function, index))
             .map_or(Ok(Vec::new()), |texts| {
                 texts.iter().map(|&text| self.string(text)).collect()

@@ -1,9 +1,10 @@
 //! One pass over a `.BTF` section: header, every type's extent, the table of declaration tags.
 
-use super::{Btf, Kind, MAP_ANNOTATION, Special, Type, malformed};
+use super::{Btf, Index, Kind, MAP_ANNOTATION, Special, Type, malformed};
 use crate::error::LoadError;
 use abi::{diagnostic, limits};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER_BYTES: usize = 24;
@@ -33,17 +34,34 @@ impl<'d> Btf<'d> {
             at = next;
         }
         let mut btf = Btf {
-            types,
+            index: Arc::new(Index {
+                types,
+                ..Index::default()
+            }),
             data,
             strings,
-            tags: BTreeMap::new(),
-            parameter_tags: BTreeMap::new(),
             named: BTreeMap::new(),
-            special: BTreeMap::new(),
         };
         collect_tags(&mut btf)?;
         collect_named(&mut btf)?;
         Ok(btf)
+    }
+
+    /// The same section again, with what was found in it; data sections and map annotations are not
+    /// looked up in it.
+    pub(crate) fn again(section: &'d [u8], index: Arc<Index>) -> Result<Btf<'d>, LoadError> {
+        let (data, strings) = split(section)?;
+        Ok(Btf {
+            index,
+            data,
+            strings,
+            named: BTreeMap::new(),
+        })
+    }
+
+    /// What was found, for [`Btf::again`].
+    pub(crate) fn index(&self) -> Arc<Index> {
+        self.index.clone()
     }
 }
 
@@ -143,17 +161,20 @@ fn kind(number: u32) -> Option<Kind> {
 }
 
 fn collect_tags(btf: &mut Btf<'_>) -> Result<(), LoadError> {
-    for index in 0..btf.types.len() {
-        let ty = btf.types[index];
+    for index in 0..btf.index.types.len() {
+        let ty = btf.index.types[index];
         if ty.kind != Kind::DeclTag {
             continue;
         }
         // component_idx -1: the tag is on the type itself, not on a member or parameter.
         let (on, name) = (ty.size_or_type, ty.name);
-        match btf.extra(&ty, 0)? {
-            u32::MAX => btf.tags.entry(on).or_default().push(name),
+        let component = btf.extra(&ty, 0)?;
+        // Nobody shares it yet, so nothing is copied.
+        let found = Arc::make_mut(&mut btf.index);
+        match component {
+            u32::MAX => found.tags.entry(on).or_default().push(name),
             index => {
-                let tags = btf.parameter_tags.entry((on, index));
+                let tags = found.parameter_tags.entry((on, index));
                 tags.or_default().push(name);
             }
         }
@@ -165,7 +186,7 @@ fn collect_tags(btf: &mut Btf<'_>) -> Result<(), LoadError> {
 /// compared in place and not read.
 fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
     for id in 0..btf.len() {
-        let ty = btf.types[id as usize];
+        let ty = btf.index.types[id as usize];
         let text = btf.strings.get(ty.name as usize..).unwrap_or_default();
         let special = match ty.kind {
             Kind::Struct if text.starts_with(b"bpf_spin_lock\0") => Some(Special::SpinLock),
@@ -173,7 +194,7 @@ fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
             _ => None,
         };
         if let Some(special) = special {
-            btf.special.insert(id, special);
+            Arc::make_mut(&mut btf.index).special.insert(id, special);
         }
         let is_section = ty.kind == Kind::DataSection;
         let is_annotation = ty.kind == Kind::Struct && text.starts_with(MAP_ANNOTATION.as_bytes());

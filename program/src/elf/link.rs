@@ -127,6 +127,7 @@ impl<'a, 'd> Linker<'a, 'd> {
             insns: Vec::with_capacity(placement.end as usize),
             functions: Vec::with_capacity(placement.order.len()),
             lines: Vec::new(),
+            arguments: None,
             missing: Vec::new(),
         };
         for &(callee, start) in &placement.order {

@@ -19,9 +19,10 @@ use crate::{
     btf::{Btf, ext::BtfExt},
     error::LoadError,
     form,
+    kernel::KernelTypes,
     maps::{Maps, Source},
-    model::Object,
-    relocate::{Relocator, TargetBtf},
+    model::{Object, Program},
+    relocate::{Attachment, Layouts, Relocator, TargetBtf},
 };
 use abi::{Platform, ProgramType};
 use externs::Externs;
@@ -29,6 +30,7 @@ use file::ElfFile;
 use functions::Functions;
 use notes::Notes;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// How to read a file.
 #[derive(Clone, Debug, Default)]
@@ -110,13 +112,16 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
     };
     let linker = link::Linker::new((&file, contracts), &functions, &bodies, &externs);
     let linked = linker.link(&entries, options.unlinkable, &mut lines, &mut notes)?;
+    let mut programs = linked.programs;
+    let kernel = kernel_types(options, &mut programs, &mut notes)?;
     let object = Object {
+        kernel,
         platform: options.platform,
         name: options.name.clone(),
         maps: maps.defs,
         globals: maps.globals,
         btf_functions: linked.btf_functions,
-        programs: linked.programs,
+        programs,
         unlinked: linked.unlinked,
         license: sections::license(&file)?,
         version: sections::version(&file)?,
@@ -136,7 +141,7 @@ fn target_btf<'o>(
     let records: usize = ext.relocations.values().map(Vec::len).sum();
     match &options.btf {
         _ if records == 0 => Ok(None),
-        Some(given) => Btf::parse(given.bytes()).map(Some),
+        Some(given) => given.btf().map(Some),
         None => {
             notes.push(format!(
                 "{records} CO-RE relocations resolved against the object's own BTF: offsets and \
@@ -145,6 +150,54 @@ fn target_btf<'o>(
             Ok(None)
         }
     }
+}
+
+/// The types of the kernel, and with them the arguments of programs that are called like a function
+/// of the kernel.
+fn kernel_types(
+    options: &LoadOptions,
+    programs: &mut [Program],
+    notes: &mut Notes,
+) -> Result<Option<Arc<dyn KernelTypes>>, LoadError> {
+    let is_linux = options.platform == Platform::Linux;
+    let Some(target) = options.btf.as_ref().filter(|_| is_linux) else {
+        let mut attached = programs
+            .iter()
+            .filter(|program| attachment(program).is_some());
+        if let Some(first) = attached.next() {
+            let more = attached.count();
+            let others = if more == 0 {
+                String::new()
+            } else {
+                format!(" and {more} others")
+            };
+            notes.push(format!(
+                "the types of the arguments of `{}`{others} are in the kernel's BTF, which is not \
+                 given (--btf): its pointers are only numbers",
+                first.name
+            ));
+        }
+        return Ok(None);
+    };
+    let layouts = Layouts::new(target, programs.iter().filter_map(attachment))?;
+    for program in programs {
+        let Some(attachment) = attachment(program) else {
+            continue;
+        };
+        program.arguments = layouts.arguments(attachment);
+        if program.arguments.is_none() {
+            notes.push(format!(
+                "the BTF given does not have what section `{}` is attached to: the arguments of \
+                 `{}` are only numbers",
+                program.section, program.name
+            ));
+        }
+    }
+    Ok(Some(Arc::new(layouts)))
+}
+
+fn attachment(program: &Program) -> Option<Attachment<'_>> {
+    Attachment::of(program.attach_type, &program.section)
 }
 
 /// The linker keeps the form; a mistake of ours must not reach the code generator.

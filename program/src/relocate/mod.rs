@@ -15,12 +15,14 @@
 //! changed in operands, or poisoned. What is left out: BTF of kernel modules, 32-bit targets.
 
 mod enumerator;
+mod layouts;
 mod matching;
 mod patch;
 mod spec;
 mod target;
 mod value;
 
+pub(crate) use layouts::{Attachment, Layouts};
 pub use target::TargetBtf;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use super::malformed;
 use crate::{
-    btf::{Btf, Kind, TypeId},
+    btf::{Btf, Index, Kind, TypeId},
     error::LoadError,
 };
 use abi::{diagnostic, limits};
@@ -16,6 +16,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct TargetBtf {
     bytes: Arc<[u8]>,
+    index: Arc<Index>,
 }
 
 impl TargetBtf {
@@ -34,15 +35,22 @@ impl TargetBtf {
             object::elf::ELFMAG => section(source)?,
             _ => whole(source)?,
         };
-        Btf::parse(&bytes).map_err(unusable)?;
+        let index = Btf::parse(&bytes).map_err(unusable)?.index();
         Ok(TargetBtf {
             bytes: bytes.into(),
+            index,
         })
     }
 
-    /// The `.BTF` section.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Its types.
+    pub(crate) fn btf(&self) -> Result<Btf<'_>, LoadError> {
+        Btf::again(&self.bytes, self.index.clone())
+    }
+
+    /// The name of a type; nothing where there is none.
+    pub(crate) fn name_of(&self, id: TypeId) -> &str {
+        let name = self.btf().and_then(|btf| btf.name(&btf.ty(id)?));
+        name.unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use core::fmt;
 use isa::Reg;
 use verifier::View;
 use verifier::link::Link;
-use verifier::value::{Pointer, Region, Value};
+use verifier::value::{Pointer, Region, Trust, Value};
 
 /// Where a concrete state is outside an abstract one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -244,7 +244,13 @@ impl Checker<'_, '_, '_> {
                 true
             }
             (Region::MapKey { map }, Kind::Key(is)) => map == is,
-            (Region::Kernel, Kind::Kernel) => true,
+            (Region::Kernel { ty, trust }, found @ Kind::Kernel { .. }) => {
+                ensure(
+                    is_as_sure(trust, found),
+                    "a kernel object that is less sure than was proved",
+                )?;
+                matches!(found, Kind::Kernel { ty: is, .. } if is == ty)
+            }
             (Region::Function { start }, Kind::Function(is)) => start == is,
             _ => false,
         })
@@ -304,6 +310,18 @@ impl Checker<'_, '_, '_> {
             )?;
         }
         Ok(())
+    }
+}
+
+/// Is a kernel object what a pointer promises about it?
+fn is_as_sure(promised: Trust, found: Kind) -> bool {
+    let Kind::Kernel { trust, null, .. } = found else {
+        return false;
+    };
+    match promised {
+        Trust::Trusted => trust == Trust::Trusted && !null,
+        Trust::Passed => trust != Trust::Found,
+        Trust::Found => true,
     }
 }
 

@@ -3,8 +3,12 @@
 #![allow(dead_code, reason = "each of the users needs a part")]
 
 use abi::{Platform, map, program_type};
-use program::{Contract, GlobalSection, MapDef, MapId, Object, Parameter, RawProgram};
+use program::{
+    Argument, Contract, GlobalSection, KernelField, KernelType, KernelTypes, MapDef, MapId, Object,
+    Parameter, RawProgram,
+};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One case.
 pub(crate) struct Case {
@@ -17,6 +21,8 @@ pub(crate) struct Case {
     pub(crate) options: verifier::Options,
     /// What frozen maps hold is not known.
     pub(crate) assumed: bool,
+    /// The arguments of a program that is called like a function of the kernel.
+    pub(crate) arguments: Option<Vec<Argument>>,
     pub(crate) text: String,
     pub(crate) expected: Option<(u32, String)>,
 }
@@ -34,6 +40,7 @@ impl Case {
             contracts: Vec::new(),
             options: verifier::Options::default(),
             assumed: false,
+            arguments: None,
             text: String::new(),
             expected: None,
         };
@@ -80,6 +87,7 @@ impl Case {
                 let contract = contract(rest);
                 self.contracts.push(contract);
             }
+            "arguments" => self.arguments = Some(rest.split_whitespace().map(argument).collect()),
             "constants" => self.assumed = rest.trim() == "unknown",
             "steps" => self.options.steps = rest.trim().parse().unwrap(),
             other => panic!("{}: directive {other}", self.name),
@@ -138,6 +146,10 @@ impl Case {
         })
         .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
+        if self.arguments.is_some() {
+            object.programs[0].arguments.clone_from(&self.arguments);
+            object.kernel = Some(Arc::new(Types));
+        }
         for (function, contract) in &self.contracts {
             let function = &mut object.programs[0].functions[*function];
             function.global = true;
@@ -183,6 +195,56 @@ fn contract(text: &str) -> (usize, Contract) {
         });
     }
     (function, contract)
+}
+
+/// `number`, or how sure a pointer is and what it points to: `trusted=task`, `passed=file`,
+/// `nullable=task`.
+fn argument(text: &str) -> Argument {
+    let Some((trust, name)) = text.split_once('=') else {
+        return Argument::Number;
+    };
+    Argument::Object {
+        ty: Types.named(name).unwrap(),
+        trusted: trust != "passed",
+        nullable: trust == "nullable",
+    }
+}
+
+/// A kernel of three structures, just large enough for the cases.
+#[derive(Debug)]
+struct Types;
+
+/// Names; `task_struct` has two numbers of 4 bytes, a pointer to another of its kind, one to a
+/// `file`, and an array of 16 bytes. A `file` has a `path` of a pointer and a number, and a number.
+const STRUCTS: [&str; 3] = ["task_struct", "file", "path"];
+
+impl KernelTypes for Types {
+    fn named(&self, name: &str) -> Option<KernelType> {
+        let at = STRUCTS.iter().position(|one| *one == name)?;
+        Some(KernelType(at as u32 + 1))
+    }
+
+    fn field(&self, ty: KernelType, offset: u32, size: u32) -> Option<KernelField> {
+        let inside = |from: u32, to: u32| offset >= from && offset.checked_add(size).unwrap() <= to;
+        let number = Some(KernelField::Number);
+        match (ty.0, offset, size) {
+            (1, 8, 8) => Some(KernelField::Pointer(KernelType(1))),
+            (1, 16, 8) => Some(KernelField::Pointer(KernelType(2))),
+            (1, ..) if inside(0, 4) || inside(4, 8) || inside(24, 40) => number,
+            (2 | 3, 0, 8) => Some(KernelField::Pointer(KernelType(2))),
+            (2 | 3, ..) if inside(8, 16) => number,
+            (2, 16, 8) => Some(KernelField::Address),
+            _ => None,
+        }
+    }
+
+    fn contains(&self, ty: KernelType, offset: u32, name: &str) -> bool {
+        offset == 0 && (self.name(ty) == name || ty.0 == 2 && name == "path")
+    }
+
+    fn name(&self, ty: KernelType) -> &str {
+        STRUCTS[ty.0 as usize - 1]
+    }
 }
 
 /// The same program type without a range of verdicts.

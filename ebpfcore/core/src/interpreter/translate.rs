@@ -82,6 +82,8 @@ pub enum TranslateErrorKind {
     FramePointer,
     /// The instruction is not supported by this runtime.
     Unsupported,
+    /// Its arguments are objects of the Linux kernel, which exist only there.
+    KernelObjects,
     /// Memory is exhausted.
     NoMemory,
 }
@@ -122,6 +124,9 @@ impl fmt::Display for TranslateError {
             TranslateErrorKind::FramePointer => f.write_str("r10 is read-only"),
             TranslateErrorKind::Unsupported => {
                 f.write_str("the interpreter does not support this instruction")
+            }
+            TranslateErrorKind::KernelObjects => {
+                f.write_str("its arguments are objects of the Linux kernel, which exist only there")
             }
             TranslateErrorKind::NoMemory => f.write_str("out of memory"),
         }

@@ -75,7 +75,7 @@ impl<'a> Judge<'a> {
         };
         for (index, map) in object.maps.iter().enumerate() {
             let made = judge.create(map).and_then(|fd| {
-                judge.fill(index, map, &fd)?;
+                judge.fill(index, &fd)?;
                 Ok(fd)
             });
             judge
@@ -132,7 +132,7 @@ impl<'a> Judge<'a> {
         map.kind == MapKind::Array && programs.flat_map(|p| &p.insns).any(names)
     }
 
-    fn fill(&self, index: usize, map: &MapDef, fd: &OwnedFd) -> io::Result<()> {
+    fn fill(&self, index: usize, fd: &OwnedFd) -> io::Result<()> {
         let mut sections = self.object.globals.iter();
         if let Some(section) = sections.find(|section| usize::from(section.map.0) == index) {
             raw::set_first(fd, &section.data)?;

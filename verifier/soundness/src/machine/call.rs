@@ -136,7 +136,7 @@ impl Machine<'_, '_> {
                 return Ok(Word::Number(self.number()));
             }
             ReturnKind::Void => return Ok(Word::Nothing),
-            ReturnKind::BtfId => self.add(Kind::Kernel, 0, 0),
+            ReturnKind::BtfId => self.kernel_result(helper),
             _ if null => return Ok(Word::Number(0)),
             ReturnKind::MapValueOrNull => return self.found(arguments),
             ReturnKind::AllocMemOrNull => self.add(Kind::Memory, 0, arguments.alloc_size),
@@ -148,7 +148,7 @@ impl Machine<'_, '_> {
                 let size = i64::from(abi::context::linux::SOCK.size);
                 self.add(Kind::Socket, 0, size)
             }
-            ReturnKind::BtfIdOrNull => self.add(Kind::Kernel, 0, 0),
+            ReturnKind::BtfIdOrNull => self.kernel_result(helper),
         };
         self.object_mut(object).held = helper.acquires;
         Ok(start(object))
@@ -239,9 +239,16 @@ impl Machine<'_, '_> {
             return Err("passes something that is gone");
         }
         let fits = match (kind, object.kind) {
-            (ArgKind::AllocMem, Kind::Memory)
-            | (ArgKind::BtfId, Kind::Kernel)
-            | (ArgKind::Socket, Kind::Socket) => pointer.offset == 0,
+            (ArgKind::AllocMem, Kind::Memory) | (ArgKind::Socket, Kind::Socket) => {
+                pointer.offset == 0
+            }
+            (ArgKind::BtfId, Kind::Kernel { ty, trust, .. }) => {
+                let names = abi::helper::kernel_arguments(helper.name);
+                self.is_kernel_object(names, (ty, trust), pointer)
+            }
+            (ArgKind::Socket, Kind::Kernel { ty, trust, .. }) => {
+                self.is_kernel_object(&["sock_common"], (ty, trust), pointer)
+            }
             (ArgKind::Stack, Kind::Stack) => pointer.offset >= object.base && pointer.offset <= 0,
             (ArgKind::SpinLock, _) => return self.use_lock(helper, pointer),
             (ArgKind::ConstStr, _) => return Ok(()),

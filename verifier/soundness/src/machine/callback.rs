@@ -7,6 +7,7 @@ use abi::helper::{Callback, CallbackArg, CallbackTime, Helper};
 use abi::{ArgKind, limits};
 use isa::{InsnIdx, Reg};
 use program::MapId;
+use verifier::value::{Kernel, Trust};
 
 /// A function that is called a few times.
 #[derive(Clone, Debug)]
@@ -136,7 +137,9 @@ impl Machine<'_, '_> {
             *word = match (kind, rounds.map) {
                 (CallbackArg::Index, _) => Word::Number(rounds.index),
                 (CallbackArg::Context, _) => rounds.context,
-                (CallbackArg::Object, _) => start(self.add(Kind::Kernel, 0, 0)),
+                (CallbackArg::Object, _) => {
+                    start(self.kernel_object(Kernel::Unknown, Trust::Trusted))
+                }
                 (CallbackArg::Map, Some(map)) => {
                     start(self.add(Kind::Map { map, inner: false }, 0, 0))
                 }

@@ -1,7 +1,7 @@
 //! Memory: which bytes may be touched, and what they hold.
 
 use super::{Address, Cell, Fault, Kind, Machine, NOT_MODELLED, ObjectId, Word};
-use abi::{FieldKind, Platform};
+use abi::FieldKind;
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
 use program::MapId;
 
@@ -122,6 +122,9 @@ impl Machine<'_, '_> {
     }
 
     fn load(&mut self, address: Word, offset: i64, size: Size) -> Result<Word, Fault> {
+        if let Some(word) = self.load_kernel(address, offset, size)? {
+            return Ok(word);
+        }
         let place = self.place(address, offset, i64::from(size.bytes()))?;
         match self.object(place.object).kind {
             Kind::Stack => return self.load_stack(place),
@@ -135,7 +138,7 @@ impl Machine<'_, '_> {
                 }
             }
             Kind::Packet { .. } | Kind::Memory | Kind::Key(_) => {}
-            Kind::Map { .. } | Kind::Kernel | Kind::Function(_) => {
+            Kind::Map { .. } | Kind::Kernel { .. } | Kind::Function(_) => {
                 return Err("looks into an object of the kernel");
             }
         }
@@ -192,6 +195,9 @@ impl Machine<'_, '_> {
     }
 
     fn load_context(&mut self, place: Place, size: Size) -> Result<Word, Fault> {
+        if let Some(arguments) = &self.verified.program().arguments {
+            return self.argument_of_kernel(arguments, (place.start, size));
+        }
         let context = self.verified.program().program_type.context;
         let field = field(context, place)?;
         let packet = self.object(self.packet);
@@ -235,7 +241,7 @@ impl Machine<'_, '_> {
                 return Err("writes a packet that is read-only");
             }
             (Kind::Key(_), _) => return Err("writes a key"),
-            (Kind::Socket | Kind::Kernel | Kind::Map { .. } | Kind::Function(_), _) => {
+            (Kind::Socket | Kind::Kernel { .. } | Kind::Map { .. } | Kind::Function(_), _) => {
                 return Err("writes an object of the kernel");
             }
             (Kind::Stack | Kind::Packet { .. } | Kind::Memory, _) => {}
@@ -377,6 +383,7 @@ impl Machine<'_, '_> {
             match self.object(place.object).cells[at] {
                 Cell::Byte(_) => {}
                 Cell::Nothing => return Err("lets a helper read bytes that were never written"),
+                Cell::Part { .. } if self.may_leak() => {}
                 Cell::Part { .. } => return Err("lets a helper read a pointer"),
             }
         }

@@ -11,6 +11,7 @@
 mod call;
 mod callback;
 mod facts;
+mod kernel;
 mod memory;
 mod step;
 
@@ -20,6 +21,7 @@ use isa::{InsnIdx, Reg};
 use program::MapId;
 use std::collections::BTreeMap;
 use verifier::Verified;
+use verifier::value::{Kernel, Trust};
 
 /// What a program did that it must not do; or [`NOT_MODELLED`].
 pub type Fault = &'static str;
@@ -97,8 +99,15 @@ pub enum Kind {
     Memory,
     /// A socket.
     Socket,
-    /// An object that programs cannot look into.
-    Kernel,
+    /// An object of the kernel.
+    Kernel {
+        /// What it is.
+        ty: Kernel,
+        /// How sure that is.
+        trust: Trust,
+        /// The pointer to it is NULL, which nobody noticed.
+        null: bool,
+    },
     /// A function of the program.
     Function(InsnIdx),
 }

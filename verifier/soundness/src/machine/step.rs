@@ -223,6 +223,9 @@ impl Machine<'_, '_> {
     /// Some hooks have no data: start and end of the packet are then NULL.
     fn is_null(&self, pointer: Address) -> bool {
         let object = self.object(pointer.object);
+        if let Kind::Kernel { null, .. } = object.kind {
+            return null && pointer.offset == 0;
+        }
         matches!(object.kind, Kind::Packet { end: 0 }) && object.size == 0 && pointer.offset == 0
     }
 
