@@ -5,9 +5,11 @@
 
 use crate::event::{self, Event};
 use crate::machine::current;
+use crate::report::lock;
 use crate::traffic::{self, Traffic};
 use crate::wire::{Reader, Writer};
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 /// Control code of the device: unknown device type, buffered, any access, function 0x800.
 pub const CONTROL_CODE: u32 = 0x22_2000;
@@ -25,6 +27,8 @@ pub enum Request {
     Event(Event),
     /// Ends a flow.
     EndFlow(u64),
+    /// Makes callers ordinary users from now on, or administrators again.
+    Restrict(bool),
     /// Text: how many packets were injected for sending, and the first of them.
     Sent,
 }
@@ -41,6 +45,7 @@ impl Request {
             Request::Event(event) => event.write(writer.number(4)),
             Request::EndFlow(flow) => drop(writer.number(5).number(*flow)),
             Request::Sent => drop(writer.number(6)),
+            Request::Restrict(is) => drop(writer.number(7).number(u64::from(*is))),
         }
         writer.0
     }
@@ -56,6 +61,7 @@ impl Request {
             4 => Request::Event(Event::read(&mut reader)?),
             5 => Request::EndFlow(reader.number()?),
             6 => Request::Sent,
+            7 => Request::Restrict(reader.number()? != 0),
             _ => return None,
         };
         reader.0.is_empty().then_some(request)
@@ -77,6 +83,10 @@ pub fn serve(request: &[u8]) -> Vec<u8> {
         Some(Request::Event(event)) => event::ask(&machine, &event).write(),
         Some(Request::EndFlow(flow)) => {
             event::end_flow(&machine, flow);
+            Vec::new()
+        }
+        Some(Request::Restrict(is)) => {
+            machine.is_restricted.store(is, Ordering::Relaxed);
             Vec::new()
         }
         Some(Request::Sent) => sent().into_bytes(),
@@ -124,6 +134,9 @@ fn report() -> String {
         .chain(machine.injection.left())
     {
         let _ = writeln!(text, "left: {left}");
+    }
+    for link in lock(&machine.links).keys() {
+        let _ = writeln!(text, "left: link {link}");
     }
     for line in machine.reports.lines() {
         let _ = writeln!(text, "said: {line}");

@@ -11,6 +11,8 @@ use crate::report::Reports;
 use crate::wfp::Engine;
 use crate::wfp::inject::Injection;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The state.
@@ -26,6 +28,10 @@ pub struct Machine {
     pub engine: Engine,
     /// Injected packets.
     pub injection: Injection,
+    /// Whether callers are ordinary users; otherwise they are administrators.
+    pub is_restricted: AtomicBool,
+    /// Symbolic links; unused under Wine.
+    pub links: Mutex<BTreeMap<String, String>>,
     /// The simulated registry and its open keys; unused under Wine, which has one.
     pub keys: Mutex<Keys>,
 }

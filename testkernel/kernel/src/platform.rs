@@ -9,6 +9,12 @@ pub trait Platform: Sync {
     fn has_key(&self, path: &str) -> bool;
     /// A value of a registry key.
     fn value(&self, path: &str, name: &str) -> Option<Value>;
+    /// Makes a symbolic link.
+    fn link(&self, link: &str, target: &str) -> u32;
+    /// Removes one.
+    fn unlink(&self, link: &str) -> u32;
+    /// Closes a handle.
+    fn close(&self, handle: u64) -> u32;
     /// Frees memory that the kernel underneath gave the driver.
     fn free_foreign(&self, address: u64, tag: u32);
 }

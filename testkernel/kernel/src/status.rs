@@ -14,6 +14,8 @@ pub const INVALID_HANDLE: u32 = 0xc000_0008;
 pub const INVALID_PARAMETER: u32 = 0xc000_000d;
 /// The device does not know the request.
 pub const INVALID_DEVICE_REQUEST: u32 = 0xc000_0010;
+/// The caller may not do it.
+pub const ACCESS_DENIED: u32 = 0xc000_0022;
 /// The buffer does not even hold the fixed part.
 pub const BUFFER_TOO_SMALL: u32 = 0xc000_0023;
 /// No key or value of the name.

@@ -66,6 +66,20 @@ fn with_text<T>(text: &str, action: impl FnOnce(*const UnicodeString) -> T) -> T
 const DEVICE: &str = r"\Device\TestKernel";
 const LINK: &str = r"\DosDevices\TestKernel";
 
+/// Makes a symbolic link.
+pub(crate) fn link(link: &str, target: &str) -> i32 {
+    with_text(link, |link| {
+        // SAFETY: live names.
+        with_text(target, |target| unsafe { IoCreateSymbolicLink(link, target) })
+    })
+}
+
+/// Removes a symbolic link.
+pub(crate) fn unlink(link: &str) -> i32 {
+    // SAFETY: a live name.
+    with_text(link, |link| unsafe { IoDeleteSymbolicLink(link) })
+}
+
 /// Reads a field of a structure of the kernel.
 fn read<T: Copy>(address: u64) -> T {
     // SAFETY: callers pass addresses of fields of live kernel structures.
@@ -89,10 +103,7 @@ pub extern "system" fn TestKernelEntry(driver: u64, _path: u64) -> i32 {
     if status < 0 {
         return status;
     }
-    let status = with_text(LINK, |link| {
-        // SAFETY: live names.
-        with_text(DEVICE, |target| unsafe { IoCreateSymbolicLink(link, target) })
-    });
+    let status = link(LINK, DEVICE);
     if status < 0 {
         // SAFETY: the device made above.
         unsafe { IoDeleteDevice(device) };
@@ -107,8 +118,7 @@ pub extern "system" fn TestKernelEntry(driver: u64, _path: u64) -> i32 {
 }
 
 extern "system" fn unload(driver: u64) {
-    // SAFETY: a live name.
-    with_text(LINK, |link| unsafe { IoDeleteSymbolicLink(link) });
+    unlink(LINK);
     // SAFETY: the only device of this driver.
     unsafe { IoDeleteDevice(read(driver + at::DEVICE)) };
 }

@@ -18,6 +18,7 @@ struct Wine;
 #[link(name = "ntosreal.dll", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "system" {
     fn ExFreePoolWithTag(address: u64, tag: u32);
+    fn ZwClose(handle: u64) -> u32;
 }
 
 impl Platform for Wine {
@@ -27,6 +28,19 @@ impl Platform for Wine {
 
     fn value(&self, path: &str, name: &str) -> Option<Value> {
         registry::Key::open(path)?.value(name)
+    }
+
+    fn link(&self, link: &str, target: &str) -> u32 {
+        device::link(link, target) as u32
+    }
+
+    fn unlink(&self, link: &str) -> u32 {
+        device::unlink(link) as u32
+    }
+
+    fn close(&self, handle: u64) -> u32 {
+        // SAFETY: a handle of the driver; the kernel underneath checks it.
+        unsafe { ZwClose(handle) }
     }
 
     fn free_foreign(&self, address: u64, tag: u32) {

@@ -6,7 +6,7 @@ use object::read::pe::PeFile64;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
-use testkernel::raw::{Row, Users, rows};
+use testkernel::raw::{PREFIX, Row, Users, rows};
 
 /// Bytes by which Wine knows its own modules, and where they stand.
 const MARKER: &[u8] = b"Wine builtin DLL";
@@ -63,7 +63,7 @@ fn install(system: &Path, library: &Path) -> Result<(), String> {
 fn forward(row: &Row) -> Forward {
     Forward {
         name: row.name.into(),
-        target: format!("{STANDINS}.{}", row.name),
+        target: format!("{STANDINS}.{PREFIX}{}", row.name),
     }
 }
 

@@ -9,10 +9,12 @@ pub mod classify;
 mod ex;
 mod fwpm;
 pub mod fwps;
+mod io;
 mod ke;
 pub mod ndis;
 mod netio;
 mod query;
+mod se;
 mod zw;
 
 use crate::{Machine, irql, status};
@@ -20,6 +22,9 @@ use std::sync::Arc;
 
 /// Longest name read, in UTF-16 units (the limit of `UNICODE_STRING`).
 const NAME_UNITS: usize = 32_767;
+
+/// What the library of the stand-ins puts in front of the names it exports.
+pub const PREFIX: &str = "tk_";
 
 /// Who uses a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +56,8 @@ impl Row {
 }
 
 /// Defines functions in the Windows calling convention and `ROWS`, the table of them.
+///
+/// Exported names get [`PREFIX`]: the library also imports Wine's functions of the same names.
 macro_rules! exports {
     ($module:literal, $users:ident: $(
         $(#[$meta:meta])*
@@ -58,7 +65,7 @@ macro_rules! exports {
     )*) => {
         $(
             $(#[$meta])*
-            #[cfg_attr(all(feature = "shim", windows), unsafe(no_mangle))]
+            #[cfg_attr(all(feature = "shim", windows), unsafe(export_name = concat!("tk_", stringify!($name))))]
             pub(crate) extern "win64" fn $name($($arg: $type),*) $(-> $result)? $body
         )*
         /// The functions of this module.
@@ -77,10 +84,12 @@ static TABLES: &[&[Row]] = &[
     ex::ROWS,
     fwpm::ROWS,
     fwps::ROWS,
+    io::ROWS,
     ke::ROWS,
     ndis::ROWS,
     netio::ROWS,
     query::ROWS,
+    se::ROWS,
     zw::ROWS,
 ];
 
