@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool chromium)
-tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify chromium)
+packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool chromium wine wine64 gcc-mingw-w64-x86-64)
+tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify chromium wine x86_64-w64-mingw32-gcc)
 
 missing() {
     for tool in "${tools[@]}"; do
@@ -32,7 +32,16 @@ for tool in $(missing); do
 done
 command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 2; }
 
-# The kernel-side crates are checked for a target without std; without rustup that step says so.
-rustup target add x86_64-unknown-none >/dev/null 2>&1 || true
+# The kernel-side crates are checked for a target without std, and drivers and programs for Windows
+# are built for theirs. Where rustup cannot bring a library, a compiler of the system with its sources
+# does for Windows; a step that still misses something says so.
+for target in x86_64-unknown-none x86_64-pc-windows-msvc x86_64-pc-windows-gnu; do
+    rustup target add "$target" >/dev/null 2>&1 && continue
+    echo "NOT INSTALLED: the standard library for $target"
+    packages=(rustc-web cargo-web rust-web-src)
+    if [ "$target" != x86_64-unknown-none ] && [ ! -x /usr/bin/rustc ] && command -v apt-get >/dev/null; then
+        install_judges || echo "neither by rustup nor as packages: ${packages[*]}"
+    fi
+done
 
 exec cargo xtask ci

@@ -32,6 +32,8 @@ enum Need {
     Nothing,
     /// A cargo subcommand; installed with `cargo install`.
     Cargo(&'static str),
+    /// A program; a package of the system.
+    Command(&'static str),
     /// A target of the toolchain; installed with `rustup target add`.
     Target(&'static str),
 }
@@ -52,6 +54,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", what: "all tests", command: &["cargo", "test", "--workspace", "--quiet"], environment: &[], needs: Need::Nothing },
     Step { name: "doc", what: "documentation without warnings", command: &["cargo", "doc", "--workspace", "--no-deps", "--quiet"], environment: &[("RUSTDOCFLAGS", "-D warnings")], needs: Need::Nothing },
     Step { name: "deny", what: "licences, advisories and duplicates of dependencies", command: &["cargo", "deny", "check"], environment: &[], needs: Need::Cargo("deny") },
+    Step { name: "wine", what: "drivers and programs under Wine", command: &["cargo", "xtask", "wine"], environment: &[], needs: Need::Command("wine") },
     Step { name: "fuzz", what: "every fuzz target for ten seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "10"], environment: &[], needs: Need::Nothing },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel", what: "verdicts beside those of the Linux kernel", command: &["cargo", "xtask", "kernel"], environment: &[], needs: Need::Nothing },
@@ -125,6 +128,10 @@ impl Need {
                 (!found).then(|| {
                     format!("cargo-{tool} is not installed: cargo install cargo-{tool} --locked")
                 })
+            }
+            Need::Command(program) => {
+                let found = succeeds(program, &["--version"]);
+                (!found).then(|| format!("{program} is not installed"))
             }
             Need::Target(target) => {
                 let found = std_of(target).is_some_and(|folder| Path::new(&folder).exists());
