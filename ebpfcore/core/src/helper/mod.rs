@@ -84,7 +84,7 @@ pub fn function(platform: Platform, helper: &Helper) -> Option<HelperFn> {
 
 /// Functions that extensions provide: those of single program types, and overrides of general
 /// ones.
-pub trait Extensions {
+pub trait Extensions: Sync {
     /// The function for a row of a program type, if this extension has one.
     fn helper(&self, program_type: &'static ProgramType, helper: &Helper) -> Option<HelperFn>;
 
