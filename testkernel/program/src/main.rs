@@ -1,15 +1,30 @@
 //! `testkernel.exe`: what test programs ask the stand-ins, from a command line.
 //!
 //! ```text
-//! testkernel report            what is wrong, what is left, what was said
-//! testkernel fail N            the allocation after N further ones fails
+//! testkernel report                  what is wrong, what is left, what was said
+//! testkernel fail N                  the allocation after N further ones fails
+//! testkernel restrict|unrestrict     callers are ordinary users, or administrators again
+//! testkernel traffic CAPTURE SECONDS RATE EMPTY
+//!                                    brings RATE frames per second: those of the capture, and
+//!                                    behind each EMPTY empty datagrams; prints what became of them
+//! testkernel sent                    what callouts injected for sending
+//! testkernel map NAME                entries of the runtime's maps of a name
 //! ```
 
 mod device;
+mod frames;
+mod map;
 
 use device::Device;
+use std::path::Path;
 use std::process::ExitCode;
 use testkernel::control::{CONTROL_CODE, Request};
+use testkernel::traffic::{Outcome, Traffic};
+
+/// Index of the interface that frames come from.
+const INTERFACE: u32 = 7;
+/// Longer frames lie in two pieces: some of a capture do, and none of the flood.
+const SPLIT: u32 = 48;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,10 +44,58 @@ fn run(arguments: &[String]) -> Result<String, String> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let request = match words[..] {
         ["report"] => Request::Report,
-        ["fail", after] => Request::FailAllocation(after.parse().map_err(|_| "not a number")?),
-        _ => return Err("report | fail N".to_owned()),
+        ["fail", after] => Request::FailAllocation(number(after)?),
+        ["restrict"] => Request::Restrict(true),
+        ["unrestrict"] => Request::Restrict(false),
+        ["sent"] => Request::Sent,
+        ["traffic", capture, seconds, rate, empty] => {
+            let numbers = [number(seconds)?, number(rate)?, number(empty)?];
+            return traffic(Path::new(capture), numbers);
+        }
+        ["map", name] => return map::dump(name),
+        _ => return Err("see the beginning of main.rs".to_owned()),
     };
-    let device = Device::open(r"\\.\TestKernel")?;
-    let reply = device.control(CONTROL_CODE, &request.encode())?;
-    Ok(String::from_utf8_lossy(&reply).into_owned())
+    Ok(String::from_utf8_lossy(&ask(&request)?).into_owned())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{text} is not a number"))
+}
+
+fn ask(request: &Request) -> Result<Vec<u8>, String> {
+    Device::open(r"\\.\TestKernel")?.control(CONTROL_CODE, &request.encode())
+}
+
+/// Brings frames; tells how many of the flood and how many others passed and were dropped.
+fn traffic(capture: &Path, [seconds, rate, empty]: [u64; 3]) -> Result<String, String> {
+    let normal = frames::capture(capture)?;
+    let mut frames = Vec::new();
+    for frame in normal {
+        frames.push(frame);
+        frames.extend((0..empty).map(|port| frames::empty_datagram(port as u16)));
+    }
+    let rounds = (seconds * rate).div_ceil(frames.len().max(1) as u64);
+    let threads = 1;
+    let traffic = Traffic {
+        interface: INTERFACE,
+        split: SPLIT,
+        rate,
+        rounds,
+        threads,
+        frames,
+    };
+    let reply = ask(&Request::Traffic(traffic))?;
+    let outcome = Outcome::read(&reply).ok_or("not an outcome")?;
+    let (mut flood, mut others) = ((0, 0), (0, 0));
+    for (at, count) in outcome.counts.iter().enumerate() {
+        let is_normal = (at as u64).is_multiple_of(empty + 1);
+        let sum = if is_normal { &mut others } else { &mut flood };
+        *sum = (sum.0 + count.passed, sum.1 + count.dropped);
+    }
+    let all = flood.0 + flood.1 + others.0 + others.1;
+    let per_second = u128::from(all) * 1_000_000_000 / u128::from(outcome.nanoseconds.max(1));
+    Ok(format!(
+        "flood {} passed {} dropped\nothers {} passed {} dropped\n{per_second} frames/s\n",
+        flood.0, flood.1, others.0, others.1
+    ))
 }

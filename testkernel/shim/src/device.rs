@@ -70,7 +70,9 @@ const LINK: &str = r"\DosDevices\TestKernel";
 pub(crate) fn link(link: &str, target: &str) -> i32 {
     with_text(link, |link| {
         // SAFETY: live names.
-        with_text(target, |target| unsafe { IoCreateSymbolicLink(link, target) })
+        with_text(target, |target| unsafe {
+            IoCreateSymbolicLink(link, target)
+        })
     })
 }
 
@@ -112,7 +114,10 @@ pub extern "system" fn TestKernelEntry(driver: u64, _path: u64) -> i32 {
     for major in [MAJOR_CREATE, MAJOR_CLOSE] {
         write(driver + at::MAJOR + major * 8, succeed as *const () as u64);
     }
-    write(driver + at::MAJOR + MAJOR_DEVICE_CONTROL * 8, control as *const () as u64);
+    write(
+        driver + at::MAJOR + MAJOR_DEVICE_CONTROL * 8,
+        control as *const () as u64,
+    );
     write(driver + at::UNLOAD, unload as *const () as u64);
     0
 }

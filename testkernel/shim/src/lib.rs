@@ -4,7 +4,10 @@
 //! modules forward what this library exports to it and everything else to the copy. What is left
 //! out: policy; this crate only reaches what lies underneath.
 #![cfg(windows)]
-#![allow(unsafe_code, reason = "calls the kernel underneath, and is called by it")]
+#![allow(
+    unsafe_code,
+    reason = "calls the kernel underneath, and is called by it"
+)]
 
 mod device;
 mod registry;

@@ -70,7 +70,14 @@ impl Key {
         let mut needed = 0;
         // SAFETY: live structures; the buffer has `length` bytes.
         let status = unsafe {
-            NtQueryValueKey(self.0, &raw const name, PARTIAL, target, length, &raw mut needed)
+            NtQueryValueKey(
+                self.0,
+                &raw const name,
+                PARTIAL,
+                target,
+                length,
+                &raw mut needed,
+            )
         };
         let number = |at: usize| Some(u32::from_le_bytes(buffer[at..at + 4].try_into().ok()?));
         let len = number(8)? as usize;
