@@ -82,6 +82,14 @@ pub enum LinkType {
 }
 
 impl AttachType {
+    /// Whether two rows are the same one. Their addresses do not tell: a table may be in memory more
+    /// than once.
+    #[must_use]
+    pub fn is(&self, other: &AttachType) -> bool {
+        core::ptr::eq(self, other)
+            || (self.prefix == other.prefix && core::ptr::eq(self.program_type, other.program_type))
+    }
+
     /// The same hook, through which these fields cannot be written.
     const fn fixing(self, read_only: &'static [&'static str]) -> AttachType {
         AttachType { read_only, ..self }

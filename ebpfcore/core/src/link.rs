@@ -169,6 +169,14 @@ impl Hook {
         self.links.get(pinned).map_or(&[], |links| links)
     }
 
+    /// Whether nobody is attached.
+    #[must_use]
+    pub fn is_idle(&self, core: &Core) -> bool {
+        let pinned = core.pin();
+        let mut links = self.links(&pinned).iter();
+        links.all(|link| link.program(&pinned).is_none())
+    }
+
     /// Attaches a link: the hook calls its program from now on. IRQL: PASSIVE.
     ///
     /// # Errors
@@ -177,7 +185,7 @@ impl Hook {
     /// the hook takes no more programs (with this parameter) or has this link;
     /// [`Status::OutOfSpace`] beyond [`LINKS`]; [`Status::NoMemory`].
     pub fn attach(&self, core: &Core, link: &Shared<Link>) -> Result<(), Status> {
-        let is_ours = core::ptr::eq(self.attach_type, link.attach_type);
+        let is_ours = self.attach_type.is(link.attach_type);
         if !is_ours || link.program(&core.pin()).is_none() {
             return Err(Status::InvalidArgument);
         }

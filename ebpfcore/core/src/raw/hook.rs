@@ -86,7 +86,7 @@ impl<'a> Point<'a> {
     #[must_use]
     pub unsafe fn find(hooks: &'a [Hook], row: &'static Row) -> Option<Point<'a>> {
         let mut all = hooks.iter();
-        let hook = all.find(|hook| core::ptr::eq(hook.attach_type(), row.attach))?;
+        let hook = all.find(|hook| hook.attach_type().is(row.attach))?;
         Some(Point { row, hook })
     }
 
