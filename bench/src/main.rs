@@ -10,6 +10,7 @@ mod corpus_run;
 mod decode;
 mod domain;
 mod harness;
+mod hook;
 mod pipeline;
 mod process;
 mod run;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     corpus_run::register(&mut bench);
     decode::register(&mut bench);
     domain::register(&mut bench);
+    hook::register(&mut bench);
     pipeline::register(&mut bench);
     run::register(&mut bench);
     scaling::register(&mut bench);

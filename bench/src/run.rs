@@ -33,7 +33,7 @@ pub(crate) fn register(bench: &mut Bench) {
 }
 
 /// A fresh instance of the example for an engine.
-fn host(engine: Engine) -> Option<Host> {
+pub(crate) fn host(engine: Engine) -> Option<Host> {
     let load = LoadOptions {
         name: "droppacket".to_owned(),
         ..LoadOptions::default()
@@ -55,7 +55,7 @@ fn inputs() -> Vec<Input> {
         .to_vec()
 }
 
-fn frame(protocol: u8, udp_len: u16) -> Vec<u8> {
+pub(crate) fn frame(protocol: u8, udp_len: u16) -> Vec<u8> {
     let mut frame = vec![0; 14 + 20 + usize::from(udp_len)];
     frame[12..14].copy_from_slice(&0x0800u16.to_be_bytes());
     frame[14] = 0x45;

@@ -199,6 +199,12 @@ impl Host {
         })
     }
 
+    /// The runtime that everything was loaded into.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Programs of an engine, in the order of the module.
     #[must_use]
     pub fn programs(&self, engine: Engine) -> &[Shared<Program>] {
