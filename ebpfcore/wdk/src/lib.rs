@@ -5,6 +5,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod classify;
 pub mod fwp;
 pub mod ndis;
 
