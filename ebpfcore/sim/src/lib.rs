@@ -3,7 +3,8 @@
 //! [`Host`] puts a finished image into memory with the protections that a kernel under HVCI gives
 //! it, binds its imports to simulated functions of the kernel, starts it as a service, lets it
 //! attach to `ebpfcore`, and runs its programs on packets or other contexts; or it runs verified
-//! bytecode on the interpreter over the same maps. [`conformance`] runs programs of the public
+//! bytecode on the interpreter over the same maps. [`service::Service`] lets drivers come and go
+//! beside each other over the control side of one runtime. [`conformance`] runs programs of the public
 //! conformance suite.
 //!
 //! Native code needs an x64 host with Unix memory protections; elsewhere everything compiles, and
@@ -20,6 +21,7 @@ mod maps;
 mod platform;
 pub mod raw;
 pub mod read;
+pub mod service;
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod unsupported;
 

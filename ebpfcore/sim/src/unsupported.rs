@@ -1,6 +1,8 @@
 //! In place of drivers on hosts that cannot run them.
 
 use crate::Error;
+use crate::service::ServiceOptions;
+use ebpfcore::control::Control;
 use ebpfcore::native::{Module, Typing};
 use testkernel::registry::ModuleIdValue;
 
@@ -20,6 +22,14 @@ impl Driver {
     }
 
     pub(crate) fn module(&self, _: Typing<'_>) -> Result<Module, Error> {
+        match *self {}
+    }
+
+    pub(crate) fn attach_to(
+        &self,
+        _: &Control,
+        _: (u64, &ServiceOptions<'_>),
+    ) -> Result<(), Error> {
         match *self {}
     }
 

@@ -9,9 +9,11 @@
 use super::mapping::{Mapping, Protection};
 use super::memory::{Memory, Reach};
 use crate::Error;
+use crate::service::ServiceOptions;
 use abi::native::nmr::{
     Characteristics, MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance,
 };
+use ebpfcore::control::{Arrival, Control};
 use ebpfcore::native::{Module, ModuleMemory, Typing, validate};
 use image::read::{ImportName, Pe};
 use std::mem::offset_of;
@@ -95,6 +97,25 @@ impl Driver {
         // SAFETY: 1. The image stays mapped as long as this value lives. 2. The getters are those
         // of a driver that registered as native module.
         unsafe { validate(table, &memory, typing) }.map_err(Error::Module)
+    }
+
+    /// Lets the driver attach to the control side of a runtime, as the shell of a kernel does.
+    pub(crate) fn attach_to(
+        &self,
+        control: &Control,
+        (binding, options): (u64, &ServiceOptions<'_>),
+    ) -> Result<(), Error> {
+        let arrival = Arrival {
+            binding,
+            module_id: self.client()?.module.guid,
+            table: self.table()?,
+            memory: &ImageMemory(&self.mapping),
+            file_hash: options.file_hash,
+            settings: options.settings,
+        };
+        // SAFETY: 1. The image stays mapped as long as this value lives. The getters are those of a
+        // driver that registered as native module. 2. Services keep their driver until then.
+        unsafe { control.attach_module(&arrival) }.map_err(Error::Module)
     }
 
     /// Address of the metadata table that the client gave as its dispatch table.
