@@ -58,6 +58,7 @@ const STEPS: &[Step] = &[
     Step { name: "fuzz", what: "every fuzz target for ten seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "10"], environment: &[], needs: Need::Nothing },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel", what: "verdicts beside those of the Linux kernel", command: &["cargo", "xtask", "kernel"], environment: &[], needs: Need::Nothing },
+    Step { name: "kernel-fuzz", what: "random accepted programs given to the Linux kernel", command: &["cargo", "xtask", "kernel", "--fuzz", "2000"], environment: &[("BPF_CORPUS", "none")], needs: Need::Nothing },
     Step { name: "fuzz-build", what: "coverage-guided fuzz targets compile", command: &["cargo", "check", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"], environment: &[], needs: Need::Nothing },
 ];
 

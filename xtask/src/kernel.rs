@@ -11,6 +11,12 @@ pub(crate) struct Args {
     /// Only the programs of this section
     #[arg(long, requires = "file")]
     section: Option<String>,
+    /// Give the kernel this many random programs that we accept
+    #[arg(long, value_name = "PROGRAMS", conflicts_with = "file")]
+    fuzz: Option<u64>,
+    /// Start of the random numbers of `--fuzz`
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
@@ -21,6 +27,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
         .args(["--package", "soundness", "--", "kernel"])
         .args(&args.file)
         .args(&args.section);
+    if let Some(programs) = args.fuzz {
+        let numbers = [programs, args.seed].map(|number| number.to_string());
+        command.arg("--fuzz").args(numbers);
+    }
     let status = command
         .status()
         .map_err(|error| format!("cannot start cargo: {error}"))?;

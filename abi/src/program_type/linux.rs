@@ -35,7 +35,7 @@ program_types! {
     LWT_IN = 10, "lwt_in", SK_BUFF_LWT, Plain, None;
     LWT_OUT = 11, "lwt_out", SK_BUFF_LWT, Plain, None;
     LWT_XMIT = 12, "lwt_xmit", SK_BUFF_LWT, Writer, None;
-    SOCK_OPS = 13, "sock_ops", SOCK_OPS, Plain, None;
+    SOCK_OPS = 13, "sock_ops", SOCK_OPS, Plain, Some((0, 1));
     SK_SKB = 14, "sk_skb", SK_BUFF_SK_SKB, Writer, None;
     CGROUP_DEVICE = 15, "cgroup_device", CGROUP_DEV, Plain, Some((0, 1));
     SK_MSG = 16, "sk_msg", SK_MSG_MD, Writer, None;

@@ -117,45 +117,33 @@ fn seeds() -> Result<Vec<Object>, String> {
     Ok(small.collect())
 }
 
-struct Thread {
+/// An endless supply of programs; what turns out to be accepted is changed further.
+pub struct Supply {
     random: Random,
     pool: Vec<Object>,
     /// Programs of the pool that are never replaced.
     kept: usize,
-    outcome: Outcome,
 }
 
-fn thread(plan: &Plan, number: u64) -> Result<Outcome, String> {
-    let pool = seeds()?;
-    let mut thread = Thread {
-        random: Random::new(plan.seed.wrapping_add(number << 32)),
-        kept: pool.len(),
-        pool,
-        outcome: Outcome::default(),
-    };
-    let until = Instant::now() + plan.time;
-    if number == 0 {
-        for index in 0..thread.kept {
-            let object = thread.pool[index].clone();
-            thread.one(&object);
-        }
+impl Supply {
+    /// One sequence of programs.
+    ///
+    /// # Errors
+    /// Sources that cannot be read.
+    pub fn new(seed: u64) -> Result<Supply, String> {
+        let pool = seeds()?;
+        Ok(Supply {
+            random: Random::new(seed),
+            kept: pool.len(),
+            pool,
+        })
     }
-    let most = plan.programs / plan.threads;
-    while thread.outcome.programs < most && Instant::now() < until {
-        let object = thread.next()?;
-        if thread.one(&object) {
-            thread.keep(object);
-        }
-        if thread.outcome.findings.len() >= MAX_FINDINGS {
-            break;
-        }
-    }
-    Ok(thread.outcome)
-}
 
-impl Thread {
     /// A new program: generated, or changed in a few places.
-    fn next(&mut self) -> Result<Object, String> {
+    ///
+    /// # Errors
+    /// A mistake of the generator.
+    pub fn next_program(&mut self) -> Result<Object, String> {
         let mut object = match self.random.below(3) {
             0 => {
                 let object = generate::object(&mut self.random)?;
@@ -173,9 +161,51 @@ impl Thread {
         Ok(object)
     }
 
+    /// Keeps an accepted program for further changes.
+    pub fn keep(&mut self, object: Object) {
+        if self.pool.len() < self.kept + POOL {
+            self.pool.push(object);
+        } else {
+            let index = self.kept + self.random.below(POOL as u64) as usize;
+            self.pool[index] = object;
+        }
+    }
+}
+
+struct Thread {
+    supply: Supply,
+    outcome: Outcome,
+}
+
+fn thread(plan: &Plan, number: u64) -> Result<Outcome, String> {
+    let mut thread = Thread {
+        supply: Supply::new(plan.seed.wrapping_add(number << 32))?,
+        outcome: Outcome::default(),
+    };
+    let until = Instant::now() + plan.time;
+    if number == 0 {
+        for index in 0..thread.supply.kept {
+            let object = thread.supply.pool[index].clone();
+            thread.one(&object);
+        }
+    }
+    let most = plan.programs / plan.threads;
+    while thread.outcome.programs < most && Instant::now() < until {
+        let object = thread.supply.next_program()?;
+        if thread.one(&object) {
+            thread.supply.keep(object);
+        }
+        if thread.outcome.findings.len() >= MAX_FINDINGS {
+            break;
+        }
+    }
+    Ok(thread.outcome)
+}
+
+impl Thread {
     /// Checks a program; true when it was accepted.
     fn one(&mut self, object: &Object) -> bool {
-        let seed = self.random.any();
+        let seed = self.supply.random.any();
         self.outcome.programs += 1;
         match check(object, Effort::SMALL, seed) {
             Ok(None) => false,
@@ -192,15 +222,6 @@ impl Thread {
                 self.outcome.findings.push((finding, text));
                 false
             }
-        }
-    }
-
-    fn keep(&mut self, object: Object) {
-        if self.pool.len() < self.kept + POOL {
-            self.pool.push(object);
-        } else {
-            let index = self.kept + self.random.below(POOL as u64) as usize;
-            self.pool[index] = object;
         }
     }
 }

@@ -2,12 +2,19 @@
 //!
 //! For one file, each program's two verdicts are printed. Without a file, all cases, examples and
 //! the corpus are judged, and every disagreement must stand in the inventory
-//! (`verifier/tests/kernel-disagreements.tsv`) with its reason.
+//! (`verifier/tests/kernel-disagreements.tsv`) with its reason. With `--fuzz`, programs that nobody
+//! wrote are judged.
 
+#[path = "kernel_fuzz.rs"]
+mod fuzz;
+#[path = "inventory.rs"]
+mod inventory;
+
+use inventory::{ACCEPTED, Disagreement};
 use soundness::kernel::{Judge, Verdict, available};
 use soundness::sources::{self, Source};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Lines of the kernel's log shown for one program.
@@ -20,6 +27,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
     }
     match words {
         [] => everything(),
+        ["--fuzz", programs, seed] => fuzz::run(programs, seed),
         [file] => one_file(Path::new(file), None),
         [file, section] => one_file(Path::new(file), Some(section)),
         _ => Err("too many words".into()),
@@ -59,23 +67,6 @@ fn one_file(path: &Path, section: Option<&str>) -> Result<bool, String> {
     Ok(true)
 }
 
-/// One line of the inventory.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Disagreement {
-    program: String,
-    ours: String,
-    kernel: String,
-}
-
-/// A verdict in the inventory.
-const ACCEPTED: &str = "accepted";
-
-const HEADER: &str = "program\tours\tkernel\twhy";
-
-fn inventory() -> PathBuf {
-    sources::root().join("verifier/tests/kernel-disagreements.tsv")
-}
-
 fn everything() -> Result<bool, String> {
     let mut sources = sources::cases();
     sources.extend(sources::corpus());
@@ -98,7 +89,7 @@ fn everything() -> Result<bool, String> {
     for (what, count) in &counts {
         println!("{count:>6} {what}");
     }
-    report(found)
+    inventory::report(found)
 }
 
 fn compare(
@@ -136,80 +127,4 @@ fn compare(
             });
         }
     }
-}
-
-/// The inventory as it stands in the repository.
-struct Inventory {
-    text: String,
-}
-
-impl Inventory {
-    fn rows(&self) -> impl Iterator<Item = Vec<&str>> {
-        let lines = self.text.lines().skip(1);
-        lines.map(|line| line.split('\t').collect())
-    }
-
-    /// The reason that stands there for a program.
-    fn why(&self, row: &Disagreement) -> &str {
-        let mut rows = self.rows();
-        let known = rows.find(|cells| cells.first() == Some(&row.program.as_str()));
-        known.and_then(|cells| cells.get(3).copied()).unwrap_or("")
-    }
-
-    /// The reason for what the kernel says in the same words about another program.
-    fn why_alike(&self, row: &Disagreement) -> &str {
-        if row.kernel == ACCEPTED {
-            return "";
-        }
-        let mut rows = self.rows();
-        let known = rows.find(|cells| cells.get(2) == Some(&row.kernel.as_str()));
-        known.and_then(|cells| cells.get(3).copied()).unwrap_or("")
-    }
-}
-
-/// Compares with the inventory; `BLESS=1` rewrites it and keeps the reasons.
-fn report(mut found: Vec<Disagreement>) -> Result<bool, String> {
-    found.sort();
-    let path = inventory();
-    let known = Inventory {
-        text: std::fs::read_to_string(&path).unwrap_or_default(),
-    };
-    if std::env::var_os("BLESS").is_some() {
-        let text = blessed(&found, &known);
-        std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    let mut ok = true;
-    for row in found.iter().filter(|row| known.why(row).is_empty()) {
-        let Disagreement {
-            program,
-            ours,
-            kernel,
-        } = row;
-        println!("not explained: {program}\n    ours:   {ours}\n    kernel: {kernel}");
-        ok = false;
-    }
-    for cells in known.rows() {
-        let program = cells.first().copied().unwrap_or("");
-        // Without the corpus nothing is known about its programs.
-        let was_judged = !program.starts_with("corpus/") || corpus::folder().is_some();
-        if was_judged && !found.iter().any(|row| row.program == program) {
-            println!("listed, but the verdicts agree now: {program}");
-            ok = false;
-        }
-    }
-    Ok(ok)
-}
-
-fn blessed(found: &[Disagreement], known: &Inventory) -> String {
-    let lines = found.iter().map(|row| {
-        let Disagreement {
-            program,
-            ours,
-            kernel,
-        } = row;
-        let why = [known.why(row), known.why_alike(row)];
-        let why = why.iter().find(|why| !why.is_empty()).unwrap_or(&"");
-        format!("{program}\t{ours}\t{kernel}\t{why}\n")
-    });
-    format!("{HEADER}\n{}", lines.collect::<String>())
 }

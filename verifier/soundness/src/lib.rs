@@ -27,7 +27,7 @@ mod generate;
 pub mod kernel;
 pub mod machine;
 pub mod minimise;
-mod mutate;
+pub mod mutate;
 pub mod random;
 pub mod record;
 pub mod sources;

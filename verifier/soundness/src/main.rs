@@ -1,7 +1,7 @@
 //! The judges from the command line; `cargo xtask fuzz soundness` and `cargo xtask kernel` run this.
 //!
 //! Usage: `soundness fuzz SECONDS SEED [PROGRAMS]`, `soundness again FILE`,
-//! `soundness kernel [FILE [SECTION]]`.
+//! `soundness kernel [FILE [SECTION]]`, `soundness kernel --fuzz PROGRAMS SEED`.
 #![forbid(unsafe_code)]
 
 use soundness::campaign::{self, Plan};

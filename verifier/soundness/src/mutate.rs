@@ -234,6 +234,38 @@ fn near(operand_before: Operand, random: &mut Random) -> Operand {
     }
 }
 
+/// Takes out what no way through the program leads to: the Linux kernel refuses such code unseen.
+pub fn cut_unreachable(program: &mut Program) {
+    let mut reached = vec![false; program.insns.len()];
+    let mut open = vec![InsnIdx(0)];
+    while let Some(at) = open.pop() {
+        let Some(insn) = program.insns.get(at.index()) else {
+            continue;
+        };
+        if core::mem::replace(&mut reached[at.index()], true) {
+            continue;
+        }
+        let next = InsnIdx(at.0 + insn.slots());
+        let (target, goes_on) = match insn {
+            Insn::Exit => (None, false),
+            Insn::Jump { offset, .. } => (at.jump(*offset), false),
+            Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => {
+                (at.jump(i32::from(*offset)), true)
+            }
+            Insn::Call(CallTarget::Local(offset))
+            | Insn::LoadImm64 {
+                imm: Imm64::Code(offset),
+                ..
+            } => (at.jump(*offset), true),
+            _ => (None, true),
+        };
+        open.extend(target.into_iter().chain(goes_on.then_some(next)));
+    }
+    for at in (0..reached.len()).rev().filter(|at| !reached[*at]) {
+        cut(program, InsnIdx(at as u32));
+    }
+}
+
 /// Takes an instruction out; jumps over it become shorter, jumps to it lead to the next one.
 pub(crate) fn cut(program: &mut Program, at: InsnIdx) {
     let Some(insn) = program.insns.get(at.index()) else {
@@ -256,7 +288,9 @@ pub(crate) fn cut(program: &mut Program, at: InsnIdx) {
         };
         match insn {
             Insn::Jump { offset, .. } => *offset = aim(*offset),
-            Insn::JumpIf { offset, .. } => *offset = aim(i32::from(*offset)) as i16,
+            Insn::JumpIf { offset, .. } | Insn::MayGoto { offset } => {
+                *offset = aim(i32::from(*offset)) as i16;
+            }
             Insn::Call(CallTarget::Local(offset)) => *offset = aim(*offset),
             Insn::LoadImm64 {
                 imm: Imm64::Code(offset),

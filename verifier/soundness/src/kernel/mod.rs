@@ -65,6 +65,14 @@ pub fn available() -> Result<(), String> {
         .map_err(|error| format!("bpf(2) is not usable here: {error}"))
 }
 
+/// The running kernel's version: `6.18`.
+#[must_use]
+pub fn version() -> Option<String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
+}
+
 impl<'a> Judge<'a> {
     /// Creates the maps of an object.
     #[must_use]
@@ -234,6 +242,10 @@ fn refused(error: &io::Error, log: &[u8]) -> Verdict {
     if log.trim().is_empty() {
         return Verdict::NotJudged(format!("refused before it was verified: {error}"));
     }
+    // What this crate says about functions and what the kernel finds can differ in dead code.
+    if log.contains("func_info doesn't match") {
+        return Verdict::NotJudged("the kernel sees other functions".into());
+    }
     Verdict::Refused(log)
 }
 
@@ -247,7 +259,7 @@ impl Verdict {
             Verdict::Refused(log) => log
                 .lines()
                 .rev()
-                .find(|line| !is_statistics(line))
+                .find(|line| !is_statistics(line) && !is_state(line))
                 .unwrap_or_default(),
         }
     }
@@ -261,6 +273,11 @@ impl Verdict {
         let all: Vec<&str> = log.lines().filter(|line| !is_statistics(line)).collect();
         all[all.len().saturating_sub(lines)..].to_vec()
     }
+}
+
+/// The states that follow the words about an endless loop.
+fn is_state(line: &str) -> bool {
+    line.starts_with("cur state:") || line.starts_with("old state:")
 }
 
 fn is_statistics(line: &str) -> bool {
