@@ -127,12 +127,12 @@ fn report() -> String {
             registration.side, registration.module.guid
         );
     }
-    for left in machine
+    let filtering = machine
         .engine
         .left()
         .into_iter()
-        .chain(machine.injection.left())
-    {
+        .chain(machine.injection.left());
+    for left in filtering.chain(machine.files.left()) {
         let _ = writeln!(text, "left: {left}");
     }
     for link in lock(&machine.links).keys() {

@@ -13,6 +13,7 @@
 pub mod control;
 #[cfg(target_arch = "x86_64")]
 pub mod event;
+pub mod files;
 pub mod irql;
 pub mod machine;
 pub mod nmr;

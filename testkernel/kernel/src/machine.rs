@@ -4,6 +4,7 @@
 //! calling thread ([`Machine::enter`]), or else the one of the process. Under Wine there is only the
 //! latter; on a host every test has its own.
 
+use crate::files::Files;
 use crate::nmr::Registrar;
 use crate::pool::Pool;
 use crate::registry::Registry;
@@ -26,6 +27,8 @@ pub struct Machine {
     pub registrar: Registrar,
     /// The filtering platform.
     pub engine: Engine,
+    /// Devices and files that drivers open.
+    pub files: Files,
     /// Injected packets.
     pub injection: Injection,
     /// Whether callers are ordinary users; otherwise they are administrators.

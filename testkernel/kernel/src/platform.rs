@@ -9,6 +9,8 @@ pub trait Platform: Sync {
     fn has_key(&self, path: &str) -> bool;
     /// A value of a registry key.
     fn value(&self, path: &str, name: &str) -> Option<Value>;
+    /// Address of a function of the kernel underneath, or 0.
+    fn function(&self, name: &str) -> u64;
     /// Makes a symbolic link.
     fn link(&self, link: &str, target: &str) -> u32;
     /// Removes one.

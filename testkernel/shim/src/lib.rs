@@ -12,6 +12,7 @@
 mod device;
 mod registry;
 
+use std::ffi::{CString, c_char};
 use testkernel::platform::{Platform, install};
 use testkernel::registry::Value;
 
@@ -24,6 +25,12 @@ unsafe extern "system" {
     fn ZwClose(handle: u64) -> u32;
 }
 
+#[link(name = "kernel32.dll", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "system" {
+    fn GetModuleHandleA(name: *const c_char) -> u64;
+    fn GetProcAddress(module: u64, name: *const c_char) -> u64;
+}
+
 impl Platform for Wine {
     fn has_key(&self, path: &str) -> bool {
         registry::Key::open(path).is_some()
@@ -31,6 +38,14 @@ impl Platform for Wine {
 
     fn value(&self, path: &str, name: &str) -> Option<Value> {
         registry::Key::open(path)?.value(name)
+    }
+
+    fn function(&self, name: &str) -> u64 {
+        let Ok(name) = CString::new(name) else {
+            return 0;
+        };
+        // SAFETY: names with their terminators; the module is loaded because this one imports it.
+        unsafe { GetProcAddress(GetModuleHandleA(c"ntosreal.dll".as_ptr()), name.as_ptr()) }
     }
 
     fn link(&self, link: &str, target: &str) -> u32 {

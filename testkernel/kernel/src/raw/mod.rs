@@ -7,6 +7,7 @@
 
 pub mod classify;
 mod ex;
+mod file;
 mod fwpm;
 pub mod fwps;
 mod io;
@@ -82,6 +83,7 @@ pub(crate) use exports;
 /// All tables.
 static TABLES: &[&[Row]] = &[
     ex::ROWS,
+    file::ROWS,
     fwpm::ROWS,
     fwps::ROWS,
     io::ROWS,

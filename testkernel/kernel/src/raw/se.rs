@@ -8,7 +8,6 @@
 use super::{exports, get, put};
 use crate::irql;
 use crate::machine::{current, violation};
-use crate::platform::installed;
 use crate::status;
 use std::sync::atomic::Ordering;
 
@@ -141,12 +140,14 @@ exports! { "ntoskrnl.exe", All:
         PROCESS_TIME
     }
 
+    fn ZwClose(handle: u64) -> u32 {
+        irql::at_most(irql::PASSIVE, "ZwClose");
+        super::zw::close(handle)
+    }
+
     fn ObCloseHandle(handle: u64, _mode: i8) -> u32 {
         irql::at_most(irql::PASSIVE, "ObCloseHandle");
-        match installed() {
-            Some(platform) => platform.close(handle),
-            None => super::zw::ZwClose(handle),
-        }
+        super::zw::close(handle)
     }
 }
 

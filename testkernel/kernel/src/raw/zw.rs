@@ -4,6 +4,7 @@
 use super::{address, answer, exports, get, put, unicode_string, wide_string};
 use crate::irql;
 use crate::machine::{Keys, Machine, current};
+use crate::platform::installed;
 use crate::registry::{Value, join};
 use crate::report::lock;
 use crate::status;
@@ -126,11 +127,6 @@ exports! { "ntoskrnl.exe", Simulator:
         answer(value.and_then(|value| unsafe { put_partial(&value, buffer, length, needed) }))
     }
 
-    fn ZwClose(handle: u64) -> u32 {
-        irql::at_most(irql::PASSIVE, "ZwClose");
-        lock(&current().keys).close(handle)
-    }
-
     fn RtlInitUnicodeString(target: u64, source: u64) {
         // SAFETY: the driver passes the address of its structure and a terminated string, or null.
         let _ = unsafe {
@@ -151,5 +147,16 @@ exports! { "ntoskrnl.exe", Simulator:
         let name = unsafe { unicode_string(name) }.unwrap_or_default();
         // The function looks in the kernel and in the HAL only.
         address("ntoskrnl.exe", &name).unwrap_or(0)
+    }
+}
+
+/// Closes a handle: of a file of ours, of the kernel underneath, or a simulated one.
+pub(super) fn close(handle: u64) -> u32 {
+    if super::file::close(handle) {
+        return status::SUCCESS;
+    }
+    match installed() {
+        Some(platform) => platform.close(handle),
+        None => lock(&current().keys).close(handle),
     }
 }

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::Machine;
-use crate::raw::zw::{
-    MmGetSystemRoutineAddress, RtlInitUnicodeString, ZwClose, ZwOpenKey, ZwQueryValueKey,
-};
+use crate::raw::se::ZwClose;
+use crate::raw::zw::{MmGetSystemRoutineAddress, RtlInitUnicodeString, ZwOpenKey, ZwQueryValueKey};
 use crate::raw::{address, put};
 use crate::registry::{ModuleIdValue, REG_BINARY, REG_DWORD, Registry};
 use std::sync::Arc;

@@ -1,0 +1,153 @@
+//! Devices by name, and files that drivers open for the processes they serve.
+//!
+//! Under Wine a driver runs in another process than its caller, and opening a file of a device that
+//! is just serving a request does not work as in Windows; so files that drivers open are ours, with
+//! a handle that only means something to drivers. Handles and references count separately: clean-up
+//! comes with the last handle, close with the last reference. What is left out: ends of processes.
+
+use crate::report::lock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+/// Handles of user mode are small multiples of four; these stay clear of the real ones.
+const FIRST_HANDLE: u64 = 0x7000_0000;
+const HANDLE_STEP: u64 = 4;
+/// Words of a `FILE_OBJECT`.
+const OBJECT_WORDS: usize = 27;
+const DEVICE_WORD: usize = 1;
+/// `Type` and `Size` of a file object.
+const TYPE_AND_SIZE: u64 = 5 | (OBJECT_WORDS as u64 * 8) << 16;
+
+#[derive(Debug)]
+struct File {
+    object: Box<[u64; OBJECT_WORDS]>,
+    references: u64,
+    device: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    devices: BTreeMap<String, u64>,
+    handles: BTreeMap<u64, u64>,
+    files: BTreeMap<u64, File>,
+    requests: BTreeSet<u64>,
+    numbers: u64,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Files(Mutex<State>);
+
+/// What has to be told to the driver of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// The device.
+    pub device: u64,
+    /// The file.
+    pub file: u64,
+    /// Nothing refers to it any more.
+    pub is_last: bool,
+}
+
+impl Files {
+    /// Notes a device.
+    pub fn add_device(&self, name: &str, device: u64) {
+        lock(&self.0).devices.insert(name.to_uppercase(), device);
+    }
+
+    /// Forgets a device.
+    pub fn remove_device(&self, device: u64) {
+        lock(&self.0).devices.retain(|_, other| *other != device);
+    }
+
+    /// The device of a name.
+    #[must_use]
+    pub fn device(&self, name: &str) -> Option<u64> {
+        lock(&self.0).devices.get(&name.to_uppercase()).copied()
+    }
+
+    /// Opens a file; gives handle and object.
+    pub fn open(&self, device: u64) -> (u64, u64) {
+        let mut state = lock(&self.0);
+        state.numbers += 1;
+        let handle = FIRST_HANDLE + state.numbers * HANDLE_STEP;
+        let mut object = Box::new([0; OBJECT_WORDS]);
+        object[0] = TYPE_AND_SIZE;
+        object[DEVICE_WORD] = device;
+        let at = (&raw mut *object).expose_provenance() as u64;
+        state.handles.insert(handle, at);
+        state.files.insert(
+            at,
+            File {
+                object,
+                references: 1,
+                device,
+            },
+        );
+        (handle, at)
+    }
+
+    /// Refers to the file of a handle.
+    pub fn reference(&self, handle: u64) -> Option<u64> {
+        let mut state = lock(&self.0);
+        let object = *state.handles.get(&handle)?;
+        state.files.get_mut(&object)?.references += 1;
+        Some(object)
+    }
+
+    /// Closes a handle: its driver has to be told, before [`Files::release`].
+    pub fn close(&self, handle: u64) -> Option<Event> {
+        let mut state = lock(&self.0);
+        let file = state.handles.remove(&handle)?;
+        let device = state.files.get(&file)?.device;
+        Some(Event {
+            device,
+            file,
+            is_last: false,
+        })
+    }
+
+    /// Gives a reference up; the result is for the driver, and then for [`Files::forget`].
+    #[expect(
+        clippy::option_option,
+        reason = "none of ours; ours and others refer to it"
+    )]
+    pub fn release(&self, file: u64) -> Option<Option<Event>> {
+        let mut state = lock(&self.0);
+        let found = state.files.get_mut(&file)?;
+        found.references = found.references.saturating_sub(1);
+        let event = Event {
+            device: found.device,
+            file,
+            is_last: true,
+        };
+        Some((found.references == 0).then_some(event))
+    }
+
+    /// Frees a file that nothing refers to.
+    pub fn forget(&self, file: u64) {
+        // The object was only reached by address; here it ends.
+        drop(lock(&self.0).files.remove(&file).map(|file| file.object));
+    }
+
+    /// Notes a request that was made here.
+    pub fn begin_request(&self, irp: u64) {
+        lock(&self.0).requests.insert(irp);
+    }
+
+    /// Whether a request was made here; it is complete now.
+    pub fn complete_request(&self, irp: u64) -> bool {
+        lock(&self.0).requests.remove(&irp)
+    }
+
+    /// What drivers left behind, in words.
+    #[must_use]
+    pub fn left(&self) -> Vec<String> {
+        let state = lock(&self.0);
+        let files = state.files.len();
+        (files != 0)
+            .then(|| format!("{files} files of devices"))
+            .into_iter()
+            .collect()
+    }
+}
