@@ -8,8 +8,11 @@ mod support;
 
 use abi::ioctl::{Handle, Kind, MapDefinition, Operation, Reply, Request, TABLE};
 use device::*;
-use ebpfcore::{Status, control::Client};
-use std::collections::BTreeMap;
+use ebpfcore::{
+    Status,
+    control::{Client, Control, Shell},
+};
+use std::{collections::BTreeMap, sync::Mutex};
 use support::Random;
 
 #[test]
@@ -151,6 +154,43 @@ fn batches_go_through_a_whole_map() {
     let bytes = ask(&control, &process, &request).unwrap();
     assert_eq!(reply!(bytes, MapGetNextKeyValueBatch, data).len(), 50 * 8);
     assert_eq!(ask(&control, &process, &request), Err(Status::NoMoreKeys));
+}
+
+/// Notes whether the hook is used, and cannot call it when told so.
+#[derive(Default)]
+struct Filters {
+    used: Mutex<Vec<bool>>,
+    refuses: Mutex<bool>,
+}
+
+impl Shell for Filters {
+    fn links_changed(&self, control: &Control) -> Result<(), Status> {
+        let is_used = !control.hooks()[0].is_idle(control.core());
+        self.used.lock().unwrap().push(is_used);
+        match *self.refuses.lock().unwrap() {
+            true => Err(Status::Failed),
+            false => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn the_shell_learns_which_hooks_are_used() {
+    let filters: &'static Filters = Box::leak(Box::default());
+    let (control, process) = (control().with_shell(filters), Process::new());
+    let program = create_program(&control, &process, xdp().program_type.guid);
+    load(&control, &process, program, "r0 = 2\nexit").unwrap();
+    let attached = link(&control, &process, program).unwrap();
+    close(&control, &process, attached).unwrap();
+    assert_eq!(*filters.used.lock().unwrap(), [true, false]);
+    *filters.refuses.lock().unwrap() = true;
+    let objects = control.object_count();
+    assert_eq!(link(&control, &process, program), Err(Status::Failed));
+    assert_eq!(control.object_count(), objects);
+    assert_eq!(invoke(&control), []);
+    *filters.refuses.lock().unwrap() = false;
+    link(&control, &process, program).unwrap();
+    assert_eq!(invoke(&control), [2]);
 }
 
 #[test]

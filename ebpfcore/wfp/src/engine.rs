@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ebpfcore::{
     Core, Hook, Shared, Status,
     hooks::{Layer, Point, table::TABLE},
+    raw::locked::Locked,
 };
 use wdk::{
     classify::{AF_LINK, INJECTION_TYPE_L2},
@@ -57,6 +58,7 @@ pub struct Engine {
     pub(crate) flows: Flows,
     /// Flows that begin are not noted any more.
     pub(crate) stops: AtomicBool,
+    refreshing: Locked<()>,
     session: u64,
     sites: Vec<Site>,
 }
@@ -177,6 +179,7 @@ impl Engine {
             redirect: 0,
             flows: Flows::default(),
             stops: AtomicBool::new(false),
+            refreshing: Locked::new(()),
             session: 0,
             sites,
         })
@@ -189,12 +192,13 @@ impl Engine {
     }
 
     /// Adds the filters of hooks that have programs and removes those of hooks that have none. To
-    /// be called when programs were attached or detached. IRQL: PASSIVE, one caller at a time.
+    /// be called when programs were attached or detached. IRQL: PASSIVE.
     ///
     /// # Errors
     ///
     /// [`Status::Failed`] when the platform refuses a filter.
     pub fn refresh(&self) -> Result<(), Status> {
+        let _refreshing = self.refreshing.lock(self.core.platform());
         for site in &self.sites {
             match (self.is_used(site), site.filter.load(Ordering::Acquire)) {
                 (true, 0) => self.add_filter(site)?,

@@ -23,6 +23,9 @@ impl Control {
         let hook = hook.ok_or(Status::ExtensionFailedToLoad)?;
         let link = Link::new(&self.core, hook.attach_type(), parameter, program)?;
         hook.attach(&self.core, &link)?;
+        self.shell.links_changed(self).inspect_err(|_| {
+            let _ = hook.detach(&self.core, &link);
+        })?;
         let id = link.id();
         let entry = Entry::new(id, Object::Link(link.clone()));
         let noted = {
@@ -31,9 +34,19 @@ impl Control {
         };
         noted.inspect_err(|_| {
             // Without an entry nobody would detach it.
-            let _ = hook.detach(&self.core, &link);
+            let _ = self.detach(&link);
         })?;
         Ok(id)
+    }
+
+    /// Detaches a link from its hook.
+    pub(super) fn detach(&self, link: &Link) -> Result<(), Status> {
+        let hook = self.hook(link.attach_type().guid);
+        hook.ok_or(Status::ExtensionFailedToLoad)?
+            .detach(&self.core, link)?;
+        // The program is not called any more, whatever the system does with its hooks.
+        let _ = self.shell.links_changed(self);
+        Ok(())
     }
 }
 
@@ -70,9 +83,7 @@ impl Session<'_> {
             handle => self.link_of(handle)?,
         };
         let id = link.id();
-        let hook = self.control.hook(link.attach_type().guid);
-        hook.ok_or(Status::ExtensionFailedToLoad)?
-            .detach(&self.control.core, &link)?;
+        self.control.detach(&link)?;
         drop(link);
         let farewell = self.control.lock().keep_link(id, Keeping::WithUsers);
         self.control.finish(farewell);

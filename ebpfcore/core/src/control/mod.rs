@@ -137,6 +137,12 @@ impl Control {
         &self.core
     }
 
+    /// All hooks.
+    #[must_use]
+    pub fn hooks(&self) -> &[Hook] {
+        &self.hooks
+    }
+
     /// The hook of an attach type, for its owner to call programs through.
     #[must_use]
     pub fn hook(&self, attach_type: abi::Guid) -> Option<&Hook> {
@@ -252,9 +258,7 @@ impl Control {
         match farewell {
             Some(Farewell::Link(link)) => {
                 // It may have been detached by hand before.
-                if let Some(hook) = self.hook(link.attach_type().guid) {
-                    let _ = hook.detach(&self.core, &link);
-                }
+                let _ = self.detach(&link);
             }
             Some(Farewell::Map(map)) => map.release_references(),
             None => {}

@@ -295,11 +295,9 @@ impl Control {
                 _ => continue,
             };
             let program = link.share_program(&self.core);
-            if program.is_some_and(|program| uses(&program, usage))
-                && let Some(hook) = self.hook(link.attach_type().guid)
-            {
+            if program.is_some_and(|program| uses(&program, usage)) {
                 // Somebody else may have detached it meanwhile.
-                let _ = hook.detach(&self.core, &link);
+                let _ = self.detach(&link);
             }
         }
         after = 0;

@@ -58,6 +58,17 @@ pub trait Shell: Sync {
         Err(Status::OperationNotSupported)
     }
 
+    /// Programs were attached or detached: hooks that have some must be called from now on.
+    /// IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// Why the system cannot call a hook; what was attached is detached again.
+    fn links_changed(&self, control: &super::Control) -> Result<(), Status> {
+        let _ = control;
+        Ok(())
+    }
+
     /// Nobody uses the module of this service any more: its driver may be stopped, from another
     /// thread. IRQL: PASSIVE.
     fn unload_driver(&self, service: &[u8]) {
