@@ -108,10 +108,6 @@ impl Files {
     }
 
     /// Gives a reference up; the result is for the driver, and then for [`Files::forget`].
-    #[expect(
-        clippy::option_option,
-        reason = "none of ours; ours and others refer to it"
-    )]
     pub fn release(&self, file: u64) -> Option<Option<Event>> {
         let mut state = lock(&self.0);
         let found = state.files.get_mut(&file)?;

@@ -1,0 +1,36 @@
+//! A driver with a device, played by this test, and files that it opens.
+#![cfg(target_arch = "x86_64")]
+#![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+use testkernel::files::{Event, Files};
+
+#[test]
+fn clean_up_comes_with_the_last_handle_and_close_with_the_last_reference() {
+    let files = Files::default();
+    files.add_device(r"\Device\One", 0x1000);
+    let device = files.device(r"\DEVICE\one").unwrap();
+    let (handle, file) = files.open(device);
+    assert_eq!(files.reference(handle), Some(file));
+    let event = Event {
+        device,
+        file,
+        is_last: false,
+    };
+    assert_eq!(files.close(handle), Some(event));
+    assert_eq!((files.close(handle), files.reference(handle)), (None, None));
+    // The handle's own reference, then the other one.
+    assert_eq!(files.release(file), Some(None));
+    assert_eq!(files.left(), ["1 files of devices"]);
+    assert_eq!(
+        files.release(file),
+        Some(Some(Event {
+            is_last: true,
+            ..event
+        }))
+    );
+    files.forget(file);
+    assert_eq!(files.release(file), None);
+    assert!(files.left().is_empty());
+    files.remove_device(device);
+    assert_eq!(files.device(r"\Device\One"), None);
+}
