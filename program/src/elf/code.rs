@@ -14,7 +14,7 @@ use crate::{
     model::MapId,
     relocate::{Poisoned, Relocator},
 };
-use abi::{diagnostic, limits};
+use abi::{Platform, diagnostic, limits};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, Slot};
 
 /// A function that is linked into a program.
@@ -39,6 +39,8 @@ pub(crate) enum Reference {
     Platform(usize),
     /// A helper that was called by name.
     Helper(i32),
+    /// A variable of the Linux kernel.
+    Variable,
     /// A weak symbol that nobody defines: address zero.
     Null,
 }
@@ -257,6 +259,10 @@ fn variable(
         return inside.ok_or_else(outside);
     }
     match found {
+        // A weak one may be there or not.
+        Some(Extern::Variable) if targets.externs.platform() == Platform::Linux => {
+            Ok(Reference::Variable)
+        }
         _ if symbol.weak => Ok(Reference::Null),
         Some(Extern::Kconfig(_)) => Err(LoadError::new(
             diagnostic::EXTERN_UNSUPPORTED,

@@ -95,6 +95,11 @@ impl<'d> Externs<'d> {
         Ok(at)
     }
 
+    /// Whose loader would resolve them.
+    pub(crate) fn platform(&self) -> Platform {
+        self.platform
+    }
+
     /// Bytes of all values of the configuration.
     pub(crate) fn configuration_bytes(&self) -> u32 {
         self.configuration_bytes

@@ -276,6 +276,8 @@ impl<'a, 'd> Linker<'a, 'd> {
                         offset: *offset,
                     },
                     Reference::Function(id) => Imm64::Code(relative(id)),
+                    // Only the kernel knows where it is.
+                    Reference::Variable => Imm64::Var(0),
                     Reference::Null => {
                         self.weak = true;
                         Imm64::Const(0)
@@ -289,7 +291,10 @@ impl<'a, 'd> Linker<'a, 'd> {
             (_, Reference::Platform(index)) => {
                 Insn::Call(CallTarget::Btf(self.platform_function(*index, at)?))
             }
-            (_, Reference::Map(_) | Reference::Value(..) | Reference::Null) => {
+            (
+                _,
+                Reference::Map(_) | Reference::Value(..) | Reference::Variable | Reference::Null,
+            ) => {
                 return Err(mismatch(at));
             }
         })

@@ -167,7 +167,9 @@ impl Machine<'_, '_> {
                 let function = at.jump(offset).ok_or("names no function")?;
                 start(self.add(Kind::Function(function), 0, 0))
             }
-            Imm64::Var(_) | Imm64::MapIdx(_) | Imm64::MapIdxValue { .. } => {
+            Imm64::Var(_) if self.may_leak() => Word::Number(self.number()),
+            Imm64::Var(_) => return Err("sees the address of a variable"),
+            Imm64::MapIdx(_) | Imm64::MapIdxValue { .. } => {
                 return Err(NOT_MODELLED);
             }
         };
