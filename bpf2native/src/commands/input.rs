@@ -4,7 +4,8 @@ use crate::args::{ObjectArgs, PlatformArg, TextArg, UnlinkableArg};
 use crate::report::{Diagnostic, Outcome};
 use crate::{files, pipeline};
 use abi::{Platform, ProgramType, diagnostic as id};
-use program::{LoadOptions, Object, ProgramId, TextFunctions, Unlinkable};
+use program::{LoadOptions, Object, ProgramId, TargetBtf, TextFunctions, Unlinkable};
+use std::cell::OnceCell;
 use std::path::Path;
 
 /// Which programs of an object are meant; nothing given means all.
@@ -18,6 +19,15 @@ pub(crate) struct Filter<'a> {
 
 /// The stages' settings for one input.
 pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
+    job_of_many(path, args, &OnceCell::new())
+}
+
+/// The stages' settings for one of several inputs, which share the types of the kernel.
+pub(crate) fn job_of_many(
+    path: &Path,
+    args: &ObjectArgs,
+    kernel: &OnceCell<TargetBtf>,
+) -> Outcome<pipeline::Job> {
     let mut load = LoadOptions {
         name: stem(path),
         platform: platform(args.platform),
@@ -32,7 +42,10 @@ pub(crate) fn job(path: &Path, args: &ObjectArgs) -> Outcome<pipeline::Job> {
         ..LoadOptions::default()
     };
     add_types(&mut load, &args.program_types)?;
-    load.btf = args.btf.as_deref().map(files::target_btf).transpose()?;
+    if let (Some(path), None) = (&args.btf, kernel.get()) {
+        let _ = kernel.set(files::target_btf(path)?);
+    }
+    load.btf = kernel.get().cloned();
     Ok(pipeline::Job {
         load,
         verify: verifier::Options::default(),

@@ -5,8 +5,9 @@ use crate::commands::{emit, html, input};
 use crate::pipeline::Job;
 use crate::report::{Diagnostic, Outcome, from_stage, json as report_json, style};
 use crate::{Response, args, files};
-use program::{Object, Program, ProgramId, Unlinkable};
+use program::{Object, Program, ProgramId, TargetBtf, Unlinkable};
 use serde_json::{Value, json};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -15,8 +16,9 @@ pub(crate) fn run(args: &args::VerifyArgs) -> Response {
     let mut response = Response::default();
     let mut files = Vec::new();
     let mut page = html::Page::default();
+    let kernel = OnceCell::new();
     for path in &args.inputs {
-        let (text, json, diagnostics) = one_file(args, path, &mut page);
+        let (text, json, diagnostics) = one_file(args, (path, &kernel), &mut page);
         response.text += &text;
         response.diagnostics.extend(diagnostics);
         files.push(json);
@@ -32,7 +34,7 @@ pub(crate) fn run(args: &args::VerifyArgs) -> Response {
 
 fn one_file(
     args: &args::VerifyArgs,
-    path: &Path,
+    (path, kernel): (&Path, &OnceCell<TargetBtf>),
     page: &mut html::Page,
 ) -> (String, Value, Vec<Diagnostic>) {
     let name = path.display().to_string();
@@ -40,7 +42,7 @@ fn one_file(
         section: args.section.as_deref(),
         program: args.program.as_deref(),
     };
-    let loaded = load(args, path).and_then(|(job, object)| {
+    let loaded = load(args, path, kernel).and_then(|(job, object)| {
         let unlinked = unlinked(&object, path, filter);
         let ids = match input::select(&object, path, filter) {
             // Something matches, even if it is not linked.
@@ -89,8 +91,12 @@ fn one_file(
 
 /// Loads for verdicts: what one program lacks does not spoil the others, and where neither the
 /// section nor the user says what a Linux program is, it is taken for the plainest type.
-fn load(args: &args::VerifyArgs, path: &Path) -> Outcome<(Job, Object)> {
-    let mut job = input::job(path, &args.object)?;
+fn load(
+    args: &args::VerifyArgs,
+    path: &Path,
+    kernel: &OnceCell<TargetBtf>,
+) -> Outcome<(Job, Object)> {
+    let mut job = input::job_of_many(path, &args.object, kernel)?;
     if args.object.unlinkable.is_none() {
         job.load.unlinkable = Unlinkable::LeaveOut;
     }
