@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub static TARGETS: [Target; 8] = [
+pub static TARGETS: [Target; 9] = [
     Target {
         name: "decoder",
         run: instructions::decoder,
@@ -53,6 +53,12 @@ pub static TARGETS: [Target; 8] = [
         name: "btf",
         run: objects::btf,
         seeds: seeds::btf,
+        max_len: 1 << 15,
+    },
+    Target {
+        name: "core",
+        run: objects::relocation,
+        seeds: seeds::core,
         max_len: 1 << 15,
     },
     Target {

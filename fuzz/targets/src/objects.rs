@@ -2,7 +2,11 @@
 
 use crate::{outcome, seeds};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, encode};
-use program::{LoadOptions, Object, Program, ProgramId, RawProgram};
+use program::{
+    KernelField, KernelType, LoadOptions, Object, Program, ProgramId, RawProgram, TargetBtf,
+    Unlinkable,
+};
+use std::io::Cursor;
 use std::sync::LazyLock;
 
 /// A file loads, with everything that [`Object`] promises, or is refused with a code and a message.
@@ -26,6 +30,56 @@ pub(crate) fn btf(data: &[u8]) -> String {
     let patched = seeds::with_section(template, ".BTF", types)
         .and_then(|file| seeds::with_section(&file, ".BTF.ext", ext));
     patched.map_or_else(|| "template without BTF".to_owned(), |file| load(&file))
+}
+
+/// CO-RE relocation of a good object, or one with other records, against any types. The input is:
+/// which object (one byte), length of the BTF section of the target (two bytes), that section, the
+/// object's BTF.ext section.
+pub(crate) fn relocation(data: &[u8]) -> String {
+    static TEMPLATES: LazyLock<Vec<Vec<u8>>> =
+        LazyLock::new(|| seeds::relocated().unwrap_or_default());
+    let [which, low, high, rest @ ..] = data else {
+        return "too short".to_owned();
+    };
+    let Some(template) = TEMPLATES.get(usize::from(*which) % TEMPLATES.len().max(1)) else {
+        return "no template".to_owned();
+    };
+    let len = usize::from(u16::from_le_bytes([*low, *high]));
+    let (types, ext) = rest.split_at(len.min(rest.len()));
+    let target = match TargetBtf::read(Cursor::new(types)) {
+        Ok(target) => target,
+        Err(error) => return outcome(&error.to_string()),
+    };
+    let Some(file) = seeds::with_section(template, ".BTF.ext", ext) else {
+        return "template without BTF".to_owned();
+    };
+    let options = LoadOptions {
+        platform: abi::Platform::Linux,
+        unlinkable: Unlinkable::LeaveOut,
+        btf: Some(target),
+        ..LoadOptions::default()
+    };
+    match program::load(&file, &options) {
+        Ok(object) => loaded(&object) + &fields(&object),
+        Err(error) => outcome(&error.to_string()),
+    }
+}
+
+/// Asks for fields of the first types of the kernel.
+fn fields(object: &Object) -> String {
+    let Some(kernel) = &object.kernel else {
+        return String::new();
+    };
+    let places = (0..64).flat_map(|ty| (0..64).step_by(4).map(move |at| (KernelType(ty), at)));
+    let found = places.filter(|(ty, at)| {
+        let is_pointer = matches!(kernel.field(*ty, *at, 8), Some(KernelField::Pointer(_)));
+        is_pointer || kernel.contains(*ty, *at, "inner") || kernel.name(*ty).is_empty()
+    });
+    // How many, roughly: an input that changes this is worth keeping.
+    format!(
+        "fields 2^{}",
+        found.count().checked_ilog2().map_or(0, |log| log + 1)
+    )
 }
 
 /// Bytecode without a file: decodes or not, links or not, verifies or not.

@@ -48,6 +48,39 @@ pub(crate) fn btf() -> Seeds {
     not_empty(seeds, "examples with BTF")
 }
 
+/// Objects with CO-RE relocations, from the tests of the loader.
+pub(crate) fn relocated() -> Seeds {
+    core_files(&["app.o", "guarded.o", "same.o"])
+}
+
+/// Types to relocate against, with the records of an object, in the format of the target `core`.
+pub(crate) fn core() -> Seeds {
+    let mut seeds = Vec::new();
+    let targets = core_files(&["target_moved.o", "target_ambiguous.o", "app.o"])?;
+    for (which, file) in (0u8..).zip(relocated()?) {
+        let ext = section(&file, ".BTF.ext").ok_or("an object without BTF.ext")?;
+        for target in &targets {
+            let types = section(target, ".BTF").ok_or("a target without BTF")?;
+            let len = u16::try_from(types.len()).map_err(|error| error.to_string())?;
+            let mut seed = vec![which];
+            seed.extend(len.to_le_bytes());
+            seed.extend(types);
+            seed.extend(&ext);
+            seeds.push(seed);
+        }
+    }
+    not_empty(seeds, "targets to relocate against")
+}
+
+fn core_files(names: &[&str]) -> Seeds {
+    let folder = root().join("program/tests/data/core");
+    let read = |name: &&str| {
+        let path = folder.join(name);
+        std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    names.iter().map(read).collect()
+}
+
 /// Linked programs of the examples as raw slots, and one slot of every encoding.
 pub(crate) fn bytecode() -> Seeds {
     let mut seeds: Vec<Vec<u8>> = Vec::new();
