@@ -204,7 +204,10 @@ fn everything_at_once() {
             }
         }
         scope.spawn(move || enumerate(control, done));
-        let results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        let results: Vec<_> = threads
+            .into_iter()
+            .map(thread::ScopedJoinHandle::join)
+            .collect();
         done.store(true, Relaxed);
         results.into_iter().for_each(|result| result.unwrap());
     });
