@@ -72,7 +72,7 @@ pub fn follow(object: &Object, id: ProgramId, rejection: &Rejection, observer: &
     if rejection.path.len() >= limits::PATH_BRANCHES {
         return;
     }
-    let mut replay = Replay::new(&env, &rejection.path);
+    let mut replay = Replay::new(&env, rejection);
     loop {
         observer.step(replay.at, &View(&replay.state));
         if replay.advance(rejection.at).is_none() {

@@ -16,13 +16,14 @@ use crate::limits;
 use crate::live::Liveness;
 use crate::options::Options;
 use crate::reason::Reason;
-use crate::reject::{Decision, Rejection};
+use crate::reject::{Decision, Origin, Rejection};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trace::{Observer, View};
 use crate::trail::{End, Mark, Trail, Waiting};
 use crate::visited::{NodeId, Visit, Visited};
 use crate::work;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use isa::{CallTarget, Insn, InsnIdx, Reg};
@@ -83,6 +84,8 @@ pub(crate) struct Explorer<'a, 'o> {
     fresh: u32,
     steps: u64,
     rejections: Vec<Rejection>,
+    /// Where the paths that are followed now start.
+    origin: Origin,
     stopped: bool,
     /// Guesses being tried, each inside the one before.
     guesses: Vec<Guess>,
@@ -158,6 +161,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             fresh: 0,
             steps: 0,
             rejections: Vec::new(),
+            origin: Origin::default(),
             stopped: false,
             guesses: Vec::new(),
             failed_guesses: BTreeMap::new(),
@@ -186,7 +190,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
             next += 1;
             let start = self.env.program.functions.get(frame.function);
             let start = start.map_or(InsnIdx(0), |function| function.start);
-            self.follow_all(start, State::of(frame));
+            let state = State::of(frame);
+            self.origin.later = Some(Box::new((start, state.clone())));
+            self.follow_all(start, state);
         }
     }
 
@@ -205,6 +211,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.follow_all(start, State::of(frame));
         if self.rejections.is_empty() && !self.stopped {
             self.env.contracts.prove(function);
+            self.origin.contracts.push(function);
             self.contract_work
                 .insert(function, self.trail.most().0.clone());
         }
@@ -583,6 +590,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             kind,
             registers,
             path: self.path(),
+            origin: self.origin.clone(),
         });
         self.stopped |= self.rejections.len() >= self.options.rejections;
     }

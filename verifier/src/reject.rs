@@ -1,8 +1,10 @@
 //! What a refused program gets: where, why, and how the analysis got there.
 
 use crate::reason::Reason;
+use crate::state::State;
 use crate::value::Value;
 use abi::Code;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use isa::{InsnIdx, Reg};
@@ -30,6 +32,18 @@ pub struct Rejection {
     pub registers: Vec<(Reg, Value)>,
     /// The decisions that lead there from the entry, in order; the last ones if there are many.
     pub path: Vec<Decision>,
+    /// Where the path starts.
+    pub(crate) origin: Origin,
+}
+
+/// What a path needs to be followed again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// For a function that is called later: its start and what is known there. Otherwise the path
+    /// starts at the entry.
+    pub(crate) later: Option<Box<(InsnIdx, State)>>,
+    /// The functions that are judged by their contracts where they are called.
+    pub(crate) contracts: Vec<usize>,
 }
 
 /// A conditional jump on the way to a problem.
@@ -58,6 +72,10 @@ impl Rejection {
             kind,
             registers: Vec::new(),
             path: Vec::new(),
+            origin: Origin {
+                later: None,
+                contracts: Vec::new(),
+            },
         }
     }
 

@@ -8,7 +8,7 @@
 use crate::explore::Env;
 use crate::facts::Facts;
 use crate::limits;
-use crate::reject::{Decision, Rejection, Way};
+use crate::reject::{Decision, Origin, Rejection, Way};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trail::Trail;
@@ -57,18 +57,27 @@ pub(crate) struct Replay<'e, 'a> {
 }
 
 impl<'e, 'a> Replay<'e, 'a> {
-    /// At the entry.
-    pub(crate) fn new(env: &'e Env<'a>, decisions: &'e [Decision]) -> Replay<'e, 'a> {
+    /// At the start of the path.
+    pub(crate) fn new(env: &'e Env<'a>, rejection: &'e Rejection) -> Replay<'e, 'a> {
+        let Origin { later, contracts } = &rejection.origin;
+        // What was proved before the path was followed is not followed here either.
+        contracts
+            .iter()
+            .for_each(|known| env.contracts.prove(*known));
+        let (at, state) = match later {
+            Some(later) => (**later).clone(),
+            None => (InsnIdx(0), State::entry()),
+        };
         Replay {
             env,
-            decisions,
+            decisions: &rejection.path,
             facts: Facts::unreached(env.program),
             fresh: 0,
             trail: Trail::new(Vec::new()),
             arrivals: 0,
             steps: 0,
-            at: InsnIdx(0),
-            state: State::entry(),
+            at,
+            state,
         }
     }
 
@@ -199,7 +208,7 @@ pub(crate) fn events<'e, 'a>(
     if rejection.path.len() >= limits::PATH_BRANCHES {
         return None;
     }
-    let mut replay = Replay::new(env, &rejection.path);
+    let mut replay = Replay::new(env, rejection);
     let mut events = Vec::new();
     while let Some(event) = replay.advance(rejection.at) {
         events.push(event);

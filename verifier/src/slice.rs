@@ -74,7 +74,16 @@ pub(crate) fn of(env: &Env<'_>, rejection: &Rejection) -> Vec<Remark> {
     slicer.marks.sort_by_key(|mark| mark.event);
     let marks = slicer.marks;
     let remarks = tell(env, rejection, &events, &marks);
-    last_of_each(remarks)
+    let mut remarks = last_of_each(remarks);
+    if let Some(later) = &rejection.origin.later {
+        let start = Remark {
+            at: later.0,
+            way: None,
+            text: "this function is called later, when the program has ended".into(),
+        };
+        remarks.insert(0, start);
+    }
+    remarks
 }
 
 /// The remark nearest to the problem for each instruction.
@@ -136,7 +145,9 @@ impl Slicer<'_, '_> {
         let depth = usize::from(event.depth);
         match insn {
             Insn::JumpIf { .. } | Insn::MayGoto { .. } => self.watch(position, None),
-            Insn::Call(CallTarget::Local(_)) => self.undo_local_call(position, event.at, depth),
+            Insn::Call(CallTarget::Local(_)) if self.is_followed(position, depth) => {
+                self.undo_local_call(position, event.at, depth);
+            }
             Insn::Call(_) => self.undo_call(position, depth),
             Insn::Exit => {
                 let wanted = &mut self.wanted.registers;
@@ -228,6 +239,14 @@ impl Slicer<'_, '_> {
         let result = (wanted & bit(Reg::R0) != 0).then_some(Reg::R0);
         self.watch(position, result);
         self.wanted.registers[depth] &= !0b11_1111;
+    }
+
+    /// Does the path lead into the function that is called here? Otherwise its contract is known.
+    fn is_followed(&self, position: usize, depth: usize) -> bool {
+        match self.events.get(position + 1) {
+            Some(next) => usize::from(next.depth) > depth,
+            None => self.depth > depth,
+        }
     }
 
     fn undo_local_call(&mut self, position: usize, at: InsnIdx, depth: usize) {
@@ -416,7 +435,7 @@ fn granules(span: StackSpan) -> u128 {
 /// Follows the path once more and puts in words what the marked instructions did.
 fn tell(env: &Env<'_>, rejection: &Rejection, events: &[Event], marks: &[Mark]) -> Vec<Remark> {
     let names = Names(Some(env.object));
-    let mut replay = Replay::new(env, &rejection.path);
+    let mut replay = Replay::new(env, rejection);
     let mut remarks = Vec::new();
     let mut marks = marks.iter().peekable();
     for (position, event) in events.iter().enumerate() {
