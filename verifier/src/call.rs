@@ -265,7 +265,8 @@ impl Step<'_, '_> {
     }
 
     /// A function that the platform resolves by name. Its prototype is not known: only numbers and
-    /// the context pointer may be passed, and registers that hold nothing count as not passed.
+    /// the context pointer may be passed, and registers that surely hold nothing count as not
+    /// passed. What is only unknown may be a pointer of another path that this one stands for.
     pub(crate) fn call_platform(&mut self, index: i32) -> Result<(), Reason> {
         let known =
             usize::try_from(index).is_ok_and(|index| index < self.env.object.btf_functions.len());
@@ -281,7 +282,12 @@ impl Step<'_, '_> {
         }
         for reg in Reg::ARGS {
             let found = self.state.top().register(reg);
-            if found.pointer().is_some() && !is_context(&found) {
+            let passes = match found {
+                Value::Unreadable(why) => why.is_empty(),
+                Value::Number { .. } => true,
+                Value::Pointer(_) => is_context(&found),
+            };
+            if !passes {
                 return Err(Reason::PlatformArgument { reg, found });
             }
         }

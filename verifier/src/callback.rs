@@ -57,7 +57,11 @@ impl Invocation {
     /// The state when the helper has returned.
     pub(crate) fn after(&self) -> State {
         let mut state = self.invariant.clone();
-        state.top_mut().set(Reg::R0, Value::unknown());
+        let top = state.top_mut();
+        top.set(Reg::R0, Value::unknown());
+        for reg in Reg::ARGS {
+            top.set(reg, Value::Unreadable(Unreadable::Clobbered));
+        }
         state
     }
 
@@ -237,7 +241,10 @@ impl Step<'_, '_> {
                 if frames > abi::limits::CALL_FRAMES as usize {
                     return Err(Reason::CallDepth { frames });
                 }
-                self.set(Reg::R0, Value::Unreadable(Unreadable::Clobbered))?;
+                // Calls of the function leave nothing there that the invariant could tell.
+                for reg in Reg::ARGS.into_iter().chain([Reg::R0]) {
+                    self.set(reg, Value::uninitialised())?;
+                }
                 let mut frame = Frame::new(function, self.at, depth);
                 frame.run = self.fresh();
                 frame.role = Role::CalledBack {

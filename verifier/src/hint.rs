@@ -175,7 +175,9 @@ fn unreadable(why: Unreadable) -> String {
         }
         Unreadable::Released(_) => "use it before it is released",
         Unreadable::FrameLeft => "let the caller own the memory and pass a pointer to it",
-        Unreadable::Uninitialised => "give the variable a value on every path before it is used",
+        Unreadable::Uninitialised | Unreadable::NotPassed => {
+            "give the variable a value on every path before it is used"
+        }
     }
     .into()
 }

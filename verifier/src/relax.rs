@@ -53,6 +53,7 @@ fn granule(index: usize, half: usize) -> u128 {
 
 fn asked(value: &Packed) -> Level {
     match value {
+        Packed::Unreadable(why) if why.is_empty() => Level::Exact,
         Packed::Unreadable(_) => Level::Nothing,
         Packed::Wide {
             link: Link::NONE,
@@ -89,7 +90,7 @@ fn asked_of_bytes(bytes: &[Byte]) -> Level {
 fn relax_registers(frame: &mut Frame, wanted: FrameNeed) {
     for reg in Reg::ALL.into_iter().filter(|reg| *reg != Reg::R10) {
         let value = match (wanted.level(Places::registers(bit(reg))), frame.packed(reg)) {
-            (Level::Exact, _) | (Level::Used, Packed::Pointer(_)) | (_, Packed::Unreadable(_)) => {
+            (Level::Exact, _) | (Level::Used, Packed::Pointer(_) | Packed::Unreadable(_)) => {
                 continue;
             }
             (Level::Used, _) => Value::unknown(),

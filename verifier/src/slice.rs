@@ -299,7 +299,7 @@ impl Slicer<'_, '_> {
             }
             Reason::Unreadable {
                 reg,
-                why: Unreadable::Uninitialised,
+                why: Unreadable::Uninitialised | Unreadable::NotPassed,
             } => {
                 let helps = |insn: &Insn| live::registers(insn).0 & bit(*reg) != 0;
                 let marks = self.turning_points(&helps);

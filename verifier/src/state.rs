@@ -154,6 +154,9 @@ impl State {
     /// The state at the entry of a program: r1 is the context.
     pub(crate) fn entry() -> State {
         let mut frame = Frame::new(0, InsnIdx(0), 0);
+        for reg in Reg::ARGS {
+            frame.set(reg, Value::Unreadable(Unreadable::NotPassed));
+        }
         frame.set(Reg::R1, Value::Pointer(Pointer::to(Region::Context)));
         State::of(frame)
     }

@@ -247,6 +247,9 @@ fn frame_fits_at(new: &Frame, old: &Frame, content: usize) -> bool {
 /// Is the value a special case, whatever its numbers mean elsewhere in the states?
 pub(crate) fn fits(new: &Packed, old: &Packed) -> bool {
     match (new, old) {
+        // What a call may take as not passed covers no pointer, and nothing that may be one.
+        (Packed::Pointer(_), Packed::Unreadable(old)) => !old.is_empty(),
+        (Packed::Unreadable(new), Packed::Unreadable(old)) => new.is_empty() || !old.is_empty(),
         (_, Packed::Unreadable(_)) => true,
         (Packed::Pointer(new), Packed::Pointer(old)) => {
             Rc::ptr_eq(new, old) || pointer_fits(new, old)

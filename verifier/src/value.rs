@@ -34,8 +34,10 @@ pub enum Value {
 /// Why a place must not be read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unreadable {
-    /// It was never written on this path.
+    /// It was never written on this path, or what it holds is not known.
     Uninitialised,
+    /// An argument register that nothing was passed in.
+    NotPassed,
     /// A call clobbers the argument registers.
     Clobbered,
     /// A packet pointer from before the packet was moved by the call at this instruction.
@@ -288,10 +290,18 @@ impl fmt::Display for Value {
     }
 }
 
+impl Unreadable {
+    /// Is it certain that no pointer is there? Everything else may stand for a pointer that was
+    /// forgotten.
+    pub(crate) const fn is_empty(self) -> bool {
+        matches!(self, Unreadable::NotPassed | Unreadable::Clobbered)
+    }
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unreadable::Uninitialised => f.write_str("not initialised"),
+            Unreadable::Uninitialised | Unreadable::NotPassed => f.write_str("not initialised"),
             Unreadable::Clobbered => f.write_str("not initialised (calls clobber r1 to r5)"),
             Unreadable::PacketMoved(at) => {
                 write!(f, "a packet pointer made invalid by the call at {at}")

@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each of the users needs a part")]
 
 use abi::{Platform, map, program_type};
+use isa::{CallTarget, Insn};
 use program::{
-    Argument, Contract, GlobalSection, KernelField, KernelType, KernelTypes, MapDef, MapId, Object,
-    Parameter, RawProgram,
+    Argument, BtfFunction, Contract, GlobalSection, KernelField, KernelType, KernelTypes, MapDef,
+    MapId, Object, Parameter, RawProgram,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -136,7 +137,8 @@ impl Case {
     pub(crate) fn object(&self) -> Object {
         let insns =
             isa::asm::assemble(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        let bytes = isa::encode::program(&insns).unwrap();
+        // Bytes alone name no functions of the platform.
+        let bytes = isa::encode::program(&insns.iter().map(nameless).collect::<Vec<_>>()).unwrap();
         let mut object = program::from_bytecode(RawProgram {
             name: "case",
             platform: self.platform,
@@ -146,6 +148,13 @@ impl Case {
         })
         .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
+        if insns.iter().any(|insn| nameless(insn) != *insn) {
+            object.programs[0].insns = insns;
+            object.btf_functions = vec![BtfFunction {
+                name: "function".into(),
+                module: abi::Guid::default(),
+            }];
+        }
         if self.arguments.is_some() {
             object.programs[0].arguments.clone_from(&self.arguments);
             object.kernel = Some(Arc::new(Types));
@@ -166,6 +175,14 @@ impl Case {
             })
             .collect();
         object
+    }
+}
+
+/// The instruction without the name of a function of the platform.
+fn nameless(insn: &Insn) -> Insn {
+    match insn {
+        Insn::Call(CallTarget::Btf(_)) => Insn::Call(CallTarget::Helper(1)),
+        insn => *insn,
     }
 }
 
