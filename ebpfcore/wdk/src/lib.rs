@@ -8,6 +8,8 @@
 pub mod classify;
 pub mod fwp;
 pub mod ndis;
+pub mod nt;
+pub mod sddl;
 
 /// Checks the size of a structure and the places of its fields.
 macro_rules! layout {
