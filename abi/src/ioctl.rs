@@ -19,8 +19,9 @@ use crate::guid::Guid;
 
 /// Name of the device object.
 pub const DEVICE: &str = r"\Device\EbpfIoDevice";
-/// Symbolic link that user mode opens as `\\.\EbpfIoDevice`.
-pub const LINK: &str = r"\GLOBAL??\EbpfIoDevice";
+/// Symbolic link that user mode opens as `\\.\EbpfIoDevice`. Made when a driver starts, which is in
+/// the system's process, it is the same for everybody (`\GLOBAL??\EbpfIoDevice`).
+pub const LINK: &str = r"\DosDevices\EbpfIoDevice";
 /// Who may open the device: the eBPF service, administrators, the system (SDDL).
 pub const SDDL: &str = concat!(
     "D:P(A;;GA;;;S-1-5-80-3453964624-2861012444-1105579853-3193141192-1897355174)",

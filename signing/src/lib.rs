@@ -27,6 +27,6 @@ pub use certificate::CertificateInfo;
 pub use digest::authenticode;
 pub use error::Error;
 pub use inspect::{Signature, SignatureStatus, inspect};
-pub use sign::sign;
+pub use sign::{sign, sign_runtime};
 pub use signer::Signer;
 pub use test_key::{CERTIFICATE_FILE, KEY_FILE};

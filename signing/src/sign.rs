@@ -11,6 +11,7 @@ use cms::signed_data::{
 };
 use der::asn1::{OctetString, SetOfVec};
 use der::{Any, Encode, Tag};
+use image::check::Verdict;
 use image::read::{PKCS_SIGNED_DATA, Pe};
 use image::{Image, Purpose, checksum};
 use sha2::{Digest, Sha256};
@@ -31,6 +32,24 @@ pub fn sign(image: &Image, signer: &Signer) -> Result<Vec<u8>, Error> {
     let digest = authenticode(image.bytes())?;
     let der = signed_data(&digest, signer)?;
     let file = attach(image.bytes(), &der)?;
+    verify(&file)?;
+    Ok(file)
+}
+
+/// Signs a driver that holds no programs: the runtime itself. The image checker must accept it.
+///
+/// # Errors
+/// A rule of the checker fails, the file has a signature, or (a bug) the result does not verify.
+pub fn sign_runtime(file: &[u8], signer: &Signer) -> Result<Vec<u8>, Error> {
+    let report = image::check(file).map_err(Error::Image)?;
+    let is_module = report
+        .row("native-metadata")
+        .is_none_or(|row| row.verdict != Verdict::NotApplicable);
+    if is_module || !report.passes() {
+        return Err(Error::Unproved);
+    }
+    let der = signed_data(&authenticode(file)?, signer)?;
+    let file = attach(file, &der)?;
     verify(&file)?;
     Ok(file)
 }

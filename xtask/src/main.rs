@@ -1,12 +1,14 @@
-//! Tasks of this repository: `cargo xtask lint`, `ci`, `fuzz`, `kernel`, `wine`.
+//! Tasks of this repository: `cargo xtask lint`, `ci`, `dist`, `fuzz`, `kernel`, `wine`.
 //!
 //! Everything that continuous integration does is a task here, so that it can be run on any machine
 //! in the same way. What is left out: building and running the product; that is `cargo` itself.
 
 mod ci;
+mod dist;
 mod fuzz;
 mod kernel;
 mod lint;
+mod windows;
 mod wine;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +28,8 @@ enum Task {
     Lint(lint::Args),
     /// Run what continuous integration runs, step by step
     Ci(ci::Args),
+    /// Build and sign what is installed on Windows, into `dist`
+    Dist(dist::Args),
     /// Run the fuzz targets for a short time on the stable toolchain
     Fuzz(fuzz::Args),
     /// Ask the Linux kernel's verifier for its verdicts and compare (needs root)
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
     let ok = match Cli::parse().task {
         Task::Lint(args) => lint::run(&root, &args),
         Task::Ci(args) => ci::run(&root, &args),
+        Task::Dist(args) => dist::run(&root, &args),
         Task::Fuzz(args) => fuzz::run(&root, &args),
         Task::Kernel(args) => kernel::run(&root, &args),
         Task::Wine(args) => wine::run(&root, &args),

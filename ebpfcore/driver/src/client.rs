@@ -117,7 +117,9 @@ fn new_file() -> Result<Handle, Status> {
         // SAFETY: live variables and name.
         unsafe {
             let attributes = &raw const attributes;
-            nt::ZwCreateFile(handle, access, attributes, status, 0, 0, 0, FILE_OPEN, 0, 0, 0)
+            nt::ZwCreateFile(
+                handle, access, attributes, status, 0, 0, 0, FILE_OPEN, 0, 0, 0,
+            )
         }
     });
     if opened < 0 {

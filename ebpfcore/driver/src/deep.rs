@@ -47,7 +47,9 @@ pub(crate) fn serve(
 
 fn is_deep(input: &[u8]) -> bool {
     let id = input.get(4..HEADER_BYTES);
-    let id = id.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let id = id
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_le_bytes);
     id == Some(Operation::LoadCode as u32)
 }
 

@@ -65,7 +65,15 @@ fn secure(device: u64) -> Result<(), i32> {
     let mut handle = 0;
     // SAFETY: the device, a live variable; the descriptor is a constant.
     unsafe {
-        check(nt::ObOpenObjectByPointer(device, flags, 0, access, 0, 0, &raw mut handle))?;
+        check(nt::ObOpenObjectByPointer(
+            device,
+            flags,
+            0,
+            access,
+            0,
+            0,
+            &raw mut handle,
+        ))?;
         let secured = nt::ZwSetSecurityObject(handle, wdm::PROTECTED_DACL, security());
         nt::ZwClose(handle);
         check(secured)
@@ -75,7 +83,9 @@ fn secure(device: u64) -> Result<(), i32> {
 fn link() -> Result<(), i32> {
     // SAFETY: live names.
     check(with_string(LINK, |link| {
-        with_string(DEVICE, |target| unsafe { nt::IoCreateSymbolicLink(link, target) })
+        with_string(DEVICE, |target| unsafe {
+            nt::IoCreateSymbolicLink(link, target)
+        })
     }))
 }
 

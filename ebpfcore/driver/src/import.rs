@@ -138,6 +138,7 @@ unsafe extern "C" {
 }
 
 // What the compiler calls by itself.
+#[expect(dead_code, reason = "called by compiled code, by name")]
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
     fn memcpy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8;

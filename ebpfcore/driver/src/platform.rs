@@ -1,9 +1,9 @@
 //! What the runtime needs of its host, from the kernel.
 
 use crate::import as nt;
-use crate::level;
+use crate::{level, request};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use ebpfcore::Platform;
+use ebpfcore::{Platform, Status};
 use wdk::nt::DISPATCH_LEVEL;
 
 /// The kernel.
@@ -103,7 +103,12 @@ impl Platform for Kernel {
 
     fn pid_tid(&self) -> (u32, u32) {
         // SAFETY: no obligation.
-        unsafe { (nt::PsGetCurrentProcessId() as u32, nt::PsGetCurrentThreadId() as u32) }
+        unsafe {
+            (
+                nt::PsGetCurrentProcessId() as u32,
+                nt::PsGetCurrentThreadId() as u32,
+            )
+        }
     }
 
     fn logon_id(&self) -> u64 {
@@ -136,5 +141,19 @@ impl Platform for Kernel {
 
     fn trace(&self, line: &[u8]) {
         print(line);
+    }
+
+    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
+        request::finish(ticket, reply);
+    }
+
+    fn signal(&self, event: u64) {
+        // SAFETY: a referenced event.
+        unsafe { nt::KeSetEvent(event, 0, 0) };
+    }
+
+    fn forget_event(&self, event: u64) {
+        // SAFETY: referenced by `Shell::event`, given up once.
+        unsafe { nt::ObfDereferenceObject(event) };
     }
 }

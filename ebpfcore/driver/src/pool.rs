@@ -27,8 +27,9 @@ static POOL: Pool = Pool;
 /// Looks for the newer function; before this the older one serves.
 pub(crate) fn start() {
     // SAFETY: a live string.
-    let address =
-        with_string("ExAllocatePool2", |name| unsafe { MmGetSystemRoutineAddress(name) });
+    let address = with_string("ExAllocatePool2", |name| unsafe {
+        MmGetSystemRoutineAddress(name)
+    });
     ALLOCATE_2.store(address, Relaxed);
 }
 

@@ -134,7 +134,11 @@ unsafe fn complete_with(pended: Pended, answer: Answer) {
         let place = (*pended.irp).stack_location as usize;
         let place = core::ptr::with_exposed_provenance::<StackLocation>(place);
         let room = (*place).output_bytes as usize;
-        let length = if answer.length <= room { answer.length } else { 0 };
+        let length = if answer.length <= room {
+            answer.length
+        } else {
+            0
+        };
         let buffer = (*pended.irp).system_buffer as usize;
         let buffer = core::ptr::with_exposed_provenance_mut::<u8>(buffer);
         core::ptr::copy_nonoverlapping(answer.bytes.as_ptr(), buffer, length);
@@ -247,8 +251,7 @@ fn settle(
     caller: &Caller<'_>,
     (ticket, result): (u64, Result<usize, Status>),
 ) -> Outcome {
-    let waits = matches!(result, Err(Status::Pending));
-    match TABLE.with(|rows| next(rows, ticket, waits)) {
+    match TABLE.with(|rows| next(rows, ticket, &result)) {
         Next::Complete(mut pended) => {
             let kept = pended.answer.take();
             // The runtime says only by `finish` how such a request ended well.
@@ -262,7 +265,8 @@ fn settle(
     Outcome::Later
 }
 
-fn next(rows: &mut Vec<Pended>, ticket: u64, waits: bool) -> Next {
+fn next(rows: &mut Vec<Pended>, ticket: u64, result: &Result<usize, Status>) -> Next {
+    let waits = *result == Err(Status::Pending);
     let Some(row) = find(rows, ticket) else {
         return Next::Wait;
     };
@@ -353,7 +357,10 @@ fn give_up(_: &Passive, control: &Control, ticket: u64) {
         let kept = pended.answer.take();
         // SAFETY: taken out of the table, so nobody else ends it.
         unsafe {
-            complete_with(pended, kept.unwrap_or_else(|| answer(Err(Status::Canceled))));
+            complete_with(
+                pended,
+                kept.unwrap_or_else(|| answer(Err(Status::Canceled))),
+            );
         }
     }
 }

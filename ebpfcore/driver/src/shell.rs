@@ -1,7 +1,7 @@
 //! What the runtime asks of the system beside the platform: drivers, events, processors.
 
 use crate::import as nt;
-use crate::{device, request, text};
+use crate::{device, text};
 use abi::ioctl::Handle;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -22,7 +22,13 @@ fn units(service: &[u8]) -> Result<Vec<u16>, Status> {
     units
         .try_reserve_exact(service.len() / 2)
         .map_err(|_| Status::NoMemory)?;
-    units.extend(service.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)));
+    units.extend(
+        service
+            .as_chunks()
+            .0
+            .iter()
+            .map(|pair| u16::from_le_bytes(*pair)),
+    );
     Ok(units)
 }
 
@@ -70,10 +76,6 @@ impl Shell for System {
         unsafe { nt::NmrProviderDetachClientComplete(binding) };
     }
 
-    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
-        request::finish(ticket, reply);
-    }
-
     fn event(&self, handle: Handle) -> Result<u64, Status> {
         const MODIFY_STATE: u32 = 2;
         const USER_MODE: i8 = 1;
@@ -84,17 +86,11 @@ impl Shell for System {
             let variable = &raw mut event;
             nt::ObReferenceObjectByHandle(handle.0, MODIFY_STATE, kind, USER_MODE, variable, 0)
         };
-        if found < 0 { Err(Status::InvalidFd) } else { Ok(event) }
-    }
-
-    fn signal(&self, event: u64) {
-        // SAFETY: a referenced event.
-        unsafe { nt::KeSetEvent(event, 0, 0) };
-    }
-
-    fn forget_event(&self, event: u64) {
-        // SAFETY: referenced by `event`, given up once.
-        unsafe { nt::ObfDereferenceObject(event) };
+        if found < 0 {
+            Err(Status::InvalidFd)
+        } else {
+            Ok(event)
+        }
     }
 
     fn stay_on(&self, cpu: Option<u32>) -> Result<(), Status> {

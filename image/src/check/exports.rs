@@ -81,13 +81,20 @@ exports! {
             KeReleaseSpinLock KeGetCurrentThread PsGetCurrentProcessId PsGetCurrentThreadId
             ObfDereferenceObject ObReferenceObjectByHandle ObOpenObjectByPointer
             ZwSetSecurityObject RtlCompareMemory memcpy memmove memset memcmp strlen strncmp
-            wcslen RtlRandomEx;
+            wcslen RtlRandomEx ExAllocatePoolWithTag ExEventObjectType IoFileObjectType
+            IoReleaseCancelSpinLock KeDelayExecutionThread KfRaiseIrql KeLowerIrql ObCloseHandle
+            PsGetCurrentProcess PsGetProcessCreateTimeQuadPart PsReferencePrimaryToken
+            PsDereferencePrimaryToken RtlPcToFileHeader SeAccessCheck SeCaptureSubjectContext
+            SeReleaseSubjectContext SeQueryAuthenticationIdToken SeTokenIsAdmin ZwCreateFile
+            ZwLoadDriver ZwUnloadDriver ZwQuerySystemInformation;
         Vista: DbgPrintEx __C_specific_handler __chkstk EtwRegister EtwUnregister EtwWrite
-            KeQueryActiveProcessorCount KeGetCurrentIrql RtlCaptureStackBackTrace;
+            KeQueryActiveProcessorCount KeGetCurrentIrql RtlCaptureStackBackTrace
+            KeExpandKernelStackAndCalloutEx;
         Windows7: EtwWriteTransfer EtwProviderEnabled KeQueryActiveProcessorCountEx
-            KeGetCurrentProcessorNumberEx KeQueryMaximumProcessorCountEx;
+            KeGetCurrentProcessorNumberEx KeQueryMaximumProcessorCountEx
+            KeSetSystemAffinityThreadEx KeRevertToUserAffinityThreadEx;
         Windows8: EtwSetInformation RtlQueryRegistryValuesEx KeQuerySystemTimePrecise
-            KeQueryInterruptTimePrecise;
+            KeQueryInterruptTimePrecise KeQueryUnbiasedInterruptTimePrecise;
         Windows10Version2004: ExAllocatePool2;
     }
     "hal.dll" {

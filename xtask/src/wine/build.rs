@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TARGET: &str = "x86_64-pc-windows-gnu";
+const TARGET: &str = crate::windows::PROGRAM;
 
 /// Files that were built.
 pub(super) struct Built {

@@ -1,0 +1,86 @@
+//! What is installed on Windows: builds `ebpfcore.sys`, checks it, signs it, puts it into `dist/`.
+//!
+//! The signer is the per-user test certificate that `bpf2native` uses, and the checker is the one
+//! that it runs on its own output. Every rule must pass; the one warning that is expected is named
+//! here with its reason. What is left out: certificates that are not for tests.
+
+use crate::windows;
+use etcetera::{BaseStrategy as _, choose_base_strategy};
+use image::check::{Report, Verdict};
+use signing::Signer;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Where to
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+/// Rules that may warn, and why.
+const EXPECTED: &[(&str, &str)] = &[(
+    "imports-nx",
+    "Windows without ExAllocatePool2 is asked for NonPagedPoolNx",
+)];
+
+pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
+    let folder = args.folder.clone().unwrap_or_else(|| root.join("dist"));
+    let driver = driver(root, &folder)?;
+    println!("{}", driver.display());
+    Ok(true)
+}
+
+/// Builds the driver into a folder; returns its path.
+pub(crate) fn driver(root: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let built = windows::build(root, &root.join("ebpfcore/driver"), windows::DRIVER, &[])?;
+    let file = read(&built.join("ebpfcore-sys.exe"))?;
+    let report = image::check(&file).map_err(|error| format!("ebpfcore.sys: {error}"))?;
+    accept(&report)?;
+    let signer = signer()?;
+    let signed =
+        signing::sign_runtime(&file, &signer).map_err(|error| format!("ebpfcore.sys: {error}"))?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    write(
+        &folder.join("bpf2native-test.cer"),
+        &signer.certificate_der(),
+    )?;
+    let path = folder.join("ebpfcore.sys");
+    write(&path, &signed)?;
+    Ok(path)
+}
+
+/// Every rule passes, or warns as expected.
+fn accept(report: &Report) -> Result<(), String> {
+    let is_expected = |id: &str| EXPECTED.iter().any(|(expected, _)| *expected == id);
+    let bad: Vec<String> = report
+        .rows
+        .iter()
+        .filter(|row| match row.verdict {
+            Verdict::Pass | Verdict::NotApplicable => false,
+            Verdict::Warn => !is_expected(row.rule.id),
+            Verdict::Fail => true,
+        })
+        .map(|row| format!("\n  {}: {}: {}", row.rule.id, row.verdict, row.detail))
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "ebpfcore.sys is not as it must be:{}",
+        bad.concat()
+    ))
+}
+
+fn signer() -> Result<Signer, String> {
+    let strategy = choose_base_strategy().map_err(|error| error.to_string())?;
+    let folder = strategy.cache_dir().join("bpf2native").join("test-signing");
+    Signer::test(&folder).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+}

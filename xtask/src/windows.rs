@@ -1,0 +1,126 @@
+//! Compiling for Windows, on any host.
+//!
+//! Rust's own linker makes drivers: they need nothing of Windows but the names of functions, which
+//! Rust knows. Programs for user mode are made for the GNU environment with the linker of mingw-w64.
+//! Libraries come from rustup, or else from the sources that a system package brings. What is left
+//! out: Microsoft's tools, which nothing here needs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What drivers are made for.
+pub(crate) const DRIVER: &str = "x86_64-pc-windows-msvc";
+/// What programs are made for.
+pub(crate) const PROGRAM: &str = "x86_64-pc-windows-gnu";
+
+/// The linker's arguments for drivers: as the driver kit has them, page-aligned, reproducible.
+const LINK: &[&str] = &[
+    "/DRIVER",
+    "/SUBSYSTEM:NATIVE,10.00",
+    "/ENTRY:DriverEntry",
+    "/NODEFAULTLIB",
+    "/RELEASE",
+    "/Brepro",
+    "/VERSION:10.0",
+    "/INTEGRITYCHECK",
+    "/CETCOMPAT",
+    "/MERGE:.00cfg=.rdata",
+];
+
+/// Where Windows builds go, apart from those for the host.
+pub(crate) fn folder(root: &Path) -> PathBuf {
+    root.join("target/windows")
+}
+
+/// Builds a package in release mode; returns the folder of the results.
+///
+/// `arguments` say which package of the folder `place`.
+pub(crate) fn build(
+    root: &Path,
+    place: &Path,
+    target: &str,
+    arguments: &[&str],
+) -> Result<PathBuf, String> {
+    let folder = folder(root);
+    let mut command = cargo(target);
+    command
+        .args(["build", "--quiet", "--release", "--target", target])
+        .arg("--target-dir")
+        .arg(&folder)
+        .args(arguments)
+        .current_dir(place)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            flags(root, target).join("\u{1f}"),
+        );
+    let fail = |why: &dyn std::fmt::Display| format!("{} for {target}: {why}", place.display());
+    match command.status() {
+        Ok(status) if status.success() => Ok(folder.join(target).join("release")),
+        Ok(status) => Err(fail(&status)),
+        Err(error) => Err(fail(&error)),
+    }
+}
+
+/// Flags of the compiler. Folders of this machine do not appear in what is built.
+fn flags(root: &Path, target: &str) -> Vec<String> {
+    let mut flags = vec![
+        "-Cstrip=symbols".to_owned(),
+        format!("--remap-path-prefix={}=.", root.display()),
+    ];
+    if let Some(home) = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(home_cargo)
+    {
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    if target == DRIVER {
+        flags.extend(["-Clinker=rust-lld", "-Clinker-flavor=lld-link"].map(str::to_owned));
+        flags.extend(LINK.iter().map(|argument| format!("-Clink-arg={argument}")));
+    } else {
+        flags.push("-Clink-arg=-Wl,--no-insert-timestamp".to_owned());
+    }
+    flags
+}
+
+fn home_cargo() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"))
+}
+
+/// The cargo that has the libraries of a target.
+fn cargo(target: &str) -> Command {
+    if has_target(target) || add_target(target) {
+        return Command::new("cargo");
+    }
+    // A compiler of the system with the sources of its libraries builds them with the program.
+    let mut command = Command::new("/usr/bin/cargo");
+    command
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("CARGO_UNSTABLE_BUILD_STD", libraries(target));
+    command
+}
+
+fn libraries(target: &str) -> &'static str {
+    if target == DRIVER {
+        "core,alloc,compiler_builtins"
+    } else {
+        "std,panic_unwind"
+    }
+}
+
+fn has_target(target: &str) -> bool {
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .output();
+    let Ok(output) = output else { return false };
+    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    output.status.success() && Path::new(&folder).join("").read_dir().is_ok()
+}
+
+fn add_target(target: &str) -> bool {
+    let status = Command::new("rustup")
+        .args(["target", "add", target])
+        .output();
+    status.is_ok_and(|output| output.status.success())
+}
