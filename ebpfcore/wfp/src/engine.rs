@@ -145,9 +145,9 @@ impl Engine {
         let started = Started { engine };
         // SAFETY: nobody else has the engine yet; its address does not change any more.
         unsafe { started.register(device) }?;
-        let engine = started.engine.clone();
-        core::mem::forget(started);
-        Ok(engine)
+        let started = core::mem::ManuallyDrop::new(started);
+        // SAFETY: moved out of a value that is not used or dropped any more.
+        Ok(unsafe { core::ptr::read(&raw const started.engine) })
     }
 
     fn open(
