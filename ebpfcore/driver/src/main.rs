@@ -14,6 +14,7 @@ extern crate alloc;
 mod client;
 mod deep;
 mod device;
+mod filtering;
 mod import;
 mod level;
 mod module;
@@ -56,7 +57,12 @@ unsafe fn start(passive: &Passive, driver: *mut DriverObject) -> Result<(), i32>
     // SAFETY: obligation 1 of the caller.
     let device = unsafe { device::start(passive, driver) };
     device.inspect_err(|_| runtime::stop(passive))?;
+    filtering::start(passive).inspect_err(|_| {
+        device::stop(passive);
+        runtime::stop(passive);
+    })?;
     module::start(passive).inspect_err(|_| {
+        filtering::stop(passive);
         device::stop(passive);
         runtime::stop(passive);
     })?;
@@ -72,6 +78,7 @@ extern "system" fn unload(_driver: *mut DriverObject) {
     let passive = unsafe { Passive::assume() };
     module::stop(&passive);
     runtime::shut_down(&passive);
+    filtering::stop(&passive);
     device::stop(&passive);
     request::stop(&passive);
     runtime::stop(&passive);

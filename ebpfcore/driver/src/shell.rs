@@ -6,7 +6,7 @@ use abi::ioctl::Handle;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use ebpfcore::Status;
-use ebpfcore::control::{CodeIntegrity, Shell};
+use ebpfcore::control::{CodeIntegrity, Control, Shell};
 
 /// The system.
 pub(crate) struct System;
@@ -69,6 +69,10 @@ impl Shell for System {
         let context = stop.expose_provenance() as u64;
         // SAFETY: a fresh item; the system keeps the device until it has run.
         unsafe { nt::IoQueueWorkItem(item, stop_driver, DELAYED, context) };
+    }
+
+    fn links_changed(&self, _control: &Control) -> Result<(), Status> {
+        crate::filtering::refresh()
     }
 
     fn module_gone(&self, binding: u64) {

@@ -65,6 +65,17 @@ macro_rules! exports {
 
 #[rustfmt::skip] // one row per module and version
 exports! {
+    "fwpkclnt.sys" {
+        Vista: FwpmEngineOpen0 FwpmEngineClose0 FwpmSubLayerAdd0 FwpmCalloutAdd0 FwpmFilterAdd0
+            FwpmFilterDeleteById0 FwpsCalloutUnregisterById0 FwpsFlowAssociateContext0
+            FwpsFlowRemoveContext0 FwpsInjectionHandleCreate0 FwpsInjectionHandleDestroy0
+            FwpsQueryPacketInjectionState0 FwpsAllocateCloneNetBufferList0
+            FwpsFreeCloneNetBufferList0;
+        Windows7: FwpsCalloutRegister1 FwpsAcquireClassifyHandle0 FwpsReleaseClassifyHandle0
+            FwpsAcquireWritableLayerDataPointer0 FwpsApplyModifiedLayerData0;
+        Windows8: FwpsInjectMacSendAsync0 FwpsRedirectHandleCreate0 FwpsRedirectHandleDestroy0
+            FwpsQueryConnectionRedirectState0;
+    }
     "netio.sys" {
         Vista: NmrRegisterClient NmrDeregisterClient NmrWaitForClientDeregisterComplete
             NmrClientAttachProvider NmrClientDetachProviderComplete NmrRegisterProvider

@@ -137,6 +137,12 @@ impl Control {
         &self.core
     }
 
+    /// The runtime's state, for those who keep it beyond this value.
+    #[must_use]
+    pub fn shared_core(&self) -> Shared<Core> {
+        self.core.clone()
+    }
+
     /// All hooks.
     #[must_use]
     pub fn hooks(&self) -> &[Hook] {
