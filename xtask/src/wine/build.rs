@@ -11,6 +11,8 @@ pub(super) struct Built {
     pub(super) library: PathBuf,
     /// The folder of the drivers and the test program.
     pub(super) folder: PathBuf,
+    /// The repository.
+    pub(super) root: PathBuf,
 }
 
 pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
@@ -24,9 +26,11 @@ pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
     copy(&out.join("testkernel.dll"), &folder.join("testkernel.sys"))?;
     copy(&out.join("testkernel.exe"), &folder.join("testkernel.exe"))?;
     driver(root, folder, "droppacket")?;
+    crate::dist::driver(root, folder)?;
     Ok(Built {
         library: out.join("tkernel.dll"),
         folder: folder.to_path_buf(),
+        root: root.to_path_buf(),
     })
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Wine {
     pub(super) log: PathBuf,
     /// Output of the program that ran last.
     last: PathBuf,
+    /// Whether the server ends with this value.
+    is_owner: bool,
 }
 
 /// How a program ended.
@@ -32,9 +34,20 @@ impl Wine {
             prefix: folder.join("prefix"),
             log: folder.join("log"),
             last: folder.join("last"),
+            is_owner: true,
         };
         File::create(&wine.log).map_err(|error| format!("{}: {error}", wine.log.display()))?;
         Ok(wine)
+    }
+
+    /// The same, for a program that runs while others do.
+    pub(super) fn beside(&self) -> Wine {
+        Wine {
+            prefix: self.prefix.clone(),
+            log: self.log.clone(),
+            last: self.last.with_extension("beside"),
+            is_owner: false,
+        }
     }
 
     /// Runs a program of Windows.
@@ -113,6 +126,9 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
+        if !self.is_owner {
+            return;
+        }
         let _ = self.server("-k");
         let _ = self.server("-w");
     }

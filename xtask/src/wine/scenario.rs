@@ -14,6 +14,19 @@ struct Run<'a> {
     failures: u32,
 }
 
+/// A capture of which droppacket drops nothing.
+const NORMAL: &str = "examples/inputs/globals.pcap";
+/// Frames per second, and empty datagrams behind each normal frame.
+const RATE: &str = "200000";
+const FLOOD: &str = "20";
+
+/// What became of frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Counts {
+    passed: u64,
+    dropped: u64,
+}
+
 pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, String> {
     let mut run = Run {
         wine,
@@ -21,17 +34,44 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
         failures: 0,
     };
     wine.server("-p")?;
-    run.service("testkernel")?;
-    run.service("droppacket")?;
-    run.started("testkernel")?;
-    for _ in 0..cycles {
-        run.started("droppacket")?;
-        run.stopped("droppacket")?;
+    for name in ["testkernel", "ebpfcore", "droppacket"] {
+        run.service(name)?;
     }
+    run.started("testkernel")?;
+    run.everything_passes()?;
+    run.started("ebpfcore")?;
+    run.everything_passes()?;
+    run.started("droppacket")?;
+    run.flood_is_dropped()?;
+    run.stopped("droppacket")?;
+    run.everything_passes()?;
+    run.come_and_go(cycles)?;
+    run.everything_passes()?;
+    run.stopped("ebpfcore")?;
+    run.everything_passes()?;
     run.report_is("nothing is left", "")?;
     run.stopped("testkernel")?;
     println!("wine: {} failures", run.failures);
     Ok(run.failures == 0)
+}
+
+/// Numbers of `name N passed M dropped` in the output of the test program.
+fn counts(output: &str, name: &str) -> Option<Counts> {
+    let line = output.lines().find(|line| line.starts_with(name))?;
+    let words: Vec<&str> = line.split(' ').collect();
+    let [_, passed, "passed", dropped, "dropped"] = words[..] else {
+        return None;
+    };
+    Some(Counts {
+        passed: passed.parse().ok()?,
+        dropped: dropped.parse().ok()?,
+    })
+}
+
+/// The number in the one entry of a map, little-endian hexadecimal digits.
+fn number(dump: &str) -> Option<u64> {
+    let (_, digits) = dump.trim().split_once(' ')?;
+    u64::from_str_radix(digits, 16).ok().map(u64::swap_bytes)
 }
 
 impl Run<'_> {
@@ -59,6 +99,71 @@ impl Run<'_> {
         let outcome = self.wine.run(&["sc", "stop", name], COMMAND)?;
         self.check(&format!("sc stop {name}"), &outcome);
         Ok(())
+    }
+
+    /// Brings frames for some seconds: what became of the flood and of the others.
+    fn traffic(&self, wine: &Wine, seconds: &str) -> Result<(Counts, Counts), String> {
+        let program = windows_path(&self.built.folder.join("testkernel.exe"));
+        let capture = windows_path(&self.built.root.join(NORMAL));
+        let arguments = [&program, "traffic", &capture, seconds, RATE, FLOOD];
+        let outcome = wine.run(&arguments, COMMAND)?;
+        let read = |name| counts(&outcome.output, name);
+        let both = read("flood").zip(read("others"));
+        both.ok_or_else(|| format!("traffic: {}", outcome.output))
+    }
+
+    fn everything_passes(&mut self) -> Result<(), String> {
+        let (flood, others) = self.traffic(self.wine, "1")?;
+        if flood.dropped + others.dropped != 0 || flood.passed == 0 {
+            self.fail(&format!("not everything passes: {flood:?} {others:?}"));
+        }
+        Ok(())
+    }
+
+    /// The program drops the flood, and nothing else, and counts it.
+    fn flood_is_dropped(&mut self) -> Result<(), String> {
+        let (flood, others) = self.traffic(self.wine, "2")?;
+        if flood.passed + others.dropped != 0 || flood.dropped == 0 {
+            self.fail(&format!("the flood is not dropped: {flood:?} {others:?}"));
+        }
+        let dump = self.ask(&["map", "dropcnt_map"])?;
+        if number(&dump.output) != Some(flood.dropped) {
+            self.fail(&format!(
+                "{} are dropped, the map says {}",
+                flood.dropped, dump.output
+            ));
+        }
+        println!(
+            "wine: {} frames dropped and counted, {} passed",
+            flood.dropped, others.passed
+        );
+        Ok(())
+    }
+
+    /// Loads and unloads the program while frames come: none of the normal ones is lost.
+    fn come_and_go(&mut self, cycles: u32) -> Result<(), String> {
+        let beside = self.wine.beside();
+        let seconds = cycles.clamp(1, 20).to_string();
+        std::thread::scope(|scope| {
+            let (run, beside) = (
+                Run {
+                    failures: 0,
+                    ..*self
+                },
+                &beside,
+            );
+            let traffic = scope.spawn(move || run.traffic(beside, &seconds));
+            for _ in 0..cycles {
+                self.started("droppacket")?;
+                self.stopped("droppacket")?;
+            }
+            let ended = traffic.join().map_err(|_| "the traffic ended badly")?;
+            let (_, others) = ended?;
+            if others.dropped != 0 || others.passed == 0 {
+                self.fail(&format!("normal frames are lost: {others:?}"));
+            }
+            Ok(())
+        })
     }
 
     /// Asks the stand-ins.
