@@ -2,6 +2,7 @@
 
 use super::build::Built;
 use super::process::{Outcome, Wine, windows_path};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest time for one command of the service manager.
@@ -143,26 +144,41 @@ impl Run<'_> {
     /// Loads and unloads the program while frames come: none of the normal ones is lost.
     fn come_and_go(&mut self, cycles: u32) -> Result<(), String> {
         let beside = self.wine.beside();
-        let seconds = cycles.clamp(1, 20).to_string();
+        let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let (run, beside) = (
+            let (run, beside, is_over) = (
                 Run {
                     failures: 0,
                     ..*self
                 },
                 &beside,
+                &is_over,
             );
-            let traffic = scope.spawn(move || run.traffic(beside, &seconds));
-            for _ in 0..cycles {
-                self.started("droppacket")?;
-                self.stopped("droppacket")?;
-            }
+            let traffic = scope.spawn(move || {
+                let mut sum = Counts::default();
+                while !is_over.load(Ordering::Relaxed) {
+                    let (_, others) = run.traffic(beside, "1")?;
+                    sum.passed += others.passed;
+                    sum.dropped += others.dropped;
+                }
+                Ok::<Counts, String>(sum)
+            });
+            let cycle = |_| {
+                self.started("droppacket")
+                    .and_then(|()| self.stopped("droppacket"))
+            };
+            let cycled: Result<(), String> = (0..cycles).try_for_each(cycle);
+            is_over.store(true, Ordering::Relaxed);
             let ended = traffic.join().map_err(|_| "the traffic ended badly")?;
-            let (_, others) = ended?;
+            let others = ended?;
             if others.dropped != 0 || others.passed == 0 {
                 self.fail(&format!("normal frames are lost: {others:?}"));
             }
-            Ok(())
+            println!(
+                "wine: {cycles} times loaded and unloaded, {} frames passed",
+                others.passed
+            );
+            cycled
         })
     }
 
