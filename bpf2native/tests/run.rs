@@ -254,3 +254,21 @@ fn unknown_configuration_is_zero_and_told() {
     let (code, json) = with(&["--map", "kconfig.kconfig:00000000=0700000000000000"]);
     assert_eq!((code, &json["results"][0]), (0, &7.into()), "{json}");
 }
+
+#[test]
+fn the_interpreter_wants_the_object_of_a_driver() {
+    let folder = folder();
+    let driver = folder.path().join("droppacket.sys");
+    let mut command = bpf2native();
+    command
+        .arg(example("droppacket.o"))
+        .arg("--unsigned")
+        .arg("-o");
+    assert_eq!(run(command.arg(&driver)).code, 0);
+    let mut command = bpf2native();
+    command.arg("run").arg(&driver).arg("--packet");
+    command.arg(example("inputs/droppacket.pcap"));
+    let ran = run(command.args(["--engine", "interpreter"]));
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.contains("object file"), "{ran:?}");
+}

@@ -119,17 +119,27 @@ pub(crate) fn no_such_program<'a>(
     name: &str,
     known: impl Iterator<Item = &'a str>,
 ) -> Diagnostic {
+    not_chosen(format!("no program matches `{name}`"), path, known)
+}
+
+/// The error where one program is wanted and none was named.
+pub(crate) fn several_programs<'a>(
+    path: &Path,
+    known: impl Iterator<Item = &'a str>,
+) -> Diagnostic {
+    let what = "there is not just one program, and `--program` names none";
+    not_chosen(what.to_owned(), path, known)
+}
+
+fn not_chosen<'a>(what: String, path: &Path, known: impl Iterator<Item = &'a str>) -> Diagnostic {
     let known: Vec<&str> = known.collect();
-    Diagnostic::error(id::NO_SUCH_PROGRAM, format!("no program matches `{name}`"))
+    let known = match known.is_empty() {
+        true => "no program".to_owned(),
+        false => known.join(", "),
+    };
+    Diagnostic::error(id::NO_SUCH_PROGRAM, what)
         .in_file(path)
-        .note(
-            "found",
-            if known.is_empty() {
-                "no program".to_owned()
-            } else {
-                known.join(", ")
-            },
-        )
+        .note("found", known)
 }
 
 /// The file name without folder and extension.

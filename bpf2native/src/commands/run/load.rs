@@ -4,8 +4,8 @@ use super::failed;
 use crate::args::RunArgs;
 use crate::commands::input;
 use crate::pipeline::{self, Job};
-use crate::report::{Outcome, from_stage};
-use abi::Platform;
+use crate::report::{Diagnostic, Outcome, from_stage};
+use abi::{Platform, diagnostic as id};
 use ebpfcore_sim::{Engine, Host, Options};
 use program::Object;
 use verifier::Verified;
@@ -40,6 +40,7 @@ impl<'a> Input<'a> {
     /// Proves and compiles what the engine needs.
     pub(super) fn source(&self, engine: Engine) -> Outcome<Source<'_>> {
         let (object, job) = match self {
+            Input::Driver(_) if engine == Engine::Interpreter => return Err(vec![no_bytecode()]),
             Input::Driver(bytes) => return Ok(Source::Driver(bytes)),
             Input::Object(object, job) => (object, job),
         };
@@ -49,6 +50,14 @@ impl<'a> Input<'a> {
             Engine::Native => Source::Image(object, image(object, &verified, job)?),
         })
     }
+}
+
+fn no_bytecode() -> Diagnostic {
+    let what = "a driver holds machine code, and nothing that the interpreter could run";
+    Diagnostic::error(id::USAGE, what).note(
+        "expected",
+        "the object file that it was made from, or `--engine native`",
+    )
 }
 
 /// What instances are made from.

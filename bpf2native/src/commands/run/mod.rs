@@ -110,11 +110,10 @@ fn choose(args: &RunArgs, host: &Host, engine: Engine) -> Outcome<(String, &'sta
         return Ok((program.name().to_owned(), program.program_type()));
     }
     let names = programs.iter().map(|program| program.name());
-    let wanted = args
-        .program
-        .as_deref()
-        .unwrap_or("(none given; there are several)");
-    Err(vec![input::no_such_program(&args.input, wanted, names)])
+    Err(vec![match &args.program {
+        Some(wanted) => input::no_such_program(&args.input, wanted, names),
+        None => input::several_programs(&args.input, names),
+    }])
 }
 
 /// Applies `--map NAME:KEY=VALUE`.
