@@ -14,6 +14,7 @@ mod hook;
 mod pipeline;
 mod process;
 mod run;
+mod runtime;
 mod scaling;
 
 use harness::Bench;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     hook::register(&mut bench);
     pipeline::register(&mut bench);
     run::register(&mut bench);
+    runtime::register(&mut bench);
     scaling::register(&mut bench);
     if bench.is_empty() {
         eprintln!("no benchmark has such a name; see --list");
