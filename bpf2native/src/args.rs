@@ -38,7 +38,7 @@ pub(crate) struct GlobalArgs {
     /// Colours: `auto` means only on a terminal and without NO_COLOR.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
     pub(crate) color: When,
-    /// Print errors only.
+    /// Print errors and what was asked for, nothing else.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }

@@ -56,6 +56,18 @@ fn every_example_becomes_a_driver_that_judges_accept() {
     }
 }
 
+#[test]
+fn quiet_says_nothing_when_nothing_is_wrong() {
+    let folder = folder();
+    let output = folder.path().join("droppacket.sys");
+    let mut command = bpf2native();
+    command.arg(example("droppacket.o")).arg("-o").arg(&output);
+    let ran = run(command.args(["--quiet", "--unsigned"]));
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+    assert_eq!(ran.stderr, "");
+    assert!(output.exists());
+}
+
 /// DER to PEM, as osslsigncode wants its root certificates.
 fn to_pem(der: &Path) -> std::path::PathBuf {
     use std::fmt::Write as _;

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &args::CompileArgs, talk: Talk) -> Response {
         let _ = thread::Builder::new().spawn_scoped(scope, || kit.prepare());
         build_all(args, pairs, &kit, talk)
     });
-    finish(args, results, kit.signer().err())
+    finish((args, talk), results, kit.signer().err())
 }
 
 /// Which output belongs to which input; clashes are refused before anything is built.
@@ -208,7 +208,7 @@ pub(crate) fn codegen_options(args: &args::CompileArgs) -> codegen::Options {
 }
 
 fn finish(
-    args: &args::CompileArgs,
+    (args, talk): (&args::CompileArgs, Talk),
     attempts: Vec<Attempt>,
     signer: Option<&[Diagnostic]>,
 ) -> Response {
@@ -217,7 +217,7 @@ fn finish(
     for attempt in &attempts {
         match &attempt.built {
             Ok(built) => {
-                response.text += &text(args, built);
+                response.text += &text((args, talk), built);
                 let warnings = input::warnings(&built.notes, &built.pair.input);
                 response.diagnostics.extend(warnings);
                 outputs.push(json(built));
@@ -235,7 +235,7 @@ fn finish(
     response
 }
 
-fn text(args: &args::CompileArgs, built: &Built) -> String {
+fn text((args, talk): (&args::CompileArgs, Talk), built: &Built) -> String {
     let (on, off) = (style::GOOD.render(), style::GOOD.render_reset());
     let plural = if built.programs == 1 {
         "program"
@@ -248,10 +248,13 @@ fn text(args: &args::CompileArgs, built: &Built) -> String {
         "signed"
     };
     let output = built.pair.output.display();
-    let mut out = format!(
-        "{on}wrote{off} {output}: {} {plural}, {} bytes, {signed}\n",
-        built.programs, built.bytes
-    );
+    let mut out = String::new();
+    if talk.enabled {
+        out += &format!(
+            "{on}wrote{off} {output}: {} {plural}, {} bytes, {signed}\n",
+            built.programs, built.bytes
+        );
+    }
     if args.timings {
         out += &format!("  {}\n", built.watch.line());
     }
