@@ -19,14 +19,10 @@ pub(crate) fn elf(data: &[u8]) -> String {
 pub(crate) fn btf(data: &[u8]) -> String {
     static TEMPLATES: LazyLock<Vec<Vec<u8>>> =
         LazyLock::new(|| seeds::objects().unwrap_or_default());
-    let [which, low, high, rest @ ..] = data else {
-        return "too short".to_owned();
+    let (template, types, ext) = match parts(&TEMPLATES, data) {
+        Ok(parts) => parts,
+        Err(why) => return why.to_owned(),
     };
-    let Some(template) = TEMPLATES.get(usize::from(*which) % TEMPLATES.len().max(1)) else {
-        return "no template".to_owned();
-    };
-    let len = usize::from(u16::from_le_bytes([*low, *high]));
-    let (types, ext) = rest.split_at(len.min(rest.len()));
     let patched = seeds::with_section(template, ".BTF", types)
         .and_then(|file| seeds::with_section(&file, ".BTF.ext", ext));
     patched.map_or_else(|| "template without BTF".to_owned(), |file| load(&file))
@@ -38,14 +34,10 @@ pub(crate) fn btf(data: &[u8]) -> String {
 pub(crate) fn relocation(data: &[u8]) -> String {
     static TEMPLATES: LazyLock<Vec<Vec<u8>>> =
         LazyLock::new(|| seeds::relocated().unwrap_or_default());
-    let [which, low, high, rest @ ..] = data else {
-        return "too short".to_owned();
+    let (template, types, ext) = match parts(&TEMPLATES, data) {
+        Ok(parts) => parts,
+        Err(why) => return why.to_owned(),
     };
-    let Some(template) = TEMPLATES.get(usize::from(*which) % TEMPLATES.len().max(1)) else {
-        return "no template".to_owned();
-    };
-    let len = usize::from(u16::from_le_bytes([*low, *high]));
-    let (types, ext) = rest.split_at(len.min(rest.len()));
     let target = match TargetBtf::read(Cursor::new(types)) {
         Ok(target) => target,
         Err(error) => return outcome(&error.to_string()),
@@ -63,6 +55,22 @@ pub(crate) fn relocation(data: &[u8]) -> String {
         Ok(object) => loaded(&object) + &fields(&object),
         Err(error) => outcome(&error.to_string()),
     }
+}
+
+/// An object, and the two sections of an input: which object (one byte), length of the first section
+/// (two bytes), first section, second section.
+fn parts<'a>(
+    templates: &'a [Vec<u8>],
+    data: &'a [u8],
+) -> Result<(&'a [u8], &'a [u8], &'a [u8]), &'static str> {
+    let [which, low, high, rest @ ..] = data else {
+        return Err("too short");
+    };
+    let template = templates.get(usize::from(*which) % templates.len().max(1));
+    let template = template.ok_or("no template")?;
+    let len = usize::from(u16::from_le_bytes([*low, *high]));
+    let (first, second) = rest.split_at(len.min(rest.len()));
+    Ok((template, first, second))
 }
 
 /// Asks for fields of the first types of the kernel.
