@@ -55,7 +55,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc", what: "documentation without warnings", command: &["cargo", "doc", "--workspace", "--no-deps", "--quiet"], environment: &[("RUSTDOCFLAGS", "-D warnings")], needs: Need::Nothing },
     Step { name: "deny", what: "licences, advisories and duplicates of dependencies", command: &["cargo", "deny", "check"], environment: &[], needs: Need::Cargo("deny") },
     Step { name: "wine", what: "drivers and programs under Wine", command: &["cargo", "xtask", "wine"], environment: &[], needs: Need::Command("wine") },
-    Step { name: "fuzz", what: "every fuzz target for ten seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "10"], environment: &[], needs: Need::Nothing },
+    Step { name: "fuzz", what: "every fuzz target for five seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "5"], environment: &[], needs: Need::Nothing },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel", what: "verdicts beside those of the Linux kernel", command: &["cargo", "xtask", "kernel"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel-fuzz", what: "random accepted programs given to the Linux kernel", command: &["cargo", "xtask", "kernel", "--fuzz", "2000"], environment: &[("BPF_CORPUS", "none")], needs: Need::Nothing },

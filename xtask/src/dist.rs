@@ -1,10 +1,11 @@
-//! What is installed on Windows: builds `ebpfcore.sys`, checks it, signs it, puts it into `dist/`.
+//! What is installed on Windows, put into `dist/`: `ebpfcore.sys`, built, checked and signed, and
+//! `bpf2native.exe`.
 //!
 //! The signer is the per-user test certificate that `bpf2native` uses, and the checker is the one
 //! that it runs on its own output. Every rule must pass; the one warning that is expected is named
 //! here with its reason. What is left out: certificates that are not for tests.
 
-use crate::windows;
+use crate::windows::{self, Build};
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use image::check::{Report, Verdict};
 use signing::Signer;
@@ -17,6 +18,9 @@ pub(crate) struct Args {
     folder: Option<PathBuf>,
 }
 
+/// Packages whose programs are installed.
+const PROGRAMS: &[&str] = &["bpf2native"];
+
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(
     "imports-nx",
@@ -25,15 +29,39 @@ const EXPECTED: &[(&str, &str)] = &[(
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let folder = args.folder.clone().unwrap_or_else(|| root.join("dist"));
-    let driver = driver(root, &folder)?;
-    println!("{}", driver.display());
+    println!("{}", driver(root, &folder)?.display());
+    for program in PROGRAMS {
+        println!("{}", self::program(root, &folder, program)?.display());
+    }
     Ok(true)
+}
+
+/// Builds a program into a folder; returns its path.
+fn program(root: &Path, folder: &Path, name: &str) -> Result<PathBuf, String> {
+    let build = Build {
+        place: root,
+        target: windows::PROGRAM,
+        profile: "release",
+        packages: &[name],
+        flags: &[windows::STRIP],
+    };
+    let file = format!("{name}.exe");
+    let bytes = read(&build.run(root)?.join(&file))?;
+    let path = folder.join(&file);
+    write(&path, &bytes)?;
+    Ok(path)
 }
 
 /// Builds the driver into a folder; returns its path.
 pub(crate) fn driver(root: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let built = windows::build(root, &root.join("ebpfcore/driver"), windows::DRIVER, &[])?;
-    let file = read(&built.join("ebpfcore-sys.exe"))?;
+    let build = Build {
+        place: &root.join("ebpfcore/driver"),
+        target: windows::DRIVER,
+        profile: "release",
+        packages: &[],
+        flags: &[],
+    };
+    let file = read(&build.run(root)?.join("ebpfcore-sys.exe"))?;
     let report = image::check(&file).map_err(|error| format!("ebpfcore.sys: {error}"))?;
     accept(&report)?;
     let signer = signer()?;

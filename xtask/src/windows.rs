@@ -27,46 +27,56 @@ const LINK: &[&str] = &[
     "/MERGE:.00cfg=.rdata",
 ];
 
+/// What is installed carries no symbols.
+pub(crate) const STRIP: &str = "-Cstrip=symbols";
+
 /// Where Windows builds go, apart from those for the host.
 pub(crate) fn folder(root: &Path) -> PathBuf {
     root.join("target/windows")
 }
 
-/// Builds a package in release mode; returns the folder of the results.
-///
-/// `arguments` say which package of the folder `place`.
-pub(crate) fn build(
-    root: &Path,
-    place: &Path,
-    target: &str,
-    arguments: &[&str],
-) -> Result<PathBuf, String> {
-    let folder = folder(root);
-    let mut command = cargo(target);
-    command
-        .args(["build", "--quiet", "--release", "--target", target])
-        .arg("--target-dir")
-        .arg(&folder)
-        .args(arguments)
-        .current_dir(place)
-        .env(
-            "CARGO_ENCODED_RUSTFLAGS",
-            flags(root, target).join("\u{1f}"),
-        );
-    let fail = |why: &dyn std::fmt::Display| format!("{} for {target}: {why}", place.display());
-    match command.status() {
-        Ok(status) if status.success() => Ok(folder.join(target).join("release")),
-        Ok(status) => Err(fail(&status)),
-        Err(error) => Err(fail(&error)),
+/// What to build.
+pub(crate) struct Build<'a> {
+    /// The folder of the package or the workspace.
+    pub(crate) place: &'a Path,
+    /// [`DRIVER`] or [`PROGRAM`].
+    pub(crate) target: &'a str,
+    /// The profile, which is also the folder of the results.
+    pub(crate) profile: &'a str,
+    /// Packages of a workspace; the one of the folder where there are none.
+    pub(crate) packages: &'a [&'a str],
+    /// Flags of the compiler beyond those of the target.
+    pub(crate) flags: &'a [&'a str],
+}
+
+impl Build<'_> {
+    /// Builds; returns the folder of the results.
+    pub(crate) fn run(&self, root: &Path) -> Result<PathBuf, String> {
+        let folder = folder(root);
+        let mut flags = flags(root, self.target);
+        flags.extend(self.flags.iter().map(|flag| (*flag).to_owned()));
+        let mut command = cargo(self.target);
+        command
+            .args(["build", "--quiet", "--target", self.target])
+            .args(["--profile", self.profile, "--target-dir"])
+            .arg(&folder)
+            .args(self.packages.iter().flat_map(|name| ["--package", name]))
+            .current_dir(self.place)
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        let fail = |why: &dyn std::fmt::Display| {
+            format!("{} for {}: {why}", self.place.display(), self.target)
+        };
+        match command.status() {
+            Ok(status) if status.success() => Ok(folder.join(self.target).join(self.profile)),
+            Ok(status) => Err(fail(&status)),
+            Err(error) => Err(fail(&error)),
+        }
     }
 }
 
 /// Flags of the compiler. Folders of this machine do not appear in what is built.
 fn flags(root: &Path, target: &str) -> Vec<String> {
-    let mut flags = vec![
-        "-Cstrip=symbols".to_owned(),
-        format!("--remap-path-prefix={}=.", root.display()),
-    ];
+    let mut flags = vec![format!("--remap-path-prefix={}=.", root.display())];
     if let Some(home) = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(home_cargo)
@@ -74,7 +84,8 @@ fn flags(root: &Path, target: &str) -> Vec<String> {
         flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
     }
     if target == DRIVER {
-        flags.extend(["-Clinker=rust-lld", "-Clinker-flavor=lld-link"].map(str::to_owned));
+        let linker = ["-Clinker=rust-lld", "-Clinker-flavor=lld-link", STRIP];
+        flags.extend(linker.map(str::to_owned));
         flags.extend(LINK.iter().map(|argument| format!("-Clink-arg={argument}")));
     } else {
         flags.push("-Clink-arg=-Wl,--no-insert-timestamp".to_owned());

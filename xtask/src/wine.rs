@@ -38,6 +38,6 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let wine = Wine::new(&folder)?;
     prefix::prepare(&wine, &built.library)?;
     let mut ok = scenario::run(&wine, &built, args.cycles)?;
-    ok &= identity::run(&wine, root, &folder)?;
+    ok &= identity::run(&wine, &built)?;
     Ok(ok)
 }

@@ -1,14 +1,24 @@
 //! Builds what runs under Wine: the stand-ins, the device, the test program, the drivers.
 
+use crate::windows::{self, Build};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TARGET: &str = crate::windows::PROGRAM;
+/// The profile of the programs of the product: they are started a few times only.
+const PROFILE: &str = "quick";
+/// The linker's arguments for a driver that is made for the GNU environment.
+const NATIVE: &[&str] = &[
+    "-Clink-arg=-nostartfiles",
+    "-Clink-arg=-Wl,--entry=DriverEntry",
+    "-Clink-arg=-Wl,--subsystem=native",
+];
 
 /// Files that were built.
 pub(super) struct Built {
     /// `tkernel.dll`.
     pub(super) library: PathBuf,
+    /// `bpf2native` for this host.
+    pub(super) tool: PathBuf,
     /// The folder of the drivers and the test program.
     pub(super) folder: PathBuf,
     /// The repository.
@@ -16,55 +26,58 @@ pub(super) struct Built {
 }
 
 pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
-    let target = root.join("target/windows");
-    let out = target.join(TARGET).join("release");
-    windows(root, "testkernel/shim", &target, "")?;
-    let native = "-Clink-arg=-nostartfiles -Clink-arg=-Wl,--entry=DriverEntry \
-                  -Clink-arg=-Wl,--subsystem=native";
-    windows(root, "testkernel/device", &target, native)?;
-    windows(root, "testkernel/program", &target, "")?;
+    let out = stand_in(root, "testkernel/shim", &[])?;
+    stand_in(root, "testkernel/device", NATIVE)?;
+    stand_in(root, "testkernel/program", &[])?;
     copy(&out.join("testkernel.dll"), &folder.join("testkernel.sys"))?;
     copy(&out.join("testkernel.exe"), &folder.join("testkernel.exe"))?;
-    driver(root, folder, "droppacket")?;
+    let tool = tool(root)?;
+    driver(root, &tool, folder, "droppacket")?;
     crate::dist::driver(root, folder)?;
     Ok(Built {
         library: out.join("tkernel.dll"),
+        tool,
         folder: folder.to_path_buf(),
         root: root.to_path_buf(),
     })
 }
 
-fn windows(root: &Path, package: &str, target: &Path, flags: &str) -> Result<(), String> {
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
-        .arg(target)
-        .env("RUSTFLAGS", flags)
-        .current_dir(root.join(package));
-    finish(&mut command, package)
+/// Builds a package of the stand-ins.
+fn stand_in(root: &Path, package: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let build = Build {
+        place: &root.join(package),
+        target: windows::PROGRAM,
+        profile: "release",
+        packages: &[],
+        flags,
+    };
+    build.run(root)
+}
+
+/// The programs of the product for Windows; returns their folder.
+pub(super) fn programs(root: &Path) -> Result<PathBuf, String> {
+    let build = Build {
+        place: root,
+        target: windows::PROGRAM,
+        profile: PROFILE,
+        packages: &["bpf2native"],
+        flags: &[],
+    };
+    build.run(root)
 }
 
 /// Compiles an example to a driver.
-fn driver(root: &Path, folder: &Path, name: &str) -> Result<(), String> {
-    let mut command = Command::new("cargo");
+fn driver(root: &Path, tool: &Path, folder: &Path, name: &str) -> Result<(), String> {
+    let mut command = Command::new(tool);
     command
-        .args(["run", "--quiet", "--package", "bpf2native", "--"])
         .arg(root.join(format!("examples/{name}.o")))
         .arg("-o")
-        .arg(folder.join(format!("{name}.sys")))
-        .current_dir(root);
+        .arg(folder.join(format!("{name}.sys")));
     finish(&mut command, name)
 }
 
-/// `bpf2native` for this host.
-pub(super) fn tool(root: &Path) -> Result<PathBuf, String> {
+/// Builds `bpf2native` for this host.
+fn tool(root: &Path) -> Result<PathBuf, String> {
     let mut command = Command::new("cargo");
     command
         .args(["build", "--quiet", "--package", "bpf2native"])
@@ -72,26 +85,6 @@ pub(super) fn tool(root: &Path) -> Result<PathBuf, String> {
     finish(&mut command, "bpf2native")?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     Ok(target.join("debug/bpf2native"))
-}
-
-/// `bpf2native.exe`.
-pub(super) fn windows_tool(root: &Path, profile: &str) -> Result<PathBuf, String> {
-    let target = root.join("target/windows");
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "bpf2native",
-            "--target",
-            TARGET,
-        ])
-        .args(["--profile", profile, "--target-dir"])
-        .arg(&target)
-        .current_dir(root);
-    finish(&mut command, "bpf2native.exe")?;
-    Ok(target.join(TARGET).join(profile).join("bpf2native.exe"))
 }
 
 fn finish(command: &mut Command, what: &str) -> Result<(), String> {

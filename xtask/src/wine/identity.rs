@@ -3,6 +3,7 @@
 //! All examples unsigned, and one signed with the same key. What is left out: running programs,
 //! which native code needs a Unix host for.
 
+use super::build::Built;
 use super::prefix::read;
 use super::process::{Wine, windows_path};
 use std::path::{Path, PathBuf};
@@ -11,19 +12,18 @@ use std::time::Duration;
 
 /// Longest time for one run: the program is built without optimisation.
 const LIMIT: Duration = Duration::from_secs(120);
-/// The profile of the program for Windows: it is started a few times only.
-const PROFILE: &str = "quick";
 /// The key that signs on both sides, and where its password stands.
 const KEY: &str = "signing/tests/fixtures/test-only.pfx";
 const PASSWORD: (&str, &str) = ("IDENTITY_PASSWORD", "test-only");
 
 /// Compares all outputs; says which differ.
-pub(super) fn run(wine: &Wine, root: &Path, folder: &Path) -> Result<bool, String> {
+pub(super) fn run(wine: &Wine, built: &Built) -> Result<bool, String> {
+    let root = &built.root;
     let sides = Sides {
         wine,
-        host: super::build::tool(root)?,
-        windows: super::build::windows_tool(root, PROFILE)?,
-        folder: folder.join("identity"),
+        host: &built.tool,
+        windows: super::build::programs(root)?.join("bpf2native.exe"),
+        folder: built.folder.join("identity"),
     };
     std::fs::create_dir_all(&sides.folder)
         .map_err(|error| format!("{}: {error}", sides.folder.display()))?;
@@ -44,7 +44,7 @@ pub(super) fn run(wine: &Wine, root: &Path, folder: &Path) -> Result<bool, Strin
 /// The same program twice.
 struct Sides<'a> {
     wine: &'a Wine,
-    host: PathBuf,
+    host: &'a Path,
     windows: PathBuf,
     folder: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Sides<'_> {
         for stale in [&here, &there] {
             let _ = std::fs::remove_file(stale);
         }
-        let output = Command::new(&self.host)
+        let output = Command::new(self.host)
             .arg(object)
             .args(options)
             .arg("-o")
