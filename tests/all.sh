@@ -6,8 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool chromium wine wine64 gcc-mingw-w64-x86-64)
-tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify chromium wine x86_64-w64-mingw32-gcc)
+packages=(clang-19 llvm-19 lld-19 osslsigncode sbsigntool chromium wine wine64 gcc-mingw-w64-x86-64
+    iproute2 ethtool dnsmasq-base)
+tools=(clang-19 llvm-readobj-19 lld-link-19 osslsigncode sbverify chromium wine x86_64-w64-mingw32-gcc
+    ip ethtool dnsmasq)
 
 missing() {
     for tool in "${tools[@]}"; do

@@ -28,6 +28,18 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A service of this name runs already.
+    Running {
+        /// The name.
+        service: String,
+    },
+    /// No service of this name runs.
+    NotRunning {
+        /// The name.
+        service: String,
+        /// The names of those that run.
+        running: Vec<String>,
+    },
     /// `DriverEntry` returned an error.
     Entry {
         /// `NTSTATUS`.
@@ -122,7 +134,9 @@ impl Error {
             Error::Map(error) => error.code(),
             Error::UnsupportedHost { .. } => d::RUN_HOST,
             Error::Memory(_) => d::RUN_MEMORY,
-            Error::ServiceName { .. } => d::RUN_SERVICE,
+            Error::ServiceName { .. } | Error::Running { .. } | Error::NotRunning { .. } => {
+                d::RUN_SERVICE
+            }
             Error::Entry { .. } | Error::LeakedKey { .. } => d::RUN_ENTRY,
             Error::NotRegistered
             | Error::OtherInterface { .. }
@@ -151,6 +165,10 @@ impl fmt::Display for Error {
             Error::UnsupportedHost { what } => write!(f, "this host does not have {what}"),
             Error::Memory(error) => write!(f, "no memory for contexts and packets: {error}"),
             Error::ServiceName { name } => write!(f, "`{name}` cannot be the name of a service"),
+            Error::Running { service } => write!(f, "`{service}` runs already; stop it first"),
+            Error::NotRunning { service, running } => {
+                write!(f, "`{service}` does not run; running: {}", list(running))
+            }
             Error::Entry { status } => {
                 write!(f, "DriverEntry returned {status:#010x}{}", meaning(*status))
             }

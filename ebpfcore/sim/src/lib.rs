@@ -10,13 +10,15 @@
 //! Native code needs an x64 host with Unix memory protections; elsewhere everything compiles, and
 //! the native engine says [`Error::UnsupportedHost`]. A fault of native code ends the process with
 //! status 3 and a message that names the program and the place: Rust cannot leave a signal handler
-//! by another way. What is left out: a network stack, several processors at once, hooks.
+//! by another way. [`interface::Interface`] lets drivers decide about the frames of a real interface.
+//! What is left out: a network stack, several processors at once.
 
 mod bytecode;
 pub mod conformance;
 mod error;
 mod host;
 mod input;
+pub mod interface;
 mod maps;
 mod platform;
 pub mod raw;
@@ -25,6 +27,7 @@ pub mod service;
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod unsupported;
 
+pub use ebpfcore::hooks::Action;
 pub use ebpfcore::{Map, Program, Record, Shared, object::Checking};
 pub use error::Error;
 pub use host::{Engine, Host, Invocation, Measurement, Options};

@@ -21,6 +21,7 @@ pub(crate) mod fault {
         }
     }
 }
+pub(crate) mod gate;
 pub(crate) mod invoke;
 #[cfg(unix)]
 pub mod mapping;
