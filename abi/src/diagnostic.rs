@@ -136,6 +136,7 @@ diagnostics! {
     VERIFY_PLATFORM_ARGUMENT = 240, Program, "pointer passed to a platform function of unknown prototype", "Pass numbers or the context pointer.";
     VERIFY_CALLBACK = 241, Program, "a function cannot be called back like this", "Return 0 or 1 from callbacks, release in them what they acquire, and leave alone what the caller holds.";
     VERIFY_CHAIN_STACK = 242, Program, "a chain of calls takes too much stack", "Use smaller local variables, or maps for large ones; functions that call others count together.";
+    VERIFY_DYNPTR = 243, Program, "a dynamic pointer is misused", "Make it with its constructor before it is used, leave its bytes alone, and pass its address to helpers.";
     VERIFY_MISSING = 250, Program, "a CO-RE relocation found nothing in the BTF given, and its instruction can be reached", "Guard it with bpf_core_field_exists, bpf_core_type_exists or bpf_core_enum_value_exists.";
     // 03xx: code generation (crate codegen)
     CODEGEN_NO_PROGRAMS = 301, Environment, "no program to compile", "The object has no section that names a program; put SEC(\"...\") before the function or select one with `--type`.";

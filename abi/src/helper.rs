@@ -70,12 +70,33 @@ pub enum ArgKind {
     SpinLock,
     /// `struct bpf_timer` inside a map value.
     Timer,
-    /// A dynamic pointer (`struct bpf_dynptr`) on the stack.
-    DynPtr,
+    /// Writable memory in the value of a map; its size is the next argument.
+    MapMem,
+    /// An initialised dynamic pointer (`struct bpf_dynptr`).
+    Dynptr,
+    /// One that describes a record of a ring buffer, on the stack; released.
+    DynptrRecord,
+    /// Space on the stack for a dynamic pointer to memory of this kind, which the helper makes.
+    DynptrOut(DynptrKind),
     /// A kernel object of BTF type, unchecked beyond being one.
     BtfId,
     /// A zero-terminated constant string in a read-only map.
     ConstStr,
+}
+
+/// What memory a dynamic pointer describes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DynptrKind {
+    /// Some, as one knows who was handed the pointer by others: perhaps a packet.
+    Any,
+    /// Memory that is there while the program runs: of a map value, or a sample being drained.
+    Local,
+    /// A record of a ring buffer, which must be submitted or discarded.
+    Record,
+    /// The data of a `struct __sk_buff`, which writing may move.
+    Skb,
+    /// The data of a `struct xdp_md`.
+    Xdp,
 }
 
 /// What a helper returns in r0.
@@ -91,6 +112,9 @@ pub enum ReturnKind {
     Void,
     /// Memory of the size in the `ConstAllocSize` argument, or NULL; a reference to release.
     AllocMemOrNull,
+    /// Memory that the [`ArgKind::Dynptr`] argument describes, of the size in the `ConstAllocSize`
+    /// argument, or NULL.
+    SliceOrNull,
     /// A socket or NULL; a reference to release when the row says `acquires`.
     SocketOrNull,
     /// A socket of common or TCP kind or NULL, no reference.
@@ -115,7 +139,7 @@ pub enum CallbackArg {
     /// A kernel object.
     Object,
     /// A dynamic pointer that can be read only while the callback runs.
-    DynPtr,
+    Dynptr,
     /// The helper's [`ArgKind::CallbackContext`].
     Context,
 }
@@ -262,6 +286,12 @@ impl Helper {
         }
     }
 
+    /// Does it write to the memory of its [`ArgKind::Dynptr`] argument?
+    #[must_use]
+    pub fn writes_dynptr(&self) -> bool {
+        self.name == "bpf_dynptr_write"
+    }
+
     /// The arguments that exist.
     pub fn present_args(&self) -> impl Iterator<Item = ArgKind> + '_ {
         self.args
@@ -304,6 +334,7 @@ impl ArgKind {
                 | ArgKind::ReadableMemOrNull
                 | ArgKind::WritableMem
                 | ArgKind::WritableMemOrNull
+                | ArgKind::MapMem
         )
     }
 

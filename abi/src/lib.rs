@@ -24,6 +24,6 @@ pub mod verdict;
 pub use context::{Context, Field, FieldKind};
 pub use diagnostic::{Code, Fault};
 pub use guid::Guid;
-pub use helper::{ArgKind, Helper, ReturnKind};
+pub use helper::{ArgKind, DynptrKind, Helper, ReturnKind};
 pub use map::{MapKind, MapTypeRow};
 pub use program_type::{AttachType, Platform, ProgramType};

@@ -249,7 +249,8 @@ impl Step<'_, '_> {
             | Region::Packet { .. }
             | Region::PacketMeta { .. }
             | Region::MapValue { .. }
-            | Region::Memory { .. } => true,
+            | Region::Memory { .. }
+            | Region::Slice(_) => true,
             Region::Context | Region::Kernel { .. } => by.is_const().is_some(),
             _ => false,
         };

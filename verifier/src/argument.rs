@@ -1,6 +1,7 @@
 //! Arguments of helpers, each against what the prototype asks for.
 
 use crate::call::{LOCK, UNLOCK};
+use crate::dynptr::{Space, check_slice};
 use crate::effect::{Bytes, Effect};
 use crate::map_use;
 use crate::memory::{Access, Base, Span, stack_fault};
@@ -8,8 +9,8 @@ use crate::reason::Reason;
 use crate::stack::Byte;
 use crate::state::Lock;
 use crate::step::{Step, is_context};
-use crate::value::{Kernel, Region, Value};
-use abi::{ArgKind, Helper, MapKind};
+use crate::value::{Dynptr, Kernel, Region, Value};
+use abi::{ArgKind, DynptrKind, Helper, MapKind};
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
 use program::{MapDef, MapId};
@@ -30,6 +31,10 @@ pub(crate) struct Arguments {
     pub(crate) context: Value,
     /// The map that the timer argument lies in.
     pub(crate) timer: Option<MapArgument>,
+    /// The dynamic pointer argument.
+    pub(crate) dynptr: Option<Dynptr>,
+    /// What dynamic pointer the helper makes, and where.
+    pub(crate) makes: Option<(DynptrKind, Space)>,
     /// Stack bytes that the helper writes.
     writes: Vec<(u8, i64, i64)>,
 }
@@ -44,15 +49,15 @@ pub(crate) struct MapArgument {
 
 /// One argument under examination.
 #[derive(Clone, Copy)]
-struct Argument<'h> {
-    reg: Reg,
-    kind: ArgKind,
-    found: Value,
+pub(crate) struct Argument<'h> {
+    pub(crate) reg: Reg,
+    pub(crate) kind: ArgKind,
+    pub(crate) found: Value,
     helper: &'h Helper,
 }
 
 impl Argument<'_> {
-    fn refuse(&self) -> Reason {
+    pub(crate) fn refuse(&self) -> Reason {
         if let Some(pointer) = self.found.pointer()
             && pointer.null != 0
         {
@@ -89,6 +94,8 @@ impl Step<'_, '_> {
             callback: None,
             context: Value::uninitialised(),
             timer: None,
+            dynptr: None,
+            makes: None,
             writes: Vec::new(),
         };
         for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
@@ -111,12 +118,11 @@ impl Step<'_, '_> {
     ) -> Result<(), Reason> {
         let found = argument.found;
         match argument.kind {
-            ArgKind::None => Ok(()),
             ArgKind::Anything => {
                 self.no_leak(argument.reg, found, "to a helper that takes a number")
             }
-            // Checked together with the memory before it.
-            ArgKind::ConstSize | ArgKind::ConstSizeOrZero => Ok(()),
+            // Sizes are checked together with the memory before them.
+            ArgKind::None | ArgKind::ConstSize | ArgKind::ConstSizeOrZero => Ok(()),
             ArgKind::Context if is_context(&found) => Ok(()),
             ArgKind::ContextOrNull if is_context(&found) || found.is_zero() => Ok(()),
             ArgKind::Map | ArgKind::MapOfPrograms => self.map_argument(argument, arguments),
@@ -127,7 +133,8 @@ impl Step<'_, '_> {
             ArgKind::ReadableMem
             | ArgKind::ReadableMemOrNull
             | ArgKind::WritableMem
-            | ArgKind::WritableMemOrNull => self.sized_argument(argument, arguments),
+            | ArgKind::WritableMemOrNull
+            | ArgKind::MapMem => self.sized_argument(argument, arguments),
             ArgKind::FixedMem(size) => {
                 self.memory(argument, (i64::from(size), i64::from(size)), arguments)
             }
@@ -159,6 +166,9 @@ impl Step<'_, '_> {
                 arguments.timer = Some(self.timer_argument(argument)?);
                 Ok(())
             }
+            ArgKind::Dynptr | ArgKind::DynptrRecord | ArgKind::DynptrOut(_) => {
+                self.dynptr_argument(argument, arguments)
+            }
             _ => self.object_argument(argument),
         }
     }
@@ -182,9 +192,6 @@ impl Step<'_, '_> {
 
     /// Arguments that stand for an object as a whole.
     fn object_argument(&self, argument: Argument<'_>) -> Result<(), Reason> {
-        if argument.kind == ArgKind::DynPtr {
-            return Err(argument.unsupported());
-        }
         let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
         let Some(pointer) = pointer else {
             return Err(argument.refuse());
@@ -340,19 +347,23 @@ impl Step<'_, '_> {
             ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
             | ArgKind::MapValueOut
+            | ArgKind::MapMem
             | ArgKind::FixedMemOut(_) => Access::Write,
             _ => Access::Read,
         };
         match pointer.region {
+            Region::MapValue { map, .. } => self.check_map_value(&base, map, span, access),
+            // Other memory may be gone before the dynamic pointer is.
+            _ if argument.kind == ArgKind::MapMem => Err(argument.refuse()),
             Region::Stack { frame } => {
                 self.check_stack(&base, frame, span)?;
-                self.stack_argument((base, frame), span, (access, size), arguments)
+                self.stack_argument((&base, frame), span, (access, size), arguments)
             }
             Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
                 self.check_packet(&base, span, range, access)
             }
-            Region::MapValue { map, .. } => self.check_map_value(&base, map, span, access),
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            Region::Slice(slice) => check_slice(&base, slice, span, access),
             Region::MapKey { map } => self.check_key(&base, map, span, access),
             _ => Err(argument.refuse()),
         }
@@ -362,20 +373,21 @@ impl Step<'_, '_> {
     /// bytes at a known place.
     fn stack_argument(
         &mut self,
-        (base, frame): (Base, u8),
+        (base, frame): (&Base, u8),
         span: Span,
         (access, size): (Access, (i64, i64)),
         arguments: &mut Arguments,
     ) -> Result<(), Reason> {
         let surely = access == Access::Write && span.exact && size.0 == size.1;
         let bytes = Bytes::new(frame, span.low, span.high);
+        self.no_dynptr((base, frame), span, "a helper gets its bytes")?;
         if !surely && let Some(frame) = self.state.frame(frame) {
             // Where addresses are no secret, a helper may see those that are stored.
             let found = match self.may_leak() {
                 true => frame.stack.written(span.low, span.high),
                 false => frame.stack.readable(span.low, span.high),
             };
-            found.map_err(|fault| stack_fault(&base, fault))?;
+            found.map_err(|fault| stack_fault(base, fault))?;
             self.trail.note(Effect::Read(bytes));
         }
         if access == Access::Write {

@@ -2,6 +2,7 @@
 
 use crate::argument::Arguments;
 use crate::cfg;
+use crate::dynptr::{slice_of, writes_packet};
 use crate::effect::{Effect, Parting};
 use crate::limits;
 use crate::map_use::{self, Found};
@@ -31,9 +32,10 @@ impl Step<'_, '_> {
         if helper.releases {
             self.release(helper, &arguments)?;
         }
-        if helper.reallocates_packet {
+        if helper.reallocates_packet || writes_packet(helper, &arguments) {
             self.state.move_packet(self.at);
         }
+        self.make_dynptr(&arguments)?;
         if let Some(callback) = helper.callback {
             return self.call_back(callback, &arguments);
         }
@@ -135,7 +137,10 @@ impl Step<'_, '_> {
 
     fn release(&mut self, helper: &Helper, arguments: &Arguments) -> Result<(), Reason> {
         let found = arguments.first;
-        let id = found.pointer().map_or(0, Pointer::reference);
+        let id = match arguments.dynptr {
+            Some(dynptr) => dynptr.reference,
+            None => found.pointer().map_or(0, Pointer::reference),
+        };
         if id != 0 && self.state.release(id, self.at) {
             return Ok(());
         }
@@ -162,6 +167,13 @@ impl Step<'_, '_> {
                 let size = arguments.alloc_size;
                 or_null(Region::Memory { size, reference }, reference)
             }
+            ReturnKind::SliceOrNull => {
+                let size = arguments.alloc_size;
+                let slice = slice_of(arguments.dynptr, size).ok_or(Reason::Unsupported {
+                    what: "a slice of no dynamic pointer",
+                })?;
+                or_null(Region::Slice(slice), self.fresh())
+            }
             ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull if helper.acquires => {
                 let reference = self.acquire()?;
                 or_null(Region::Socket { reference }, reference)
@@ -177,7 +189,7 @@ impl Step<'_, '_> {
     }
 
     /// A reference that some pointer carries from now on.
-    fn acquire(&mut self) -> Result<u32, Reason> {
+    pub(crate) fn acquire(&mut self) -> Result<u32, Reason> {
         if let Some(first) = self.state.references.first()
             && self.state.references.len() >= limits::REFERENCES
         {

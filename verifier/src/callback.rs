@@ -23,7 +23,8 @@ use crate::stack::{Byte, EMPTY, SLOTS, Slot, Stack};
 use crate::state::{Frame, Role, State};
 use crate::step::{Flow, Step};
 use crate::subsume::{fits, pointer_fits, slot_fits};
-use crate::value::{Kernel, Pointer, Region, Trust, Unreadable, Value};
+use crate::value::{Dynptr, Kernel, Part, Pointer, Region, Trust, Unreadable, Value};
+use abi::DynptrKind;
 use abi::helper::{Callback, CallbackArg, CallbackTime};
 use alloc::boxed::Box;
 use isa::{InsnIdx, Reg};
@@ -313,8 +314,15 @@ impl Step<'_, '_> {
                         object,
                     })
                 }
-                (CallbackArg::Map | CallbackArg::Key | CallbackArg::Value, None)
-                | (CallbackArg::DynPtr, _) => Value::uninitialised(),
+                (CallbackArg::Dynptr, _) => pointer(Region::Dynptr(Dynptr {
+                    kind: DynptrKind::Local,
+                    id: self.fresh(),
+                    reference: 0,
+                    part: Part::Whole,
+                })),
+                (CallbackArg::Map | CallbackArg::Key | CallbackArg::Value, None) => {
+                    Value::uninitialised()
+                }
             };
             frame.set(reg, value);
         }

@@ -11,6 +11,7 @@
 //! something is held or a callback runs.
 
 use crate::cfg::{self, Cfg};
+use crate::dynptr::check_slice;
 use crate::effect::{Bytes, Effect};
 use crate::explore::Env;
 use crate::live;
@@ -235,6 +236,10 @@ impl Step<'_, '_> {
                 checked.ok().map(|()| None)
             }
             Region::Memory { size, .. } => base.within(span, i64::from(size)).ok().map(|()| None),
+            Region::Slice(slice) => {
+                let checked = check_slice(base, slice, span, Access::Write);
+                checked.ok().map(|()| None)
+            }
             _ => None,
         }
     }

@@ -74,6 +74,8 @@ pub(crate) enum Effect {
     },
     /// Stack bytes must be readable.
     Read(Bytes),
+    /// What stack bytes hold decides whether the instruction is safe, or what it leads to.
+    Inspect(Bytes),
     /// Stack bytes got contents of which nothing is known.
     Overwrite(Bytes),
     /// A function was entered from one at this depth.
@@ -157,6 +159,9 @@ impl Effect {
             }
             Effect::Read(bytes) => {
                 need.raise(bytes.frame.into(), bytes.places(Cover::Any), Level::Used);
+            }
+            Effect::Inspect(bytes) => {
+                need.raise(bytes.frame.into(), bytes.places(Cover::Any), Level::Exact);
             }
             Effect::Overwrite(bytes) => {
                 need.drop(bytes.frame.into(), bytes.places(Cover::Whole));

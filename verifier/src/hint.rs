@@ -27,6 +27,7 @@ impl Reason {
             | Reason::ArgumentUnsupported { reg, .. }
             | Reason::NotAcquired { reg, .. }
             | Reason::Atomic { reg, .. }
+            | Reason::Dynptr { reg, .. }
             | Reason::PlatformArgument { reg, .. } => [Some(*reg), None],
             Reason::StackBounds(bounds)
             | Reason::PacketBounds(bounds)
@@ -174,6 +175,9 @@ fn unreadable(why: Unreadable) -> String {
             "calls do not keep r1 to r5: keep the value in r6 to r9 or on the stack"
         }
         Unreadable::Released(_) => "use it before it is released",
+        Unreadable::DynptrLost(_) => {
+            "use the slice before its dynamic pointer is made anew, or keep that one in another variable"
+        }
         Unreadable::FrameLeft => "let the caller own the memory and pass a pointer to it",
         Unreadable::Uninitialised | Unreadable::NotPassed => {
             "give the variable a value on every path before it is used"

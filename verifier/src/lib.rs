@@ -24,6 +24,7 @@ mod chain;
 mod constants;
 mod contract;
 pub mod domain;
+mod dynptr;
 mod effect;
 pub mod explain;
 mod explore;

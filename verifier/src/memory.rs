@@ -1,6 +1,7 @@
 //! Loads, stores and atomic operations.
 
 use crate::domain::Scalar;
+use crate::dynptr::check_slice;
 use crate::effect::{Bytes, Effect};
 use crate::facts::{Extent, Memory};
 use crate::limits;
@@ -192,6 +193,7 @@ impl Step<'_, '_> {
                 self.check_packet(base, span, range, access)
             }
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
+            Region::Slice(slice) => check_slice(base, slice, span, access),
             Region::MapKey { map } => self.check_key(base, map, span, access),
             Region::Socket { .. } if access == Access::Read => self.check_socket(base, span, size),
             Region::Socket { .. } | Region::Kernel { .. } => Err(base.refuse("writing")),
@@ -391,6 +393,7 @@ impl Step<'_, '_> {
         size: Size,
     ) -> Result<Value, Reason> {
         self.check_stack(base, frame, span)?;
+        self.no_dynptr((base, frame), span, "its bytes are read")?;
         let Some(stack) = self.state.frame(frame).map(|frame| &frame.stack) else {
             return Err(base.refuse("reading"));
         };
@@ -429,6 +432,7 @@ impl Step<'_, '_> {
                 });
             }
         }
+        self.overwrite_dynptrs((base, frame), span)?;
         let value = self.link(from, value)?;
         self.trail.note(Effect::Store {
             depth: self.state.depth() as u8,
@@ -509,6 +513,7 @@ impl Step<'_, '_> {
         match base.pointer.region {
             Region::Stack { frame: index } => {
                 self.check_stack(base, index, span)?;
+                self.no_dynptr((base, index), span, "its bytes are changed")?;
                 let Some(frame) = self.state.frame_mut(index) else {
                     return Err(base.refuse("writing"));
                 };
@@ -523,7 +528,9 @@ impl Step<'_, '_> {
                 Ok(())
             }
             Region::MapValue { map, .. } => self.check_map_value(base, map, span, Access::Write),
-            Region::Memory { .. } => self.check_plain(base, span, Access::Write, size),
+            Region::Memory { .. } | Region::Slice(_) => {
+                self.check_plain(base, span, Access::Write, size)
+            }
             _ => Err(not_atomic(base, NOT_SHARED)),
         }
     }

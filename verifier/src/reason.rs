@@ -286,6 +286,15 @@ pub enum Reason {
         /// What is wrong.
         what: &'static str,
     },
+    /// A dynamic pointer, or the place of one, is used in a way that it is not for.
+    Dynptr {
+        /// The register.
+        reg: Reg,
+        /// What it holds.
+        found: Value,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A function resolved by name gets something other than numbers and the context.
     PlatformArgument {
         /// The argument register.
@@ -372,6 +381,7 @@ impl Reason {
             Reason::Memory { .. } => diagnostic::VERIFY_MEMORY,
             Reason::TailCall => diagnostic::VERIFY_TAIL_CALL,
             Reason::Atomic { .. } => diagnostic::VERIFY_ATOMIC,
+            Reason::Dynptr { .. } => diagnostic::VERIFY_DYNPTR,
             Reason::PlatformArgument { .. } => diagnostic::VERIFY_PLATFORM_ARGUMENT,
         }
     }

@@ -214,6 +214,11 @@ impl Message<'_> {
                     self.names.of(found)
                 )
             }
+            Reason::Dynptr { reg, found, what } => write!(
+                f,
+                "{reg} is {}, the place of a dynamic pointer: {what}",
+                self.names.of(found)
+            ),
             Reason::PlatformArgument { reg, found } => write!(
                 f,
                 "{reg}, {}, is passed to a platform function whose prototype is not known",
@@ -410,7 +415,10 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::CallbackContext => "a pointer to the stack or NULL",
         ArgKind::SpinLock => "a spin lock in a map value",
         ArgKind::Timer => "a timer in a map value",
-        ArgKind::DynPtr => "a dynamic pointer",
+        ArgKind::MapMem => "a pointer to writable memory in a map value",
+        ArgKind::Dynptr => "a dynamic pointer",
+        ArgKind::DynptrRecord => "a dynamic pointer to a record of a ring buffer",
+        ArgKind::DynptrOut(_) => "space for a dynamic pointer on the stack",
         ArgKind::BtfId => "a kernel object",
         ArgKind::ConstStr => "a constant string",
     }

@@ -11,7 +11,7 @@
 use crate::domain::Scalar;
 use crate::link::Link;
 use crate::packed::Packed;
-use crate::value::Value;
+use crate::value::{Dynptr, Part, Pointer, Region, Value};
 use alloc::rc::Rc;
 use core::ops::Range;
 use isa::{AluOp, Width};
@@ -236,6 +236,40 @@ impl Stack {
         }
     }
 
+    /// The dynamic pointer whose first byte is at an offset, if all of it is there.
+    pub(crate) fn dynptr_at(&self, offset: i64) -> Option<Dynptr> {
+        let (index, start) = place(offset);
+        let first = self.slot(index).dynptr().filter(|_| start == 0)?;
+        let second = self.slot(index.checked_sub(1)?).dynptr()?;
+        let whole = first.part == Part::First
+            && second
+                == Dynptr {
+                    part: Part::Second,
+                    ..first
+                };
+        whole.then_some(Dynptr {
+            part: Part::Whole,
+            ..first
+        })
+    }
+
+    /// A dynamic pointer, or a part of one, with bytes from `low` up to `high`.
+    pub(crate) fn dynptr_in(&self, low: i64, high: i64) -> Option<Dynptr> {
+        if low >= high {
+            return None;
+        }
+        let (first, last) = (place(high.saturating_sub(1)).0, place(low).0);
+        (first..=last).find_map(|index| self.slot(index).dynptr())
+    }
+
+    /// Puts a dynamic pointer with its first byte at an offset, a multiple of 8.
+    pub(crate) fn put_dynptr(&mut self, offset: i64, dynptr: Dynptr) {
+        for (offset, part) in [(offset, Part::First), (offset + 8, Part::Second)] {
+            let half = Region::Dynptr(Dynptr { part, ..dynptr });
+            self.write(offset, 8, &Value::Pointer(Pointer::to(half)));
+        }
+    }
+
     /// Changes the stored values that `hit` selects.
     pub(crate) fn update(&mut self, hit: impl Fn(&Packed) -> bool, change: impl Fn(&mut Packed)) {
         for chunk in self.chunks.iter_mut().flatten() {
@@ -290,6 +324,17 @@ impl Slot {
             Slot::Whole(Packed::Unreadable(_)) => Byte::Unwritten,
             Slot::Whole(number) if number.is_zero() => Byte::Zero,
             Slot::Whole(_) => Byte::Written,
+        }
+    }
+
+    /// The dynamic pointer that it is a part of.
+    fn dynptr(&self) -> Option<Dynptr> {
+        let Slot::Whole(Packed::Pointer(pointer)) = self else {
+            return None;
+        };
+        match pointer.region {
+            Region::Dynptr(dynptr) if dynptr.part != Part::Whole => Some(dynptr),
+            _ => None,
         }
     }
 

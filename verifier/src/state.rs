@@ -350,7 +350,7 @@ impl State {
     /// The packet was moved: pointers into it are dead.
     pub(crate) fn move_packet(&mut self, at: InsnIdx) {
         self.distances.clear();
-        self.update_pointers(Pointer::is_packet, |_| {
+        self.update_pointers(Pointer::moves, |_| {
             Value::Unreadable(Unreadable::PacketMoved(at))
         });
     }
@@ -366,6 +366,18 @@ impl State {
             |_| Value::Unreadable(Unreadable::Released(at)),
         );
         true
+    }
+
+    /// A dynamic pointer is overwritten: both halves of it and its slices are gone.
+    pub(crate) fn lose_dynptr(&mut self, id: u32, at: InsnIdx) {
+        self.update_pointers(
+            |pointer| match pointer.region {
+                Region::Dynptr(dynptr) => dynptr.id == id,
+                Region::Slice(slice) => slice.dynptr == id,
+                _ => false,
+            },
+            |_| Value::Unreadable(Unreadable::DynptrLost(at)),
+        );
     }
 
     /// The pointers with this null number turn out not to be NULL.

@@ -31,6 +31,7 @@ pub(crate) struct Names {
     packets: Vec<(u32, u32)>,
     nulls: Vec<(u32, u32)>,
     objects: Vec<(u32, u32)>,
+    dynptrs: Vec<(u32, u32)>,
     references: Vec<(u32, u32)>,
 }
 
@@ -255,7 +256,7 @@ pub(crate) fn fits(new: &Packed, old: &Packed) -> bool {
             Rc::ptr_eq(new, old) || pointer_fits(new, old)
         }
         // NULL is one of the things that such a pointer can be.
-        (_, Packed::Pointer(old)) => old.null != 0 && old.reference() == 0 && new.is_zero(),
+        (_, Packed::Pointer(old)) => old.null != 0 && !old.is_acquired() && new.is_zero(),
         _ => new.is_number_of(old),
     }
 }
@@ -284,6 +285,17 @@ fn region_fits(new: Region, old: Region) -> bool {
         ) => size == had && (reference == 0) == (of == 0),
         (Region::Socket { reference }, Region::Socket { reference: of }) => {
             (reference == 0) == (of == 0)
+        }
+        (Region::Dynptr(new), Region::Dynptr(old)) => {
+            new.kind == old.kind
+                && new.part == old.part
+                && (new.reference == 0) == (old.reference == 0)
+        }
+        (Region::Slice(new), Region::Slice(old)) => {
+            new.size == old.size
+                && new.of == old.of
+                && new.writable >= old.writable
+                && (new.reference == 0) == (old.reference == 0)
         }
         (new, old) => new == old,
     }
@@ -392,6 +404,14 @@ impl Names {
             (Region::Memory { reference, .. }, Region::Memory { reference: of, .. })
             | (Region::Socket { reference }, Region::Socket { reference: of }) => {
                 same_reference(self, of, reference)
+            }
+            (Region::Dynptr(new), Region::Dynptr(old)) => {
+                same(&mut self.dynptrs, old.id, new.id)
+                    && same_reference(self, old.reference, new.reference)
+            }
+            (Region::Slice(new), Region::Slice(old)) => {
+                same(&mut self.dynptrs, old.dynptr, new.dynptr)
+                    && same_reference(self, old.reference, new.reference)
             }
             _ => true,
         }

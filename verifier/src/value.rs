@@ -11,6 +11,7 @@
 
 use crate::domain::Scalar;
 use crate::link::Link;
+use abi::DynptrKind;
 use core::fmt;
 use isa::InsnIdx;
 use program::{KernelType, MapId};
@@ -46,6 +47,8 @@ pub enum Unreadable {
     Released(InsnIdx),
     /// A pointer into the frame of a function that has returned.
     FrameLeft,
+    /// Memory of a dynamic pointer that was overwritten by this instruction.
+    DynptrLost(InsnIdx),
 }
 
 /// A pointer.
@@ -130,6 +133,58 @@ pub enum Region {
         /// Its first instruction.
         start: InsnIdx,
     },
+    /// A dynamic pointer. In a register it belongs to somebody else; half of one is found on the
+    /// stack only, where no load can get it.
+    Dynptr(Dynptr),
+    /// Memory that a dynamic pointer describes.
+    Slice(Slice),
+}
+
+/// A dynamic pointer: 16 bytes that say where memory is and how much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dynptr {
+    /// What memory.
+    pub kind: DynptrKind,
+    /// Its number, which the slices have that were got through it.
+    pub id: u32,
+    /// The reference to release; 0 when there is none.
+    pub reference: u32,
+    /// How much of it.
+    pub part: Part,
+}
+
+/// A part of a dynamic pointer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The eight bytes at the lower address.
+    First,
+    /// The eight bytes at the higher address.
+    Second,
+}
+
+/// Memory that a dynamic pointer describes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slice {
+    /// Bytes.
+    pub size: u32,
+    /// Number of the dynamic pointer.
+    pub dynptr: u32,
+    /// The reference that it lives as long as; 0 when there is none.
+    pub reference: u32,
+    /// What memory the dynamic pointer describes.
+    pub of: DynptrKind,
+    /// It may be written.
+    pub writable: bool,
+}
+
+impl Slice {
+    /// Is it gone when the packet is moved?
+    #[must_use]
+    pub const fn moves(&self) -> bool {
+        matches!(self.of, DynptrKind::Skb | DynptrKind::Xdp | DynptrKind::Any)
+    }
 }
 
 /// What a kernel object is.
@@ -252,12 +307,33 @@ impl Pointer {
         )
     }
 
-    /// The reference that must be released, 0 for none.
+    /// The reference that it lives as long as, 0 for none.
     #[must_use]
     pub const fn reference(&self) -> u32 {
         match self.region {
-            Region::Memory { reference, .. } | Region::Socket { reference } => reference,
+            Region::Memory { reference, .. }
+            | Region::Socket { reference }
+            | Region::Dynptr(Dynptr { reference, .. })
+            | Region::Slice(Slice { reference, .. }) => reference,
             _ => 0,
+        }
+    }
+
+    /// Is it what an acquiring helper returned, so that nothing is held when it is NULL?
+    #[must_use]
+    pub const fn is_acquired(&self) -> bool {
+        match self.region {
+            Region::Memory { reference, .. } | Region::Socket { reference } => reference != 0,
+            _ => false,
+        }
+    }
+
+    /// Is it gone when the packet is moved?
+    #[must_use]
+    pub const fn moves(&self) -> bool {
+        match self.region {
+            Region::Slice(slice) => slice.moves(),
+            _ => self.is_packet(),
         }
     }
 
@@ -308,6 +384,9 @@ impl fmt::Display for Unreadable {
             }
             Unreadable::Released(at) => write!(f, "a pointer released by the call at {at}"),
             Unreadable::FrameLeft => f.write_str("a pointer to the stack of a finished function"),
+            Unreadable::DynptrLost(at) => {
+                write!(f, "memory of a dynamic pointer that {at} has overwritten")
+            }
         }
     }
 }
@@ -355,6 +434,29 @@ impl fmt::Display for Region {
             } => write!(f, "kernel object t{}", ty.0),
             Region::Kernel { .. } => f.write_str("kernel object"),
             Region::Function { start } => write!(f, "function at {start}"),
+            Region::Dynptr(dynptr) => write!(f, "{dynptr}"),
+            Region::Slice(Slice { size, writable, .. }) => {
+                let kind = if writable { "" } else { "read-only " };
+                write!(f, "{kind}slice of {size} bytes")
+            }
         }
+    }
+}
+
+impl fmt::Display for Dynptr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = match self.kind {
+            DynptrKind::Any => "dynptr",
+            DynptrKind::Local => "dynptr to memory",
+            DynptrKind::Record => "dynptr to a record",
+            DynptrKind::Skb => "dynptr to an skb",
+            DynptrKind::Xdp => "dynptr to an xdp buffer",
+        };
+        f.write_str(of)?;
+        f.write_str(match self.part {
+            Part::Whole => "",
+            Part::First => " (first half)",
+            Part::Second => " (second half)",
+        })
     }
 }

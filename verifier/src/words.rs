@@ -71,6 +71,8 @@ impl Words<'_> {
             | Region::MapValue { .. }
             | Region::MapKey { .. }
             | Region::Memory { .. }
+            | Region::Slice(_)
+            | Region::Dynptr(_)
                 if offset == "0" => {}
             Region::Map { .. } | Region::Function { .. } => {}
             Region::Stack { .. } => match pointer.known_offset() {
@@ -115,6 +117,11 @@ impl Words<'_> {
                 None => f.write_str("a kernel object"),
             },
             Region::Function { start } => write!(f, "the function at {start}"),
+            Region::Dynptr(dynptr) => write!(f, "a {dynptr}"),
+            Region::Slice(slice) => {
+                let size = bytes(slice.size.into());
+                write!(f, "a pointer to {size} of a dynamic pointer's memory")
+            }
         }
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! Used for verifying and running Linux objects (`--platform linux`). Memory that a helper reads
 //! and writes stands as writable. The variable arguments of `bpf_trace_printk` are not checked.
-//! Kernel objects of BTF type and dynamic pointers are named so that calls get a clear answer.
+//! Kernel objects of BTF type are named so that calls get a clear answer.
 
 use super::{
     ArgKind::{self, *},
-    Callback as Function, CallbackArg as Arg, CallbackTime, Helper,
+    Callback as Function, CallbackArg as Arg, CallbackTime, DynptrKind, Helper,
     ReturnKind::{
         self, AllocMemOrNull, Integer, NoReturnIfSucceed, SockCommonOrNull, SocketOrNull, Void,
     },
@@ -212,13 +212,13 @@ pub static LINUX: &[Helper] = &[
     Helper::new(194, "bpf_kptr_xchg", ReturnKind::BtfIdOrNull, &[ArgKind::BtfId, ArgKind::BtfId]),
     Helper::new(195, "bpf_map_lookup_percpu_elem", ReturnKind::MapValueOrNull, &[Map, MapKey, Anything]),
     Helper::new(196, "bpf_skc_to_mptcp_sock", ReturnKind::BtfIdOrNull, &[Socket]),
-    Helper::new(197, "bpf_dynptr_from_mem", Integer, &[ReadableMem, ConstSizeOrZero, Anything, DynPtr]),
-    Helper::new(198, "bpf_ringbuf_reserve_dynptr", Integer, &[Map, Anything, Anything, DynPtr]),
-    Helper::new(199, "bpf_ringbuf_submit_dynptr", Void, &[DynPtr, Anything]),
-    Helper::new(200, "bpf_ringbuf_discard_dynptr", Void, &[DynPtr, Anything]),
-    Helper::new(201, "bpf_dynptr_read", Integer, &[WritableMem, ConstSizeOrZero, DynPtr, Anything, Anything]),
-    Helper::new(202, "bpf_dynptr_write", Integer, &[DynPtr, Anything, ReadableMem, ConstSizeOrZero, Anything]),
-    Helper::new(203, "bpf_dynptr_data", AllocMemOrNull, &[DynPtr, Anything, ConstAllocSize]),
+    Helper::new(197, "bpf_dynptr_from_mem", Integer, &[MapMem, ConstSizeOrZero, Anything, DynptrOut(DynptrKind::Local)]),
+    Helper::new(198, "bpf_ringbuf_reserve_dynptr", Integer, &[Map, Anything, Anything, DynptrOut(DynptrKind::Record)]),
+    Helper::new(199, "bpf_ringbuf_submit_dynptr", Void, &[DynptrRecord, Anything]).releases(),
+    Helper::new(200, "bpf_ringbuf_discard_dynptr", Void, &[DynptrRecord, Anything]).releases(),
+    Helper::new(201, "bpf_dynptr_read", Integer, &[WritableMem, ConstSizeOrZero, Dynptr, Anything, Anything]),
+    Helper::new(202, "bpf_dynptr_write", Integer, &[Dynptr, Anything, ReadableMem, ConstSizeOrZero, Anything]),
+    Helper::new(203, "bpf_dynptr_data", ReturnKind::SliceOrNull, &[Dynptr, Anything, ConstAllocSize]),
     Helper::new(204, "bpf_tcp_raw_gen_syncookie_ipv4", Integer, &[FixedMem(20), ReadableMem, ConstSize]),
     Helper::new(205, "bpf_tcp_raw_gen_syncookie_ipv6", Integer, &[FixedMem(40), ReadableMem, ConstSize]),
     Helper::new(206, "bpf_tcp_raw_check_syncookie_ipv4", Integer, &[FixedMem(20), FixedMem(20)]),
@@ -232,7 +232,7 @@ pub static LINUX: &[Helper] = &[
 static LOOP: Function = during(&[Arg::Index, Arg::Context]);
 static EACH_ELEMENT: Function = during(&[Arg::Map, Arg::Key, Arg::Value, Arg::Context]);
 static VMA: Function = during(&[Arg::Object, Arg::Object, Arg::Context]);
-static DRAIN: Function = during(&[Arg::DynPtr, Arg::Context]);
+static DRAIN: Function = during(&[Arg::Dynptr, Arg::Context]);
 static TIMER: Function = Function {
     args: &[Arg::Map, Arg::Key, Arg::Value],
     time: CallbackTime::Later,

@@ -10,7 +10,7 @@ use program::Object;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use verifier::domain::Scalar;
-use verifier::value::{Pointer, Region, Value};
+use verifier::value::{Dynptr, Pointer, Region, Slice, Value};
 use verifier::{Observer, View};
 
 /// Different things listed for one place.
@@ -183,6 +183,16 @@ fn anonymous(pointer: &Pointer) -> Pointer {
         Region::MapValue { map, .. } => Region::MapValue { map, object: 0 },
         Region::Memory { size, .. } => Region::Memory { size, reference: 0 },
         Region::Socket { .. } => Region::Socket { reference: 0 },
+        Region::Dynptr(dynptr) => Region::Dynptr(Dynptr {
+            id: 0,
+            reference: 0,
+            ..dynptr
+        }),
+        Region::Slice(slice) => Region::Slice(Slice {
+            dynptr: 0,
+            reference: 0,
+            ..slice
+        }),
         other => other,
     };
     Pointer {

@@ -6,11 +6,12 @@
 //! elements, references) must be the same: the first place binds the name, all others must agree.
 
 use crate::machine::{Address, Kind, Machine, ObjectId, Word};
+use abi::DynptrKind;
 use core::fmt;
 use isa::Reg;
 use verifier::View;
 use verifier::link::Link;
-use verifier::value::{Pointer, Region, Trust, Value};
+use verifier::value::{Part, Pointer, Region, Trust, Value};
 
 /// Where a concrete state is outside an abstract one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +51,7 @@ struct Names {
     nulls: Vec<(u32, bool)>,
     elements: Vec<(u32, ObjectId)>,
     references: Vec<(u32, ObjectId)>,
+    dynptrs: Vec<(u32, ObjectId)>,
 }
 
 /// Records what a name is, or compares with what was recorded.
@@ -171,7 +173,11 @@ impl Checker<'_, '_, '_> {
         if self.callers.is_some() && matches!(pointer.region, Region::Memory { reference: 0, .. }) {
             let shared = matches!(
                 object.kind,
-                Kind::Stack | Kind::Packet { .. } | Kind::MapValue(_) | Kind::Memory
+                Kind::Stack
+                    | Kind::Packet { .. }
+                    | Kind::MapValue(_)
+                    | Kind::Memory
+                    | Kind::Slice { .. }
             );
             return ensure(shared, "points to what functions are not given");
         }
@@ -179,6 +185,7 @@ impl Checker<'_, '_, '_> {
         let origin = match pointer.region {
             Region::PacketMeta { .. } => object.base,
             Region::PacketEnd => self.packet_end(),
+            Region::Dynptr(dynptr) if dynptr.part == Part::Second => 8,
             _ => 0,
         };
         let var = address.offset - origin - i64::from(pointer.fixed);
@@ -251,6 +258,7 @@ impl Checker<'_, '_, '_> {
                 )?;
                 matches!(found, Kind::Kernel { ty: is, .. } if is == ty)
             }
+            (Region::Dynptr(_) | Region::Slice(_), _) => return self.dynamic(region, id),
             (Region::Function { start }, Kind::Function(is)) => start == is,
             _ => false,
         })
@@ -259,6 +267,40 @@ impl Checker<'_, '_, '_> {
     fn reference(&mut self, name: u32, id: ObjectId) -> Check {
         let known = name == 0 || same(&mut self.names.references, name, id);
         ensure(known, "another object with the same reference")
+    }
+
+    /// Dynamic pointers and their slices.
+    fn dynamic(&mut self, region: Region, id: ObjectId) -> Result<bool, &'static str> {
+        let object = self.machine.object(id);
+        let (name, reference, dynptr) = match (region, object.kind) {
+            (Region::Dynptr(dynptr), Kind::Dynptr(is))
+                if dynptr.kind == is || dynptr.kind == DynptrKind::Any =>
+            {
+                (dynptr.id, dynptr.reference, id)
+            }
+            (Region::Slice(slice), Kind::Slice { dynptr, writable })
+                if i64::from(slice.size) == object.size && slice.writable <= writable =>
+            {
+                (slice.dynptr, slice.reference, dynptr)
+            }
+            _ => return Ok(false),
+        };
+        self.dynptr(name, dynptr)?;
+        self.goes_with(reference, object.of)?;
+        Ok(true)
+    }
+
+    fn dynptr(&mut self, name: u32, id: ObjectId) -> Check {
+        let known = same(&mut self.names.dynptrs, name, id);
+        ensure(known, "another dynamic pointer with the same number")
+    }
+
+    /// A reference that something carries is the object that it goes with.
+    fn goes_with(&mut self, reference: u32, of: Option<ObjectId>) -> Check {
+        match of {
+            Some(of) => self.reference(reference, of),
+            None => ensure(reference == 0, "a reference to nothing"),
+        }
     }
 
     /// Whatever is held is known to be held.

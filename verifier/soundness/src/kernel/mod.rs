@@ -37,6 +37,8 @@ const READ_ONLY: u32 = 1 << 7;
 /// Flags that a verdict may depend on, and that need nothing else: those two, `BPF_F_WRONLY_PROG`,
 /// `BPF_F_INNER_MAP`.
 const FLAGS: u32 = NO_PREALLOC | READ_ONLY | 1 << 8 | 1 << 12;
+/// `BPF_MAP_TYPE_USER_RINGBUF`, whose size is one of pages.
+const USER_RING: u32 = 31;
 /// Program types that are checked against the kernel's own types: tracing, struct_ops, ext, lsm.
 const NEED_KERNEL_TYPES: [u32; 4] = [26, 27, 28, 29];
 
@@ -198,7 +200,11 @@ impl<'a> Judge<'a> {
 }
 
 fn entries(map: &MapDef) -> u32 {
-    match map.kind {
+    let kind = match map.type_number {
+        USER_RING => MapKind::RingBuf,
+        _ => map.kind,
+    };
+    match kind {
         MapKind::RingBuf if map.max_entries >= 4096 && map.max_entries.is_power_of_two() => {
             map.max_entries.min(1 << 20)
         }

@@ -2,20 +2,22 @@
 
 use super::memory::Access;
 use super::step::{Next, start};
-use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, Word};
-use abi::{ArgKind, Helper, Platform, ReturnKind};
+use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
+use abi::{ArgKind, DynptrKind, Helper, Platform, ReturnKind};
 use isa::{InsnIdx, Reg};
 use program::MapId;
 
 /// What the arguments of a call turned out to be.
 #[derive(Default)]
-struct Arguments {
+pub(super) struct Arguments {
     map: Option<MapId>,
     /// Memory to be written, and how much.
     writes: Vec<(Word, i64)>,
     alloc_size: i64,
     /// The object of the first socket.
     socket: Option<Address>,
+    pub(super) dynptr: Option<ObjectId>,
+    pub(super) makes: Option<(DynptrKind, Address)>,
 }
 
 impl Machine<'_, '_> {
@@ -32,11 +34,12 @@ impl Machine<'_, '_> {
             }
         }
         if helper.releases {
-            self.release()?;
+            self.release(&arguments)?;
         }
-        if helper.reallocates_packet {
+        if helper.reallocates_packet || self.writes_packet(helper, &arguments) {
             self.move_packet();
         }
+        self.make_dynptr(&arguments)?;
         if let Some(callback) = helper.callback {
             return self.call_back(at, helper, callback, arguments.map);
         }
@@ -74,8 +77,7 @@ impl Machine<'_, '_> {
     }
 
     fn move_packet(&mut self) {
-        let packet = self.packet;
-        self.object_mut(packet).alive = false;
+        self.end(self.packet);
         self.new_packet();
     }
 
@@ -96,16 +98,16 @@ impl Machine<'_, '_> {
         self.leave(result)
     }
 
-    fn release(&mut self) -> Result<(), Fault> {
-        let Word::Pointer(pointer) = self.get(Reg::R1)? else {
-            return Err("releases a number");
+    fn release(&mut self, arguments: &Arguments) -> Result<(), Fault> {
+        let held = match (arguments.dynptr, self.get(Reg::R1)?) {
+            (Some(dynptr), _) => self.object(dynptr).of.ok_or("releases what is not held")?,
+            (None, Word::Pointer(pointer)) => pointer.object,
+            (None, _) => return Err("releases a number"),
         };
-        let object = self.object_mut(pointer.object);
-        if !object.held {
+        if !self.object(held).held {
             return Err("releases what is not held");
         }
-        object.held = false;
-        object.alive = false;
+        self.end(held);
         Ok(())
     }
 
@@ -149,6 +151,7 @@ impl Machine<'_, '_> {
                 self.add(Kind::Socket, 0, size)
             }
             ReturnKind::BtfIdOrNull => self.kernel_result(helper),
+            ReturnKind::SliceOrNull => self.slice(arguments.dynptr, arguments.alloc_size)?,
         };
         self.object_mut(object).held = helper.acquires;
         Ok(start(object))
@@ -173,7 +176,7 @@ impl Machine<'_, '_> {
             .iter()
             .rposition(|object| object.kind == Kind::MapValue(map));
         let object = match known {
-            Some(known) if self.random.below(2) == 0 => super::ObjectId(known as u32),
+            Some(known) if self.random.below(2) == 0 => ObjectId(known as u32),
             _ => self.map_value(map),
         };
         Ok(start(object))
@@ -215,7 +218,11 @@ impl Machine<'_, '_> {
             ArgKind::ReadableMem
             | ArgKind::ReadableMemOrNull
             | ArgKind::WritableMem
-            | ArgKind::WritableMemOrNull => self.sized(helper, reg, kind, arguments),
+            | ArgKind::WritableMemOrNull
+            | ArgKind::MapMem => self.sized(helper, reg, kind, arguments),
+            ArgKind::Dynptr | ArgKind::DynptrRecord | ArgKind::DynptrOut(_) => {
+                self.dynptr_argument(kind, word, arguments)
+            }
             ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer => {
                 self.callback_argument(kind, word, &mut arguments.map)
             }
@@ -317,15 +324,8 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Memory whose size is the next argument.
-    fn sized(
-        &mut self,
-        helper: &Helper,
-        reg: Reg,
-        kind: ArgKind,
-        arguments: &mut Arguments,
-    ) -> Result<(), Fault> {
-        let word = self.get(reg)?;
+    /// The size of the memory in an argument, which is the next one.
+    fn told_size(&self, helper: &Helper, reg: Reg) -> Result<i64, Fault> {
         let next = usize::from(reg.number());
         let size_reg = Reg::new(reg.number() + 1).ok_or(NOT_MODELLED)?;
         let size = self.number_in(size_reg)?;
@@ -338,6 +338,19 @@ impl Machine<'_, '_> {
         if size < least || size > 1 << 29 {
             return Err("passes a size that is out of range");
         }
+        Ok(size)
+    }
+
+    /// Memory whose size is the next argument.
+    fn sized(
+        &mut self,
+        helper: &Helper,
+        reg: Reg,
+        kind: ArgKind,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let word = self.get(reg)?;
+        let size = self.told_size(helper, reg)?;
         let or_null = matches!(
             kind,
             ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull
@@ -346,6 +359,11 @@ impl Machine<'_, '_> {
             return Ok(());
         }
         if matches!(kind, ArgKind::WritableMem | ArgKind::WritableMemOrNull) {
+            arguments.writes.push((word, size));
+            return Ok(());
+        }
+        if kind == ArgKind::MapMem {
+            self.in_map_value(word)?;
             arguments.writes.push((word, size));
             return Ok(());
         }

@@ -4,7 +4,7 @@
 use super::step::{Next, start};
 use super::{Fault, Kind, Machine, NOT_MODELLED, Word};
 use abi::helper::{Callback, CallbackArg, CallbackTime, Helper};
-use abi::{ArgKind, limits};
+use abi::{ArgKind, DynptrKind, limits};
 use isa::{InsnIdx, Reg};
 use program::MapId;
 use verifier::value::{Kernel, Trust};
@@ -128,6 +128,15 @@ impl Machine<'_, '_> {
         let start = rounds.start;
         self.enter((at, start), arguments)?;
         self.top_mut().back = Some(rounds);
+        // What a dynamic pointer in an argument describes is there for one call.
+        let stack = self.top().stack;
+        for word in arguments {
+            if let Word::Pointer(address) = word
+                && matches!(self.object(address.object).kind, Kind::Dynptr(_))
+            {
+                self.object_mut(address.object).of = Some(stack);
+            }
+        }
         Ok(Some(start))
     }
 
@@ -149,6 +158,7 @@ impl Machine<'_, '_> {
                     start(self.add(Kind::Key(map), 0, size))
                 }
                 (CallbackArg::Value, Some(map)) => start(self.map_value(map)),
+                (CallbackArg::Dynptr, _) => start(self.add(Kind::Dynptr(DynptrKind::Local), 0, 0)),
                 _ => return Err(NOT_MODELLED),
             };
         }
@@ -163,7 +173,7 @@ impl Machine<'_, '_> {
         let Some(mut rounds) = frame.back else {
             return Err("left the program");
         };
-        self.object_mut(frame.stack).alive = false;
+        self.end(frame.stack);
         let Word::Number(result) = frame.registers[Reg::R0.index()] else {
             return Err("returns no number to a helper");
         };

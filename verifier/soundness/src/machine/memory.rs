@@ -137,8 +137,8 @@ impl Machine<'_, '_> {
                     return number(cells);
                 }
             }
-            Kind::Packet { .. } | Kind::Memory | Kind::Key(_) => {}
-            Kind::Map { .. } | Kind::Kernel { .. } | Kind::Function(_) => {
+            Kind::Packet { .. } | Kind::Memory | Kind::Slice { .. } | Kind::Key(_) => {}
+            Kind::Map { .. } | Kind::Kernel { .. } | Kind::Function(_) | Kind::Dynptr(_) => {
                 return Err("looks into an object of the kernel");
             }
         }
@@ -191,6 +191,7 @@ impl Machine<'_, '_> {
             return Word::Nothing;
         };
         let stored = self.stored_pointer(cells);
+        let stored = stored.or_else(|| self.half_of_dynptr(cells));
         stored.unwrap_or_else(|| number(cells).unwrap_or(Word::Nothing))
     }
 
@@ -241,10 +242,21 @@ impl Machine<'_, '_> {
                 return Err("writes a packet that is read-only");
             }
             (Kind::Key(_), _) => return Err("writes a key"),
-            (Kind::Socket | Kind::Kernel { .. } | Kind::Map { .. } | Kind::Function(_), _) => {
-                return Err("writes an object of the kernel");
-            }
-            (Kind::Stack | Kind::Packet { .. } | Kind::Memory, _) => {}
+            (
+                Kind::Socket
+                | Kind::Kernel { .. }
+                | Kind::Map { .. }
+                | Kind::Function(_)
+                | Kind::Dynptr(_),
+                _,
+            ) => return Err("writes an object of the kernel"),
+            (
+                Kind::Slice {
+                    writable: false, ..
+                },
+                _,
+            ) => return Err("writes a slice that is read-only"),
+            (Kind::Stack | Kind::Packet { .. } | Kind::Memory | Kind::Slice { .. }, _) => {}
         }
         if let (Kind::Stack, Word::Number(value)) = (kind, word) {
             let cells = &mut self.object_mut(place.object).cells[place.start..];
@@ -346,7 +358,7 @@ impl Machine<'_, '_> {
             return Err("does an atomic operation that is not aligned");
         }
         match self.object(pointer.object).kind {
-            Kind::Stack | Kind::MapValue(_) | Kind::Memory => Ok(()),
+            Kind::Stack | Kind::MapValue(_) | Kind::Memory | Kind::Slice { .. } => Ok(()),
             _ => Err("does an atomic operation on memory that is not shared"),
         }
     }
@@ -364,7 +376,12 @@ impl Machine<'_, '_> {
             Kind::Packet { .. } if access == Access::Write && !self.packet_writable() => {
                 return Err("lets a helper write a packet that is read-only");
             }
-            Kind::Packet { .. } | Kind::Memory => {}
+            Kind::Slice {
+                writable: false, ..
+            } if access == Access::Write => {
+                return Err("lets a helper write a slice that is read-only");
+            }
+            Kind::Packet { .. } | Kind::Memory | Kind::Slice { .. } => {}
             Kind::Key(_) if access == Access::Read => {}
             Kind::MapValue(map) if access == Access::Write => self.map_writable(map, place)?,
             Kind::MapValue(map) => self.not_special(map, place)?,
@@ -385,6 +402,7 @@ impl Machine<'_, '_> {
                 Cell::Nothing => return Err("lets a helper read bytes that were never written"),
                 Cell::Part { .. } if self.may_leak() => {}
                 Cell::Part { .. } => return Err("lets a helper read a pointer"),
+                Cell::Dynptr { .. } => return Err("lets a helper read a dynamic pointer"),
             }
         }
         Ok(())
@@ -409,6 +427,7 @@ fn number(cells: &[Cell]) -> Result<Word, Fault> {
             Cell::Byte(value) => *byte = *value,
             Cell::Nothing => return Err("reads a byte that was never written"),
             Cell::Part { .. } => return Err("reads part of a pointer"),
+            Cell::Dynptr { .. } => return Err("reads part of a dynamic pointer"),
         }
     }
     Ok(Word::Number(u64::from_le_bytes(raw)))

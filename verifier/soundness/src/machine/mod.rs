@@ -10,12 +10,14 @@
 
 mod call;
 mod callback;
+mod dynptr;
 mod facts;
 mod kernel;
 mod memory;
 mod step;
 
 use crate::random::Random;
+use abi::DynptrKind;
 use callback::Rounds;
 use isa::{InsnIdx, Reg};
 use program::MapId;
@@ -70,6 +72,11 @@ enum Cell {
         stored: u32,
         index: u8,
     },
+    /// A byte of a dynamic pointer.
+    Dynptr {
+        dynptr: ObjectId,
+        index: u8,
+    },
 }
 
 /// What an object is.
@@ -110,6 +117,15 @@ pub enum Kind {
     },
     /// A function of the program.
     Function(InsnIdx),
+    /// A dynamic pointer, wherever it lies.
+    Dynptr(DynptrKind),
+    /// Memory that was got through a dynamic pointer.
+    Slice {
+        /// That one.
+        dynptr: ObjectId,
+        /// It may be written.
+        writable: bool,
+    },
 }
 
 /// Something that pointers point to.
@@ -124,6 +140,8 @@ pub(crate) struct Object {
     cells: Vec<Cell>,
     /// Must be released.
     pub(crate) held: bool,
+    /// The object that it goes with.
+    pub(crate) of: Option<ObjectId>,
 }
 
 /// A running function.
@@ -265,8 +283,19 @@ impl<'a, 'r> Machine<'a, 'r> {
             size,
             cells,
             held: false,
+            of: None,
         });
         ObjectId(self.objects.len() as u32 - 1)
+    }
+
+    /// An object is gone, and all that goes with it.
+    fn end(&mut self, id: ObjectId) {
+        for (object, own) in self.objects.iter_mut().zip(0..) {
+            if ObjectId(own) == id || object.of == Some(id) {
+                object.alive = false;
+                object.held = false;
+            }
+        }
     }
 
     /// A packet of another length.
