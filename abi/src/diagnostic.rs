@@ -2,7 +2,7 @@
 //!
 //! One row each: `BN01xx` input files, `BN02xx` verification, `BN03xx` code generation,
 //! `BN04xx` images, `BN05xx` signing, `BN06xx` running, `BN07xx` usage and environment,
-//! `BN09xx` internal bugs. A published id is never reused for something else.
+//! `BN08xx` talking to the runtime, `BN09xx` internal bugs. A published id is never reused for something else.
 
 use core::fmt;
 
@@ -213,6 +213,17 @@ diagnostics! {
     NOTHING_TO_RUN = 711, Environment, "nothing to run the program on", "Give --packet FILE.pcap for packet programs or --ctx HEX for others.";
     HOST_UNSUPPORTED = 712, Environment, "this machine cannot run driver images", "Native runs need x86-64 Linux; use --engine interpreter.";
     LOADER_NOTE = 713, Environment, "a remark about the input", "Nothing has to be done when this is intended.";
+    // 08xx: talking to the runtime (crate ebpfapi)
+    API_NOT_RUNNING = 801, Environment, "the runtime is not running", "Install and start the driver as administrator: `sc create EbpfCore type= kernel start= demand binPath= C:\\path\\ebpfcore.sys`, then `sc start EbpfCore`.";
+    API_DENIED = 802, Environment, "the runtime refuses the caller", "Run from an administrator's prompt; the device is open to administrators, the system and the eBPF service.";
+    API_REFUSED = 803, Environment, "the runtime refuses a request", "The message says what was asked and why it was refused.";
+    API_PROTOCOL = 804, Environment, "a message does not follow the protocol", "The runtime and this library are of different versions; install both from one release.";
+    API_TOO_LARGE = 805, Environment, "a message is too large for the protocol", "A message has at most 65,535 bytes: compile large programs to a driver with bpf2native, use smaller values or batches.";
+    API_FILE = 806, Environment, "the file cannot be loaded", "Give an eBPF object (.o) made by `clang -target bpf`, or a driver (.sys) made by bpf2native.";
+    API_SERVICE = 807, Environment, "the service manager refuses an operation", "Run as administrator; `sc query` and `sc delete` show and remove services that were left over.";
+    API_MODULE = 808, Environment, "the driver of a module does not start", "Windows loads signed drivers only: on a test machine run `bcdedit /set testsigning on`, restart, and sign with bpf2native; `bpf2native inspect` shows what is wrong with a file.";
+    API_INPUT = 809, Environment, "the call does not fit the object", "Check names, sizes and the order of calls; the message says what was expected.";
+    API_SYSTEM = 810, Environment, "the operating system refuses an operation", "The number is the error code of the system; `net helpmsg NUMBER` explains it.";
     // 09xx: internal
     INTERNAL = 901, Bug, "internal error", "This is a bug in bpf2native; please report it with the input file.";
 }
