@@ -4,7 +4,8 @@
 //! it, binds its imports to simulated functions of the kernel, starts it as a service, lets it
 //! attach to `ebpfcore`, and runs its programs on packets or other contexts; or it runs verified
 //! bytecode on the interpreter over the same maps. [`service::Service`] lets drivers come and go
-//! beside each other over the control side of one runtime. [`conformance`] runs programs of the public
+//! beside each other over the control side of one runtime; [`device::Device`] is that runtime as
+//! processes see it, with handles, requests that end later and services. [`conformance`] runs programs of the public
 //! conformance suite.
 //!
 //! Native code needs an x64 host with Unix memory protections; elsewhere everything compiles, and
@@ -15,6 +16,7 @@
 
 mod bytecode;
 pub mod conformance;
+pub mod device;
 mod error;
 mod host;
 mod input;
@@ -24,6 +26,7 @@ mod platform;
 pub mod raw;
 pub mod read;
 pub mod service;
+mod tickets;
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod unsupported;
 

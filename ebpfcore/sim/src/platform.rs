@@ -4,7 +4,8 @@
 //! still unless a step is given, random numbers come from a fixed seed. Programs run on processor
 //! 0, one at a time.
 
-use ebpfcore::Platform;
+use crate::tickets::Tickets;
+use ebpfcore::{Platform, Status};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -93,6 +94,7 @@ pub(crate) struct HostPlatform {
     reading: AtomicU64,
     random: AtomicU64,
     trace: Mutex<Trace>,
+    tickets: Tickets,
 }
 
 impl HostPlatform {
@@ -117,7 +119,13 @@ impl HostPlatform {
             reading: AtomicU64::new(reading),
             random: AtomicU64::new(seed),
             trace: Mutex::default(),
+            tickets: Tickets::default(),
         }))
+    }
+
+    /// Requests that end later.
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     /// Takes the trace output so far.
@@ -199,5 +207,9 @@ impl Platform for HostPlatform {
         } else {
             trace.dropped += 1;
         }
+    }
+
+    fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
+        self.tickets.complete(ticket, reply);
     }
 }
