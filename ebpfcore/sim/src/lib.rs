@@ -5,8 +5,8 @@
 //! attach to `ebpfcore`, and runs its programs on packets or other contexts; or it runs verified
 //! bytecode on the interpreter over the same maps. [`service::Service`] lets drivers come and go
 //! beside each other over the control side of one runtime; [`device::Device`] is that runtime as
-//! processes see it, with handles, requests that end later and services. [`conformance`] runs programs of the public
-//! conformance suite.
+//! processes see it, with handles, requests that end later and services. [`conformance`] runs programs
+//! of the public conformance suite.
 //!
 //! Native code needs an x64 host with Unix memory protections; elsewhere everything compiles, and
 //! the native engine says [`Error::UnsupportedHost`]. A fault of native code ends the process with
