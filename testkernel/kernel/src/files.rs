@@ -2,8 +2,10 @@
 //!
 //! Under Wine a driver runs in another process than its caller, and opening a file of a device that
 //! is just serving a request does not work as in Windows; so files that drivers open are ours, with
-//! a handle that only means something to drivers. Handles and references count separately: clean-up
-//! comes with the last handle, close with the last reference. What is left out: ends of processes.
+//! a handle that only means something to drivers, and only for the process that it was opened for.
+//! Handles and references count separately: clean-up comes with the last handle, close with the last
+//! reference. A process that ends has its handles closed ([`Files::handles_of`]). What is left out:
+//! duplicates of handles.
 
 use crate::report::lock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +27,29 @@ struct File {
     device: u64,
 }
 
+/// A handle: its file and the process that has it.
+#[derive(Clone, Copy, Debug)]
+struct Handle {
+    file: u64,
+    process: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
     devices: BTreeMap<String, u64>,
-    handles: BTreeMap<u64, u64>,
+    handles: BTreeMap<u64, Handle>,
     files: BTreeMap<u64, File>,
     requests: BTreeSet<u64>,
+    /// Processes whose end will be reported.
+    watched: BTreeSet<u64>,
     numbers: u64,
+}
+
+impl State {
+    fn file(&self, handle: u64, process: u64) -> Option<u64> {
+        let found = self.handles.get(&handle)?;
+        (found.process == process).then_some(found.file)
+    }
 }
 
 /// All of them.
@@ -66,8 +84,8 @@ impl Files {
         lock(&self.0).devices.get(&name.to_uppercase()).copied()
     }
 
-    /// Opens a file; gives handle and object.
-    pub fn open(&self, device: u64) -> (u64, u64) {
+    /// Opens a file for a process; gives handle and object.
+    pub fn open(&self, device: u64, process: u64) -> (u64, u64) {
         let mut state = lock(&self.0);
         state.numbers += 1;
         let handle = FIRST_HANDLE + state.numbers * HANDLE_STEP;
@@ -75,7 +93,7 @@ impl Files {
         object[0] = TYPE_AND_SIZE;
         object[DEVICE_WORD] = device;
         let at = (&raw mut *object).expose_provenance() as u64;
-        state.handles.insert(handle, at);
+        state.handles.insert(handle, Handle { file: at, process });
         state.files.insert(
             at,
             File {
@@ -87,18 +105,19 @@ impl Files {
         (handle, at)
     }
 
-    /// Refers to the file of a handle.
-    pub fn reference(&self, handle: u64) -> Option<u64> {
+    /// Refers to the file of a handle of a process.
+    pub fn reference(&self, handle: u64, process: u64) -> Option<u64> {
         let mut state = lock(&self.0);
-        let object = *state.handles.get(&handle)?;
+        let object = state.file(handle, process)?;
         state.files.get_mut(&object)?.references += 1;
         Some(object)
     }
 
-    /// Closes a handle: its driver has to be told, before [`Files::release`].
-    pub fn close(&self, handle: u64) -> Option<Event> {
+    /// Closes a handle of a process: its driver has to be told, before [`Files::release`].
+    pub fn close(&self, handle: u64, process: u64) -> Option<Event> {
         let mut state = lock(&self.0);
-        let file = state.handles.remove(&handle)?;
+        let file = state.file(handle, process)?;
+        state.handles.remove(&handle);
         let device = state.files.get(&file)?.device;
         Some(Event {
             device,
@@ -124,6 +143,20 @@ impl Files {
     pub fn forget(&self, file: u64) {
         // The object was only reached by address; here it ends.
         drop(lock(&self.0).files.remove(&file).map(|file| file.object));
+    }
+
+    /// Notes a process that has files; true when its end is not going to be reported yet.
+    pub fn watch(&self, process: u64) -> bool {
+        lock(&self.0).watched.insert(process)
+    }
+
+    /// Forgets a process that ended; gives the handles that it had.
+    pub fn handles_of(&self, process: u64) -> Vec<u64> {
+        let mut state = lock(&self.0);
+        state.watched.remove(&process);
+        let handles = state.handles.iter();
+        let own = handles.filter(|(_, handle)| handle.process == process);
+        own.map(|(number, _)| *number).collect()
     }
 
     /// Notes a request that was made here.

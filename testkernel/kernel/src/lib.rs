@@ -14,11 +14,13 @@ pub mod control;
 #[cfg(target_arch = "x86_64")]
 pub mod event;
 pub mod files;
+pub mod images;
 pub mod irql;
 pub mod machine;
 pub mod nmr;
 pub mod platform;
 pub mod pool;
+pub mod process;
 #[cfg(target_arch = "x86_64")]
 pub mod raw;
 pub mod registry;

@@ -5,6 +5,7 @@
 //! latter; on a host every test has its own.
 
 use crate::files::Files;
+use crate::images::Images;
 use crate::nmr::Registrar;
 use crate::pool::Pool;
 use crate::registry::Registry;
@@ -29,6 +30,8 @@ pub struct Machine {
     pub engine: Engine,
     /// Devices and files that drivers open.
     pub files: Files,
+    /// Images and their files; unused under Wine.
+    pub images: Images,
     /// Injected packets.
     pub injection: Injection,
     /// Whether callers are ordinary users; otherwise they are administrators.

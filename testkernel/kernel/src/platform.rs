@@ -1,5 +1,6 @@
 //! What lies under the stand-ins: nothing on a host, Wine's own kernel in the shim.
 
+use crate::images::Image;
 use crate::registry::Value;
 use std::sync::OnceLock;
 
@@ -17,6 +18,12 @@ pub trait Platform: Sync {
     fn unlink(&self, link: &str) -> u32;
     /// Closes a handle.
     fn close(&self, handle: u64) -> u32;
+    /// Images in memory.
+    fn images(&self) -> Vec<Image>;
+    /// Id of the process that is served.
+    fn process(&self) -> u64;
+    /// Has [`crate::raw::process_ended`] called when a process ends; false when it has ended.
+    fn watch_process(&self, process: u64) -> bool;
     /// Frees memory that the kernel underneath gave the driver.
     fn free_foreign(&self, address: u64, tag: u32);
 }

@@ -101,6 +101,14 @@ impl Registry {
     pub fn value(&self, path: &str, name: &str) -> Option<&Value> {
         self.keys.get(&normal(path))?.get(&name.to_uppercase())
     }
+
+    /// Names of the keys right below a key, in upper case.
+    pub fn below(&self, path: &str) -> impl Iterator<Item = String> {
+        let start = format!("{}\\", normal(path));
+        let keys = self.keys.keys();
+        let names = keys.filter_map(move |key| key.strip_prefix(&start).map(str::to_owned));
+        names.filter(|name| !name.contains('\\'))
+    }
 }
 
 /// Full path of a service's key.
@@ -130,6 +138,8 @@ mod tests {
         let key = join(&service_key("droppacket"), "PARAMETERS");
         assert!(registry.has_key(&key));
         assert!(registry.has_key(r"\registry\machine\"));
+        assert_eq!(registry.below(SERVICES).collect::<Vec<_>>(), ["DROPPACKET"]);
+        assert_eq!(registry.below(&key).count(), 0);
         let value = registry.value(&key, "npimoduleid").unwrap();
         assert_eq!((value.kind, value.data.len()), (REG_BINARY, 16));
         assert_eq!(registry.value(&key, "other"), None);

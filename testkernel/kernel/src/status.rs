@@ -8,12 +8,18 @@ pub const TIMEOUT: u32 = 0x102;
 pub const PENDING: u32 = 0x103;
 /// The buffer held a part.
 pub const BUFFER_OVERFLOW: u32 = 0x8000_0005;
+/// The buffer is shorter than what was asked for.
+pub const INFO_LENGTH_MISMATCH: u32 = 0xc000_0004;
 /// Not a handle of the expected kind.
 pub const INVALID_HANDLE: u32 = 0xc000_0008;
 /// An argument is wrong.
 pub const INVALID_PARAMETER: u32 = 0xc000_000d;
 /// The device does not know the request.
 pub const INVALID_DEVICE_REQUEST: u32 = 0xc000_0010;
+/// Nothing follows.
+pub const END_OF_FILE: u32 = 0xc000_0011;
+/// There are no more entries.
+pub const NO_MORE_ENTRIES: u32 = 0x8000_001a;
 /// The caller may not do it.
 pub const ACCESS_DENIED: u32 = 0xc000_0022;
 /// The buffer does not even hold the fixed part.

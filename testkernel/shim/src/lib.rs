@@ -10,9 +10,12 @@
 )]
 
 mod device;
+mod image;
+mod process;
 mod registry;
 
 use std::ffi::{CString, c_char};
+use testkernel::images::Image;
 use testkernel::platform::{Platform, install};
 use testkernel::registry::Value;
 
@@ -59,6 +62,18 @@ impl Platform for Wine {
     fn close(&self, handle: u64) -> u32 {
         // SAFETY: a handle of the driver; the kernel underneath checks it.
         unsafe { ZwClose(handle) }
+    }
+
+    fn images(&self) -> Vec<Image> {
+        image::list()
+    }
+
+    fn process(&self) -> u64 {
+        process::current()
+    }
+
+    fn watch_process(&self, process: u64) -> bool {
+        process::watch(process)
     }
 
     fn free_foreign(&self, address: u64, tag: u32) {

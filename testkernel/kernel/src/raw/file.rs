@@ -6,6 +6,7 @@ use crate::files::Event;
 use crate::irql;
 use crate::machine::{current, violation};
 use crate::platform::installed;
+use crate::process;
 use crate::status;
 
 const MAJOR_CREATE: u64 = 0;
@@ -23,7 +24,7 @@ const STACK_DEVICE: usize = IRP_WORDS + 0x28 / 8;
 const STACK_FILE: usize = IRP_WORDS + 0x30 / 8;
 
 /// Calls the function of the kernel underneath, if there is one.
-fn under(name: &str, arguments: &[u64]) -> Option<u64> {
+pub(super) fn under(name: &str, arguments: &[u64]) -> Option<u64> {
     type Function = extern "win64" fn(u64, u64, u64, u64, u64, u64, u64, u64, u64, u64, u64) -> u64;
     let function = installed()?.function(name);
     if function == 0 {
@@ -94,13 +95,24 @@ fn release(file: u64) -> bool {
     }
 }
 
-/// Closes a handle to a file; false when it is none of ours.
+/// Closes a handle of the calling process to a file; false when it is none of ours.
 pub(super) fn close(handle: u64) -> bool {
-    let Some(event) = current().files.close(handle) else {
+    close_of(process::current(), handle)
+}
+
+fn close_of(process: u64, handle: u64) -> bool {
+    let Some(event) = current().files.close(handle, process) else {
         return false;
     };
     send(MAJOR_CLEANUP, event);
     release(event.file)
+}
+
+/// Closes what a process had open: it ended.
+pub(super) fn process_ended(process: u64) {
+    for handle in current().files.handles_of(process) {
+        close_of(process, handle);
+    }
 }
 
 /// Opens a file of a device of our drivers.
@@ -109,7 +121,13 @@ fn open(attributes: u64) -> Option<(u64, u64)> {
     // SAFETY: the driver's structure.
     let name = unsafe { get(attributes + NAME).and_then(|name| unicode_string(name)) }.ok()?;
     let device = current().files.device(&name)?;
-    let (handle, file) = current().files.open(device);
+    let process = process::current();
+    if current().files.watch(process) && !process::watch(process) {
+        // It ends while it is served.
+        current().files.handles_of(process);
+        return None;
+    }
+    let (handle, file) = current().files.open(device, process);
     send(
         MAJOR_CREATE,
         Event {
@@ -178,6 +196,14 @@ exports! { "ntoskrnl.exe", All:
             let written = unsafe { put(handle, opened).and_then(|()| put(block, [0u64; 2])) };
             return super::answer(written);
         }
+        if installed().is_none() {
+            let Some(opened) = super::read::open(attributes) else {
+                return status::OBJECT_NAME_NOT_FOUND;
+            };
+            // SAFETY: the driver's variables.
+            let written = unsafe { put(handle, opened).and_then(|()| put(block, [0u64; 2])) };
+            return super::answer(written);
+        }
         let numbers = [file_attributes, share, disposition, options].map(u64::from);
         let [file_attributes, share, disposition, options] = numbers;
         let arguments = [
@@ -196,7 +222,7 @@ exports! { "ntoskrnl.exe", All:
         information: u64,
     ) -> u32 {
         irql::at_most(irql::PASSIVE, "ObReferenceObjectByHandle");
-        if let Some(file) = current().files.reference(handle) {
+        if let Some(file) = current().files.reference(handle, process::current()) {
             // SAFETY: the driver's variable.
             return super::answer(unsafe { put(object, file) });
         }

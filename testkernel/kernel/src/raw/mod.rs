@@ -10,11 +10,13 @@ mod ex;
 mod file;
 mod fwpm;
 pub mod fwps;
+mod image;
 mod io;
 mod ke;
 pub mod ndis;
 mod netio;
 mod query;
+mod read;
 mod se;
 mod zw;
 
@@ -86,11 +88,13 @@ static TABLES: &[&[Row]] = &[
     file::ROWS,
     fwpm::ROWS,
     fwps::ROWS,
+    image::ROWS,
     io::ROWS,
     ke::ROWS,
     ndis::ROWS,
     netio::ROWS,
     query::ROWS,
+    read::ROWS,
     se::ROWS,
     zw::ROWS,
 ];
@@ -139,6 +143,11 @@ pub unsafe fn call_unload(machine: &Arc<Machine>, unload: u64, driver: u64) {
     // SAFETY: the type of every driver's unload routine.
     let function: extern "win64" fn(u64) = unsafe { std::mem::transmute(unload) };
     machine.enter(|| irql::run_at(irql::PASSIVE, "DriverUnload", || function(driver)));
+}
+
+/// A process ended: the system closes its handles.
+pub fn process_ended(machine: &Arc<Machine>, process: u64) {
+    machine.enter(|| file::process_ended(process));
 }
 
 /// Reads a structure.

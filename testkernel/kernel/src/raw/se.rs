@@ -24,7 +24,7 @@ const TOKEN: u64 = 0xffff_9200_0000_0040;
 /// The logon session of the system.
 const SYSTEM_LOGON: u64 = 0x3e7;
 /// When every process began: a day in 2022.
-const PROCESS_TIME: u64 = 133_000_000_000_000_000;
+pub(super) const PROCESS_TIME: u64 = 133_000_000_000_000_000;
 
 fn is_restricted() -> bool {
     current().is_restricted.load(Ordering::Relaxed)

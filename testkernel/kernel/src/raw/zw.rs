@@ -33,6 +33,11 @@ impl Keys {
         value.cloned().ok_or(status::OBJECT_NAME_NOT_FOUND)
     }
 
+    fn name_below(&self, key: u64, index: u32) -> Result<String, u32> {
+        let name = self.registry.below(self.path(key)?).nth(index as usize);
+        name.ok_or(status::NO_MORE_ENTRIES)
+    }
+
     fn close(&mut self, key: u64) -> u32 {
         let slot = index_of(key).and_then(|index| self.open.get_mut(index));
         match slot.and_then(Option::take) {
@@ -89,6 +94,28 @@ unsafe fn put_partial(value: &Value, buffer: u64, length: u32, needed: u64) -> R
     }
 }
 
+/// `KeyBasicInformation`.
+///
+/// # Safety
+/// 1. `length` bytes at `buffer` are writable, and so is `needed`.
+unsafe fn put_basic(name: &str, buffer: u64, length: u32, needed: u64) -> Result<(), u32> {
+    const NAME: u32 = 16;
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let total = NAME + name.len() as u32;
+    // SAFETY: the caller's obligation.
+    unsafe {
+        put(needed, total)?;
+        if length < total {
+            return Err(status::BUFFER_TOO_SMALL);
+        }
+        put(buffer, [0u32, 0, 0, name.len() as u32])?;
+        for (at, byte) in (NAME..).zip(&name) {
+            put(buffer + u64::from(at), *byte)?;
+        }
+    }
+    Ok(())
+}
+
 exports! { "ntoskrnl.exe", Simulator:
     /// `OBJECT_ATTRIBUTES`: length at 0, root directory at 8, name at 16.
     fn ZwOpenKey(handle: u64, _access: u32, attributes: u64) -> u32 {
@@ -127,6 +154,25 @@ exports! { "ntoskrnl.exe", Simulator:
         answer(value.and_then(|value| unsafe { put_partial(&value, buffer, length, needed) }))
     }
 
+    /// `KeyBasicInformation`: time, title index, length of the name at 12, name.
+    fn ZwEnumerateKey(
+        key: u64,
+        index: u32,
+        class: u32,
+        buffer: u64,
+        length: u32,
+        needed: u64,
+    ) -> u32 {
+        const BASIC: u32 = 0;
+        irql::at_most(irql::PASSIVE, "ZwEnumerateKey");
+        if class != BASIC {
+            return status::NOT_SUPPORTED;
+        }
+        let name = lock(&current().keys).name_below(key, index);
+        // SAFETY: the driver's buffer has `length` bytes.
+        answer(name.and_then(|name| unsafe { put_basic(&name, buffer, length, needed) }))
+    }
+
     fn RtlInitUnicodeString(target: u64, source: u64) {
         // SAFETY: the driver passes the address of its structure and a terminated string, or null.
         let _ = unsafe {
@@ -157,6 +203,7 @@ pub(super) fn close(handle: u64) -> u32 {
     }
     match installed() {
         Some(platform) => platform.close(handle),
+        None if current().images.close(handle) => status::SUCCESS,
         None => lock(&current().keys).close(handle),
     }
 }
