@@ -7,6 +7,7 @@
 mod build;
 mod forward;
 mod identity;
+mod modules;
 mod prefix;
 mod process;
 mod scenario;

@@ -81,8 +81,8 @@ fn secure(device: u64) -> Result<(), i32> {
 }
 
 fn link() -> Result<(), i32> {
-    // SAFETY: live names.
     check(with_string(LINK, |link| {
+        // SAFETY: live names.
         with_string(DEVICE, |target| unsafe {
             nt::IoCreateSymbolicLink(link, target)
         })

@@ -75,6 +75,45 @@ unsafe extern "system" {
         extended: u64,
         extended_bytes: u32,
     ) -> i32;
+    pub(crate) fn ZwReadFile(
+        file: u64,
+        event: u64,
+        routine: u64,
+        context: u64,
+        status: *mut IoStatus,
+        buffer: *mut u8,
+        bytes: u32,
+        offset: *const i64,
+        key: u64,
+    ) -> i32;
+    pub(crate) fn ZwOpenKey(
+        handle: *mut u64,
+        access: u32,
+        attributes: *const ObjectAttributes,
+    ) -> i32;
+    pub(crate) fn ZwEnumerateKey(
+        key: u64,
+        index: u32,
+        class: u32,
+        information: *mut u8,
+        bytes: u32,
+        needed: *mut u32,
+    ) -> i32;
+    pub(crate) fn ZwQueryValueKey(
+        key: u64,
+        name: *const UnicodeString,
+        class: u32,
+        information: *mut u8,
+        bytes: u32,
+        needed: *mut u32,
+    ) -> i32;
+    pub(crate) fn RtlMultiByteToUnicodeN(
+        units: *mut u16,
+        bytes: u32,
+        written: *mut u32,
+        text: *const u8,
+        length: u32,
+    ) -> i32;
     pub(crate) fn ZwLoadDriver(service: *const UnicodeString) -> i32;
     pub(crate) fn ZwUnloadDriver(service: *const UnicodeString) -> i32;
     pub(crate) fn ZwQuerySystemInformation(
@@ -124,6 +163,8 @@ unsafe extern "system" {
     pub(crate) fn PsGetCurrentProcess() -> u64;
     pub(crate) fn PsGetCurrentProcessId() -> u64;
     pub(crate) fn PsGetCurrentThreadId() -> u64;
+    pub(crate) fn PsGetCurrentThread() -> u64;
+    pub(crate) fn PsGetThreadCreateTime(thread: u64) -> i64;
     pub(crate) fn PsGetProcessCreateTimeQuadPart(process: u64) -> i64;
     pub(crate) fn RtlPcToFileHeader(address: u64, base: *mut u64) -> u64;
 

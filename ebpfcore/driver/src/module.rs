@@ -2,11 +2,12 @@
 //!
 //! A module's image is known by its headers: the kernel tells where the image of an address begins,
 //! and its sections say what may be read and what is code. Sections that the loader throws away
-//! after the start are not looked at. Left out: the hash of the module's file and the settings of
-//! its service, which need the path of the image.
+//! after the start are not looked at. The file of the image and the service behind it are found by
+//! [`crate::origin`].
 
 use crate::import as nt;
 use crate::level::Passive;
+use crate::origin::{self, Service};
 use crate::platform::print;
 use crate::runtime;
 use crate::status::check;
@@ -15,7 +16,7 @@ use abi::native::nmr::{
 };
 use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering};
-use ebpfcore::control::{Arrival, Detached, NoSettings};
+use ebpfcore::control::{Arrival, Detached};
 use ebpfcore::native::ModuleMemory;
 use wdk::nt as wdm;
 
@@ -80,13 +81,16 @@ unsafe extern "system" fn attach(
     }
     // SAFETY: obligation 1.
     let module_id = unsafe { *core::ptr::with_exposed_provenance::<ModuleId>(module_id) };
+    // SAFETY: the registrar attaches at PASSIVE_LEVEL.
+    let passive = unsafe { Passive::assume() };
+    let file = origin::file_of(&passive, image.base).unwrap_or_default();
     let arrival = Arrival {
         binding,
         module_id: module_id.guid,
         table,
         memory: &image,
-        file_hash: None,
-        settings: &NoSettings,
+        file_hash: origin::hash(&passive, &file),
+        settings: &Service::of(&passive, &file, module_id.guid),
     };
     // SAFETY: the image of a driver that the system loaded; it stays until detaching completes.
     if let Err(error) = unsafe { control.attach_module(&arrival) } {
@@ -129,6 +133,7 @@ const DISCARDABLE: u32 = 0x0200_0000;
 
 /// The image of a driver.
 struct Image {
+    base: u64,
     sections: [Section; SECTIONS],
     count: usize,
 }
@@ -156,6 +161,7 @@ impl Image {
             return None;
         }
         let mut image = Image {
+            base,
             sections: [Section {
                 start: 0,
                 bytes: 0,
@@ -199,7 +205,7 @@ impl Image {
 impl ModuleMemory for Image {
     fn read(&self, address: u64, out: &mut [u8]) -> bool {
         let flags = self.flags(address, out.len() as u64);
-        if !flags.is_some_and(|flags| flags & READ != 0) {
+        if flags.is_none_or(|flags| flags & READ == 0) {
             return false;
         }
         let from = core::ptr::with_exposed_provenance::<u8>(address as usize);

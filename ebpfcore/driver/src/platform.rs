@@ -1,7 +1,7 @@
 //! What the runtime needs of its host, from the kernel.
 
 use crate::import as nt;
-use crate::{level, request};
+use crate::{level, request, reserve};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use ebpfcore::{Platform, Status};
 use wdk::nt::DISPATCH_LEVEL;
@@ -134,9 +134,17 @@ impl Platform for Kernel {
         unsafe { nt::PsGetProcessCreateTimeQuadPart(nt::PsGetCurrentProcess()) as u64 }
     }
 
-    /// Windows exports no function for it: the creation of the process is the nearest earlier time.
     fn thread_create_time(&self) -> i64 {
-        self.process_start_key() as i64
+        // SAFETY: the current thread.
+        unsafe { nt::PsGetThreadCreateTime(nt::PsGetCurrentThread()) }
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        reserve::begin(bytes)
+    }
+
+    fn release(&self) {
+        reserve::end();
     }
 
     fn trace(&self, line: &[u8]) {

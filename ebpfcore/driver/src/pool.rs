@@ -1,9 +1,11 @@
 //! Memory: the pool that is never executable, with a count of what is in use.
 //!
 //! `ExAllocatePool2` where Windows has it, else `NonPagedPoolNx`. The pool gives 16-byte alignment;
-//! for more, the block holds its own address before what is given out.
+//! for more, the block holds its own address before what is given out. A thread below
+//! DISPATCH_LEVEL whose allocation fails is served from its [`crate::reserve`].
 
 use crate::import::{ExAllocatePoolWithTag, ExFreePoolWithTag, MmGetSystemRoutineAddress};
+use crate::reserve;
 use crate::text::with_string;
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -38,7 +40,8 @@ pub(crate) fn blocks() -> usize {
     BLOCKS.load(Relaxed)
 }
 
-fn take(size: usize) -> *mut u8 {
+/// A block of the pool, or null.
+pub(crate) fn take_block(size: usize) -> *mut u8 {
     let address = ALLOCATE_2.load(Relaxed);
     let block = if address == 0 {
         // SAFETY: no obligation; the result is checked by the caller.
@@ -51,6 +54,24 @@ fn take(size: usize) -> *mut u8 {
     };
     if !block.is_null() {
         BLOCKS.fetch_add(1, Relaxed);
+    }
+    block
+}
+
+/// Gives back a block of the pool.
+///
+/// # Safety
+/// 1. From [`take_block`], given back once.
+pub(crate) unsafe fn give_block(block: *mut u8) {
+    BLOCKS.fetch_sub(1, Relaxed);
+    // SAFETY: obligation 1.
+    unsafe { ExFreePoolWithTag(block, TAG) };
+}
+
+fn take(size: usize) -> *mut u8 {
+    let block = take_block(size);
+    if block.is_null() {
+        return reserve::take(size);
     }
     block
 }
@@ -85,8 +106,9 @@ unsafe impl GlobalAlloc for Pool {
             // SAFETY: `alloc` wrote it there.
             unsafe { given.cast::<*mut u8>().sub(1).read() }
         };
-        BLOCKS.fetch_sub(1, Relaxed);
-        // SAFETY: a block of `take`, freed once.
-        unsafe { ExFreePoolWithTag(block, TAG) };
+        if !reserve::give(block) {
+            // SAFETY: a block of the pool, freed once.
+            unsafe { give_block(block) };
+        }
     }
 }

@@ -373,9 +373,10 @@ pub(crate) fn abandon(passive: &Passive, file: u64) {
     loop {
         let ticket = TABLE.with(|rows| {
             let mut rows = rows.iter_mut();
-            // SAFETY: requests in the table are not completed while the lock is held.
             let row = rows.find(|row| {
-                row.file == file && row.stage == Stage::Waiting && unsafe { own(row.irp) }
+                let waits = row.file == file && row.stage == Stage::Waiting;
+                // SAFETY: requests in the table are not completed while the lock is held.
+                waits && unsafe { own(row.irp) }
             })?;
             row.stage = Stage::Cancelling;
             Some(row.ticket)

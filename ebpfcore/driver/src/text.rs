@@ -6,10 +6,7 @@ use wdk::nt::UnicodeString;
 const UNITS: usize = 64;
 
 /// Calls `action` with a short name as the kernel takes it.
-pub(crate) fn with_string<T>(
-    name: &'static str,
-    action: impl FnOnce(*const UnicodeString) -> T,
-) -> T {
+pub(crate) fn with_string<T>(name: &str, action: impl FnOnce(*const UnicodeString) -> T) -> T {
     let mut units = [0u16; UNITS];
     let mut length = 0;
     for (place, unit) in units.iter_mut().zip(name.encode_utf16()) {

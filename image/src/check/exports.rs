@@ -97,7 +97,9 @@ exports! {
             PsGetCurrentProcess PsGetProcessCreateTimeQuadPart PsReferencePrimaryToken
             PsDereferencePrimaryToken RtlPcToFileHeader SeAccessCheck SeCaptureSubjectContext
             SeReleaseSubjectContext SeQueryAuthenticationIdToken SeTokenIsAdmin ZwCreateFile
-            ZwLoadDriver ZwUnloadDriver ZwQuerySystemInformation;
+            ZwLoadDriver ZwUnloadDriver ZwQuerySystemInformation ZwReadFile ZwEnumerateKey
+            PsGetCurrentThread RtlMultiByteToUnicodeN IoAllocateMdl IoFreeMdl
+            MmBuildMdlForNonPagedPool MmUnmapLockedPages;
         Vista: DbgPrintEx __C_specific_handler __chkstk EtwRegister EtwUnregister EtwWrite
             KeQueryActiveProcessorCount KeGetCurrentIrql RtlCaptureStackBackTrace
             KeExpandKernelStackAndCalloutEx;
@@ -106,6 +108,7 @@ exports! {
             KeSetSystemAffinityThreadEx KeRevertToUserAffinityThreadEx;
         Windows8: EtwSetInformation RtlQueryRegistryValuesEx KeQuerySystemTimePrecise
             KeQueryInterruptTimePrecise KeQueryUnbiasedInterruptTimePrecise;
+        Windows10: PsGetThreadCreateTime;
         Windows10Version2004: ExAllocatePool2;
     }
     "hal.dll" {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest time for one command of the service manager.
-const COMMAND: Duration = Duration::from_secs(30);
+pub(super) const COMMAND: Duration = Duration::from_secs(30);
 
 /// A run, with what went wrong so far.
-struct Run<'a> {
-    wine: &'a Wine,
-    built: &'a Built,
+pub(super) struct Run<'a> {
+    pub(super) wine: &'a Wine,
+    pub(super) built: &'a Built,
     failures: u32,
 }
 
@@ -23,9 +23,9 @@ const FLOOD: &str = "20";
 
 /// What became of frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Counts {
-    passed: u64,
-    dropped: u64,
+pub(super) struct Counts {
+    pub(super) passed: u64,
+    pub(super) dropped: u64,
 }
 
 pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, String> {
@@ -48,6 +48,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.everything_passes()?;
     run.come_and_go(cycles)?;
     run.everything_passes()?;
+    run.settings_are_read()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;
@@ -77,7 +78,7 @@ fn number(dump: &str) -> Option<u64> {
 
 impl Run<'_> {
     /// Makes a driver a service, in the process that all drivers share.
-    fn service(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn service(&mut self, name: &str) -> Result<(), String> {
         let path = windows_path(&self.built.folder.join(format!("{name}.sys")));
         // A prefix that was used before has it.
         self.wine.run(&["sc", "delete", name], COMMAND)?;
@@ -90,20 +91,20 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn started(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn started(&mut self, name: &str) -> Result<(), String> {
         let outcome = self.wine.run(&["sc", "start", name], COMMAND)?;
         self.check(&format!("sc start {name}"), &outcome);
         Ok(())
     }
 
-    fn stopped(&mut self, name: &str) -> Result<(), String> {
+    pub(super) fn stopped(&mut self, name: &str) -> Result<(), String> {
         let outcome = self.wine.run(&["sc", "stop", name], COMMAND)?;
         self.check(&format!("sc stop {name}"), &outcome);
         Ok(())
     }
 
     /// Brings frames for some seconds: what became of the flood and of the others.
-    fn traffic(&self, wine: &Wine, seconds: &str) -> Result<(Counts, Counts), String> {
+    pub(super) fn traffic(&self, wine: &Wine, seconds: &str) -> Result<(Counts, Counts), String> {
         let program = windows_path(&self.built.folder.join("testkernel.exe"));
         let capture = windows_path(&self.built.root.join(NORMAL));
         let arguments = [&program, "traffic", &capture, seconds, RATE, FLOOD];
@@ -113,7 +114,7 @@ impl Run<'_> {
         both.ok_or_else(|| format!("traffic: {}", outcome.output))
     }
 
-    fn everything_passes(&mut self) -> Result<(), String> {
+    pub(super) fn everything_passes(&mut self) -> Result<(), String> {
         let (flood, others) = self.traffic(self.wine, "1")?;
         if flood.dropped + others.dropped != 0 || flood.passed == 0 {
             self.fail(&format!("not everything passes: {flood:?} {others:?}"));
@@ -122,7 +123,7 @@ impl Run<'_> {
     }
 
     /// The program drops the flood, and nothing else, and counts it.
-    fn flood_is_dropped(&mut self) -> Result<(), String> {
+    pub(super) fn flood_is_dropped(&mut self) -> Result<(), String> {
         let (flood, others) = self.traffic(self.wine, "2")?;
         if flood.passed + others.dropped != 0 || flood.dropped == 0 {
             self.fail(&format!("the flood is not dropped: {flood:?} {others:?}"));
@@ -183,13 +184,13 @@ impl Run<'_> {
     }
 
     /// Asks the stand-ins.
-    fn ask(&self, arguments: &[&str]) -> Result<Outcome, String> {
+    pub(super) fn ask(&self, arguments: &[&str]) -> Result<Outcome, String> {
         let program = windows_path(&self.built.folder.join("testkernel.exe"));
         self.wine
             .run(&[&[program.as_str()], arguments].concat(), COMMAND)
     }
 
-    fn report_is(&mut self, what: &str, expected: &str) -> Result<(), String> {
+    pub(super) fn report_is(&mut self, what: &str, expected: &str) -> Result<(), String> {
         let report = self.ask(&["report"])?;
         if !report.is_success || report.output != expected {
             self.fail(&format!("{what}: the stand-ins report\n{}", report.output));
@@ -197,13 +198,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn check(&mut self, what: &str, outcome: &Outcome) {
+    pub(super) fn check(&mut self, what: &str, outcome: &Outcome) {
         if !outcome.is_success {
             self.fail(&format!("{what}: {}", outcome.output.trim()));
         }
     }
 
-    fn fail(&mut self, text: &str) {
+    pub(super) fn fail(&mut self, text: &str) {
         self.failures += 1;
         println!("FAILED: {text}");
     }

@@ -10,6 +10,7 @@
 
 mod error;
 mod instance;
+mod origin;
 mod parse;
 mod reader;
 mod sha256;
@@ -17,7 +18,10 @@ mod sha256;
 pub use crate::raw::native::validate;
 pub use error::{Error, Item, Problem};
 pub use instance::{Instance, Loaded, Means, PinnedMap, Usage, instantiate, instantiate_with};
+pub use origin::same_file;
 pub(crate) use parse::{Tables, check_table, parse};
+
+pub use sha256::Sha256;
 
 use crate::Definition;
 use abi::{Guid, ProgramType, native::ModuleVersion};

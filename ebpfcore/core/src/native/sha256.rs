@@ -1,7 +1,8 @@
-//! SHA-256 (FIPS 180-4), for `program_info_hash` only: the kernel side has no dependencies.
+//! SHA-256 (FIPS 180-4), for `program_info_hash` and the files of modules: the kernel side has no
+//! dependencies.
 
 /// A hash in progress.
-pub(super) struct Sha256 {
+pub struct Sha256 {
     state: [u32; 8],
     block: [u8; 64],
     /// Bytes fed so far.
@@ -20,8 +21,16 @@ const K: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
+impl Default for Sha256 {
+    fn default() -> Sha256 {
+        Sha256::new()
+    }
+}
+
 impl Sha256 {
-    pub(super) const fn new() -> Sha256 {
+    /// The hash of nothing yet.
+    #[must_use]
+    pub const fn new() -> Sha256 {
         Sha256 {
             state: [
                 0x6a09_e667,
@@ -38,7 +47,8 @@ impl Sha256 {
         }
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    /// Takes bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.block[(self.length % 64) as usize] = *byte;
             self.length += 1;
@@ -48,7 +58,9 @@ impl Sha256 {
         }
     }
 
-    pub(super) fn finish(mut self) -> [u8; 32] {
+    /// The hash of all bytes that were taken in.
+    #[must_use]
+    pub fn finish(mut self) -> [u8; 32] {
         let bits = self.length * 8;
         self.update(&[0x80]);
         while self.length % 64 != 56 {
