@@ -1,0 +1,12 @@
+//! `show` for files: what they hold, and whether it is safe. No driver is asked.
+
+mod disassembly;
+mod hash;
+mod sections;
+mod statistics;
+mod verification;
+
+pub(crate) use disassembly::disassembly;
+pub(crate) use hash::hash;
+pub(crate) use sections::sections;
+pub(crate) use verification::verification;
