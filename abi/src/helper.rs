@@ -4,9 +4,11 @@
 //! 65535 on Windows, per program type; [`lookup`] is the one place that knows the order.
 
 mod linux;
+mod linux_functions;
 mod linux_kernel;
 mod linux_permitted;
 
+pub use linux_functions::{function, may_call};
 pub use linux_kernel::{is_kernel_result, kernel_arguments, kernel_result};
 pub(crate) mod windows;
 
@@ -78,6 +80,11 @@ pub enum ArgKind {
     DynptrRecord,
     /// Space on the stack for a dynamic pointer to memory of this kind, which the helper makes.
     DynptrOut(DynptrKind),
+    /// Space on the stack for a copy of the [`ArgKind::Dynptr`] argument, which the function makes.
+    DynptrCopy,
+    /// Writable memory, or NULL, of the size in the `ConstAllocSize` argument behind it. The slice
+    /// that is returned may be this memory.
+    BufferOrNull,
     /// A kernel object of BTF type, unchecked beyond being one.
     BtfId,
     /// A zero-terminated constant string in a read-only map.
@@ -115,6 +122,8 @@ pub enum ReturnKind {
     /// Memory that the [`ArgKind::Dynptr`] argument describes, of the size in the `ConstAllocSize`
     /// argument, or NULL.
     SliceOrNull,
+    /// The same, read-only.
+    ReadOnlySliceOrNull,
     /// A socket or NULL; a reference to release when the row says `acquires`.
     SocketOrNull,
     /// A socket of common or TCP kind or NULL, no reference.
@@ -286,10 +295,10 @@ impl Helper {
         }
     }
 
-    /// Does it write to the memory of its [`ArgKind::Dynptr`] argument?
+    /// Does it write to the memory of its first [`ArgKind::Dynptr`] argument?
     #[must_use]
     pub fn writes_dynptr(&self) -> bool {
-        self.name == "bpf_dynptr_write"
+        ["bpf_dynptr_write", "bpf_dynptr_copy", "bpf_dynptr_memset"].contains(&self.name)
     }
 
     /// The arguments that exist.
@@ -335,6 +344,15 @@ impl ArgKind {
                 | ArgKind::WritableMem
                 | ArgKind::WritableMemOrNull
                 | ArgKind::MapMem
+        )
+    }
+
+    /// Whether this is a dynamic pointer, or space for one.
+    #[must_use]
+    pub const fn is_dynptr(self) -> bool {
+        matches!(
+            self,
+            ArgKind::Dynptr | ArgKind::DynptrRecord | ArgKind::DynptrOut(_) | ArgKind::DynptrCopy
         )
     }
 

@@ -242,6 +242,8 @@ pub enum Parameter {
         /// The pointer may be NULL.
         nullable: bool,
     },
+    /// A dynamic pointer that was made.
+    Dynptr,
 }
 
 /// Source position from BTF.ext `line_info`; holds from `start` up to the next entry.

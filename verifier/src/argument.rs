@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::stack::Byte;
 use crate::state::Lock;
 use crate::step::{Step, is_context};
-use crate::value::{Dynptr, Kernel, Region, Value};
+use crate::value::{Buffer, Dynptr, Kernel, Region, Value};
 use abi::{ArgKind, DynptrKind, Helper, MapKind};
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
@@ -33,8 +33,10 @@ pub(crate) struct Arguments {
     pub(crate) timer: Option<MapArgument>,
     /// The dynamic pointer argument.
     pub(crate) dynptr: Option<Dynptr>,
-    /// What dynamic pointer the helper makes, and where.
-    pub(crate) makes: Option<(DynptrKind, Space)>,
+    /// What dynamic pointer the helper makes, a copy if that is not said, and where.
+    pub(crate) makes: Option<(Option<DynptrKind>, Space)>,
+    /// Stack memory that the slice to be returned may be.
+    pub(crate) buffer: Option<Buffer>,
     /// Stack bytes that the helper writes.
     writes: Vec<(u8, i64, i64)>,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Argument<'h> {
     pub(crate) reg: Reg,
     pub(crate) kind: ArgKind,
     pub(crate) found: Value,
-    helper: &'h Helper,
+    pub(crate) helper: &'h Helper,
 }
 
 impl Argument<'_> {
@@ -96,6 +98,7 @@ impl Step<'_, '_> {
             timer: None,
             dynptr: None,
             makes: None,
+            buffer: None,
             writes: Vec::new(),
         };
         for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
@@ -166,9 +169,8 @@ impl Step<'_, '_> {
                 arguments.timer = Some(self.timer_argument(argument)?);
                 Ok(())
             }
-            ArgKind::Dynptr | ArgKind::DynptrRecord | ArgKind::DynptrOut(_) => {
-                self.dynptr_argument(argument, arguments)
-            }
+            ArgKind::BufferOrNull => self.buffer_argument(argument, arguments),
+            kind if kind.is_dynptr() => self.dynptr_argument(argument, arguments),
             _ => self.object_argument(argument),
         }
     }

@@ -136,8 +136,10 @@ impl Step<'_, '_> {
         (a, b): (&Pointer, &Pointer),
         target: Option<InsnIdx>,
     ) -> Result<Flow, Reason> {
-        let comparable = width == Width::W64 && a.null == 0 && b.null == 0 && is_same_object(a, b);
-        if !comparable && !self.may_leak() {
+        let are_there = width == Width::W64 && a.null == 0 && b.null == 0;
+        let comparable = are_there && is_same_object(a, b);
+        let is_known = matches!(cond, Cond::Eq | Cond::Ne) && are_there && may_be_buffer(a, b);
+        if !comparable && !is_known && !self.may_leak() {
             return Err(Reason::PointerComparison {
                 left: Value::Pointer(*a),
                 right: Value::Pointer(*b),
@@ -187,6 +189,18 @@ impl Step<'_, '_> {
 }
 
 pub(crate) use crate::reject::Way as Side;
+
+/// Is one a slice and the other the stack, where the slice may be? Programs ask to know whether they
+/// must write the buffer back.
+fn may_be_buffer(a: &Pointer, b: &Pointer) -> bool {
+    match (a.region, b.region) {
+        (Region::Slice(slice), Region::Stack { frame })
+        | (Region::Stack { frame }, Region::Slice(slice)) => {
+            slice.buffer.is_some_and(|buffer| buffer.frame == frame)
+        }
+        _ => false,
+    }
+}
 
 fn is_same_number(dst: Reg, src: Operand, left: &Value, right: &Value) -> bool {
     src == Operand::Reg(dst) || (left.link().is_some() && left.link() == right.link())

@@ -18,6 +18,11 @@ impl Step<'_, '_> {
     /// `call id`
     pub(crate) fn call_helper(&mut self, id: i32) -> Result<Flow, Reason> {
         let helper = self.helper(id)?;
+        self.call_prototype(helper)
+    }
+
+    /// Calls what has a prototype.
+    fn call_prototype(&mut self, helper: &'static Helper) -> Result<Flow, Reason> {
         self.check_lock(helper)?;
         if helper.ret == ReturnKind::NoReturnIfSucceed {
             self.check_tail_call()?;
@@ -167,9 +172,8 @@ impl Step<'_, '_> {
                 let size = arguments.alloc_size;
                 or_null(Region::Memory { size, reference }, reference)
             }
-            ReturnKind::SliceOrNull => {
-                let size = arguments.alloc_size;
-                let slice = slice_of(arguments.dynptr, size).ok_or(Reason::Unsupported {
+            ReturnKind::SliceOrNull | ReturnKind::ReadOnlySliceOrNull => {
+                let slice = slice_of(helper, arguments).ok_or(Reason::Unsupported {
                     what: "a slice of no dynamic pointer",
                 })?;
                 or_null(Region::Slice(slice), self.fresh())
@@ -276,17 +280,32 @@ impl Step<'_, '_> {
         Ok(Flow::To(start))
     }
 
-    /// A function that the platform resolves by name. Its prototype is not known: only numbers and
-    /// the context pointer may be passed, and registers that surely hold nothing count as not
-    /// passed. What is only unknown may be a pointer of another path that this one stands for.
-    pub(crate) fn call_platform(&mut self, index: i32) -> Result<(), Reason> {
-        let known =
-            usize::try_from(index).is_ok_and(|index| index < self.env.object.btf_functions.len());
-        if !known {
+    /// A function that the platform resolves by name.
+    pub(crate) fn call_platform(&mut self, index: i32) -> Result<Flow, Reason> {
+        let index = usize::try_from(index).ok();
+        let known = index.and_then(|index| self.env.object.btf_functions.get(index));
+        let Some(function) = known else {
             return Err(Reason::Unsupported {
                 what: "a call of an unresolved platform function",
             });
+        };
+        let program_type = self.env.program.program_type;
+        match abi::helper::function(program_type.platform, &function.name) {
+            Some(row) if !abi::helper::may_call(program_type, row.name) => {
+                Err(Reason::HelperNotAllowed {
+                    helper: row.name,
+                    program_type: program_type.name,
+                })
+            }
+            Some(row) => self.call_prototype(row),
+            None => self.call_unknown(),
         }
+    }
+
+    /// A function whose prototype is not known: only numbers and the context pointer may be passed,
+    /// and registers that surely hold nothing count as not passed. What is only unknown may be a
+    /// pointer of another path that this one stands for.
+    fn call_unknown(&mut self) -> Result<Flow, Reason> {
         if self.state.lock.is_some() {
             return Err(Reason::Lock {
                 what: "a function is called while a spin lock is held",
@@ -306,7 +325,8 @@ impl Step<'_, '_> {
         // Nothing says that it leaves the packet where it is.
         self.state.move_packet(self.at);
         self.clobber_arguments();
-        self.set(Reg::R0, Value::unknown())
+        self.set(Reg::R0, Value::unknown())?;
+        self.next(1)
     }
 
     /// Back to the caller, or the end of the program.
@@ -328,8 +348,8 @@ impl Step<'_, '_> {
         }
         let found = self.state.top().register(Reg::R0);
         let own = self.state.depth();
-        if let Some(Region::Stack { frame }) = found.pointer().map(|pointer| pointer.region)
-            && usize::from(frame) >= own
+        if let Some(pointer) = found.pointer()
+            && pointer.is_in_frames_from(own)
         {
             return Err(Reason::ReturnsStack { found });
         }

@@ -11,7 +11,7 @@
 //! something is held or a callback runs.
 
 use crate::cfg::{self, Cfg};
-use crate::dynptr::check_slice;
+use crate::dynptr::{check_slice, handed_dynptr};
 use crate::effect::{Bytes, Effect};
 use crate::explore::Env;
 use crate::live;
@@ -21,8 +21,8 @@ use crate::reason::Reason;
 use crate::stack::Byte;
 use crate::state::{Frame, Role};
 use crate::step::{Flow, Step, is_context};
-use crate::value::{Pointer, Region, Value};
-use abi::{Platform, ReturnKind};
+use crate::value::{Dynptr, Part, Pointer, Region, Value};
+use abi::{DynptrKind, Platform, ReturnKind};
 use alloc::vec::Vec;
 use core::cell::Cell;
 use isa::{CallTarget, Insn, InsnIdx, Reg};
@@ -93,8 +93,11 @@ fn own_effects(program: &Program, function: usize) -> Effects {
                     helper.is_some_and(|helper| helper.ret == ReturnKind::NoReturnIfSucceed);
                 effects.tail_calls |= tail_call;
                 // The next program may do so as well.
-                effects.moves_packet |=
-                    tail_call || helper.is_none_or(|helper| helper.reallocates_packet);
+                effects.moves_packet |= tail_call
+                    || helper.is_none_or(|helper| {
+                        // The dynamic pointer may be one of a packet.
+                        helper.reallocates_packet || helper.writes_dynptr()
+                    });
             }
             Insn::Call(CallTarget::Btf(_)) => effects.moves_packet = true,
             _ => {}
@@ -125,6 +128,15 @@ pub(crate) fn frame_by(contract: &Contract, function: usize, used: u16, fresh: &
         let value = match *parameter {
             Parameter::Number => Value::unknown(),
             Parameter::Context => Value::Pointer(Pointer::to(Region::Context)),
+            Parameter::Dynptr => {
+                *fresh = fresh.saturating_add(1);
+                Value::Pointer(Pointer::to(Region::Dynptr(Dynptr {
+                    kind: DynptrKind::Any,
+                    id: *fresh,
+                    reference: 0,
+                    part: Part::Whole,
+                })))
+            }
             Parameter::Memory { bytes, nullable } => {
                 *fresh = fresh.saturating_add(1);
                 Value::Pointer(Pointer {
@@ -199,6 +211,8 @@ impl Step<'_, '_> {
         match parameter {
             Parameter::Number => found.scalar().map(|_| None),
             Parameter::Context => is_context(&found).then_some(None),
+            Parameter::Dynptr if handed_dynptr(&found).is_some() => Some(None),
+            Parameter::Dynptr => self.made_dynptr(reg, found)?.is_ok().then_some(None),
             Parameter::Memory { nullable, .. } if found.is_zero() => nullable.then_some(None),
             Parameter::Memory { bytes, nullable } => {
                 let pointer = found.pointer()?;

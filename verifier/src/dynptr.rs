@@ -19,9 +19,11 @@ use crate::argument::{Argument, Arguments};
 use crate::effect::{Bytes, Effect};
 use crate::memory::{Access, Base, Span};
 use crate::reason::Reason;
+use crate::stack::Byte;
 use crate::step::Step;
-use crate::value::{Dynptr, Part, Region, Slice, Value};
-use abi::{ArgKind, DynptrKind, Helper};
+use crate::value::{Buffer, Dynptr, Part, Region, Slice, Value};
+use abi::{ArgKind, DynptrKind, Helper, ReturnKind};
+use isa::Reg;
 
 /// Bytes of `struct bpf_dynptr`.
 const BYTES: i64 = 16;
@@ -47,15 +49,16 @@ pub(crate) fn writes_packet(helper: &Helper, arguments: &Arguments) -> bool {
     helper.writes_dynptr() && matches!(kind, Some(DynptrKind::Skb | DynptrKind::Any))
 }
 
-/// Writable memory of a size that a dynamic pointer describes.
-pub(crate) fn slice_of(dynptr: Option<Dynptr>, size: u32) -> Option<Slice> {
-    let dynptr = dynptr?;
+/// The slice that a helper returns.
+pub(crate) fn slice_of(helper: &Helper, arguments: &Arguments) -> Option<Slice> {
+    let dynptr = arguments.dynptr?;
     Some(Slice {
-        size,
+        size: arguments.alloc_size,
         dynptr: dynptr.id,
         reference: dynptr.reference,
         of: dynptr.kind,
-        writable: true,
+        writable: helper.ret == ReturnKind::SliceOrNull,
+        buffer: arguments.buffer,
     })
 }
 
@@ -84,27 +87,45 @@ fn misused(argument: &Argument<'_>, what: &'static str) -> Reason {
     }
 }
 
+/// The dynamic pointer of somebody else that a register points to.
+pub(crate) fn handed_dynptr(found: &Value) -> Option<Dynptr> {
+    let pointer = found.pointer().filter(|pointer| pointer.null == 0)?;
+    match pointer.region {
+        Region::Dynptr(dynptr) if dynptr.part == Part::Whole => Some(dynptr),
+        _ => None,
+    }
+}
+
 impl Step<'_, '_> {
-    /// The 16 bytes of stack that an argument points to.
-    fn dynptr_place(&mut self, argument: &Argument<'_>) -> Result<Space, Reason> {
-        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
-        let Some(pointer) = pointer else {
-            return Err(argument.refuse());
-        };
+    /// The 16 bytes of stack that a register points to; `None` when that is no pointer to the stack.
+    fn dynptr_place(&mut self, reg: Reg, found: Value) -> Option<Result<Space, Reason>> {
+        let pointer = *found.pointer().filter(|pointer| pointer.null == 0)?;
         let Region::Stack { frame } = pointer.region else {
-            return Err(argument.refuse());
+            return None;
         };
-        let base = Base {
-            reg: argument.reg,
-            pointer: *pointer,
-        };
-        let span = base.span(0, BYTES);
-        self.check_stack(&base, frame, span)?;
-        match pointer.known_offset() {
-            Some(low) if low % ALIGN == 0 => Ok(Space { frame, low }),
-            Some(_) => Err(misused(argument, "its place is not aligned to 8 bytes")),
-            None => Err(misused(argument, "its place is not known exactly")),
+        let base = Base { reg, pointer };
+        if let Err(outside) = self.check_stack(&base, frame, base.span(0, BYTES)) {
+            return Some(Err(outside));
         }
+        let what = match pointer.known_offset() {
+            Some(low) if low % ALIGN == 0 => return Some(Ok(Space { frame, low })),
+            Some(_) => "its place is not aligned to 8 bytes",
+            None => "its place is not known exactly",
+        };
+        Some(Err(Reason::Dynptr { reg, found, what }))
+    }
+
+    /// The dynamic pointer that a register points to; `None` when it cannot point to one.
+    pub(crate) fn made_dynptr(&mut self, reg: Reg, found: Value) -> Option<Result<Dynptr, Reason>> {
+        let place = match self.dynptr_place(reg, found)? {
+            Ok(place) => place,
+            Err(wrong) => return Some(Err(wrong)),
+        };
+        self.trail.note(Effect::Inspect(place.bytes()));
+        let frame = self.state.frame(place.frame);
+        let dynptr = frame.and_then(|frame| frame.stack.dynptr_at(place.low));
+        let what = "none was made there, or it is gone";
+        Some(dynptr.ok_or(Reason::Dynptr { reg, found, what }))
     }
 
     /// A dynamic pointer that a helper uses or makes.
@@ -115,42 +136,45 @@ impl Step<'_, '_> {
     ) -> Result<(), Reason> {
         match argument.kind {
             ArgKind::DynptrOut(kind) => {
-                arguments.makes = Some((kind, self.dynptr_space(argument)?));
+                arguments.makes = Some((Some(kind), self.dynptr_space(argument)?));
             }
-            _ => arguments.dynptr = Some(self.used_dynptr(argument)?),
+            ArgKind::DynptrCopy => {
+                let of = arguments.first.pointer().map(|pointer| pointer.region);
+                if !matches!(of, Some(Region::Stack { .. })) {
+                    return Err(misused(&argument, "a copy of that of somebody else"));
+                }
+                arguments.makes = Some((None, self.dynptr_space(argument)?));
+            }
+            _ => {
+                let used = self.used_dynptr(argument)?;
+                arguments.dynptr.get_or_insert(used);
+            }
         }
         Ok(())
     }
 
     /// A dynamic pointer that was made before.
     fn used_dynptr(&mut self, argument: Argument<'_>) -> Result<Dynptr, Reason> {
-        let found = argument.found.pointer();
-        if let (ArgKind::Dynptr, Some(pointer)) = (argument.kind, found)
-            && let Region::Dynptr(dynptr) = pointer.region
-            && dynptr.part == Part::Whole
-            && pointer.null == 0
-        {
+        let handed = handed_dynptr(&argument.found);
+        if let Some(dynptr) = handed.filter(|_| argument.kind == ArgKind::Dynptr) {
             return Ok(dynptr);
         }
-        let place = self.dynptr_place(&argument)?;
-        let frame = self.state.frame(place.frame);
-        let dynptr = frame.and_then(|frame| frame.stack.dynptr_at(place.low));
-        let Some(dynptr) = dynptr else {
-            return Err(misused(&argument, "none was made there, or it is gone"));
-        };
+        let made = self.made_dynptr(argument.reg, argument.found);
+        let dynptr = made.ok_or_else(|| argument.refuse())??;
         if argument.kind == ArgKind::DynptrRecord && dynptr.kind != DynptrKind::Record {
             return Err(misused(&argument, "it is not that of a ring buffer"));
         }
-        self.trail.note(Effect::Inspect(place.bytes()));
         Ok(dynptr)
     }
 
     /// The place where a helper makes a dynamic pointer.
     fn dynptr_space(&mut self, argument: Argument<'_>) -> Result<Space, Reason> {
-        let place = self.dynptr_place(&argument)?;
+        let place = self.dynptr_place(argument.reg, argument.found);
+        let place = place.ok_or_else(|| argument.refuse())??;
+        let pointer = argument.found.pointer().copied();
         let base = Base {
             reg: argument.reg,
-            pointer: argument.found.pointer().copied().ok_or(argument.refuse())?,
+            pointer: pointer.ok_or_else(|| argument.refuse())?,
         };
         self.overwrite_dynptrs((&base, place.frame), base.span(0, BYTES))?;
         Ok(place)
@@ -161,9 +185,11 @@ impl Step<'_, '_> {
         let Some((kind, place)) = arguments.makes else {
             return Ok(());
         };
-        let reference = match kind {
-            DynptrKind::Record => self.acquire()?,
-            _ => 0,
+        let (kind, reference) = match (kind, arguments.dynptr) {
+            (Some(kind @ DynptrKind::Record), _) => (kind, self.acquire()?),
+            (Some(kind), _) => (kind, 0),
+            (None, Some(of)) => (of.kind, of.reference),
+            (None, None) => return Ok(()),
         };
         let dynptr = Dynptr {
             kind,
@@ -211,6 +237,57 @@ impl Step<'_, '_> {
             }
             self.state.lose_dynptr(lost.id, self.at);
         }
+        let bytes = (frame, span.low, span.high);
+        self.state.take_back_buffer(bytes, self.at);
         Ok(())
+    }
+
+    /// Memory that the slice to be returned may be: of a map value, which stays, or of the stack,
+    /// where the slice is given up as soon as the program writes there by itself. Other memory may
+    /// be gone before the slice is.
+    pub(crate) fn buffer_argument(
+        &mut self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let writes = argument.helper.ret == ReturnKind::SliceOrNull;
+        if writes && !self.env.program.program_type.packet_writable {
+            return Err(Reason::ReadOnly {
+                reg: Reg::R1,
+                found: arguments.first,
+                what: "the packet in this program type",
+            });
+        }
+        if argument.found.is_zero() {
+            return Ok(());
+        }
+        let size_reg = Reg::new(argument.reg.number().saturating_add(1));
+        let size = size_reg.map(|reg| self.size_argument(reg, 0, argument.helper));
+        let (_, size) = size.ok_or_else(|| argument.refuse())??;
+        let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
+        let pointer = *pointer.ok_or_else(|| argument.refuse())?;
+        let base = Base {
+            reg: argument.reg,
+            pointer,
+        };
+        let span = base.span(0, size);
+        match pointer.region {
+            Region::MapValue { map, .. } => self.check_map_value(&base, map, span, Access::Write),
+            Region::Stack { frame } if span.exact => {
+                self.check_stack(&base, frame, span)?;
+                self.no_dynptr((&base, frame), span, "a helper gets its bytes")?;
+                arguments.buffer = Some(Buffer {
+                    frame,
+                    low: span.low as i16,
+                });
+                let bytes = (frame, span.low, span.high);
+                self.state.take_back_buffer(bytes, self.at);
+                if let Some(frame) = self.state.frame_mut(frame) {
+                    frame.stack.weaken(span.low, span.high, Byte::Written);
+                }
+                Ok(())
+            }
+            _ => Err(argument.refuse()),
+        }
     }
 }

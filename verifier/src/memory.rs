@@ -165,6 +165,14 @@ impl Step<'_, '_> {
                 self.no_leak(from, value, "in a map value")?;
                 self.check_map_value(&base, map, span, Access::Write)?;
             }
+            Region::Slice(slice) if slice.buffer.is_some() && value.pointer().is_some() => {
+                let into = "in a slice, which may be its buffer on the stack";
+                return Err(Reason::Leak {
+                    reg: from,
+                    found: value,
+                    into,
+                });
+            }
             _ => {
                 self.no_leak(from, value, "in shared memory")?;
                 self.check_plain(&base, span, Access::Write, size)?;
@@ -598,9 +606,10 @@ fn extend(value: Value, (size, signed): (Size, bool)) -> Value {
     }
 }
 
-/// The bytes of an access, as a fact; none for packet metadata, whose start is not the packet's.
+/// The bytes of an access, as a fact; none for packet metadata, whose start is not the packet's, and
+/// for slices, which start anywhere.
 fn extent(pointer: &Pointer, offset: i16, span: Span) -> Option<Extent> {
-    if matches!(pointer.region, Region::PacketMeta { .. }) {
+    if matches!(pointer.region, Region::PacketMeta { .. } | Region::Slice(_)) {
         return None;
     }
     let fixed = i64::from(pointer.fixed).wrapping_add(i64::from(offset));
@@ -621,8 +630,8 @@ fn memory_kind(pointer: &Pointer) -> Option<Memory> {
         Region::Stack { .. } => Memory::Stack,
         Region::Packet { .. } | Region::PacketMeta { .. } => Memory::Packet,
         Region::MapValue { .. } => Memory::MapValue,
-        // Memory that a global function was given can be any.
-        Region::Memory { reference: 0, .. } => return None,
+        // Memory that a global function was given can be any, and so can a slice.
+        Region::Memory { reference: 0, .. } | Region::Slice(_) => return None,
         _ => Memory::Other,
     })
 }

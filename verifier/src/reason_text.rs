@@ -418,7 +418,8 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::MapMem => "a pointer to writable memory in a map value",
         ArgKind::Dynptr => "a dynamic pointer",
         ArgKind::DynptrRecord => "a dynamic pointer to a record of a ring buffer",
-        ArgKind::DynptrOut(_) => "space for a dynamic pointer on the stack",
+        ArgKind::BufferOrNull => "a pointer to the stack or into a map value, or NULL",
+        ArgKind::DynptrOut(_) | ArgKind::DynptrCopy => "space for a dynamic pointer on the stack",
         ArgKind::BtfId => "a kernel object",
         ArgKind::ConstStr => "a constant string",
     }

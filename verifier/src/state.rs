@@ -223,7 +223,7 @@ impl State {
         let left = self.frames.pop()?;
         let depth = self.frames.len();
         self.update_pointers(
-            |pointer| is_stack_of(pointer, depth),
+            |pointer| pointer.is_in_frames_from(depth),
             |_| Value::Unreadable(Unreadable::FrameLeft),
         );
         Some(left.call)
@@ -368,6 +368,18 @@ impl State {
         true
     }
 
+    /// Stack bytes get other contents than a slice would leave there: slices that may be these bytes
+    /// are given up.
+    pub(crate) fn take_back_buffer(&mut self, (frame, low, high): (u8, i64, i64), at: InsnIdx) {
+        self.update_pointers(
+            |pointer| match pointer.region {
+                Region::Slice(slice) => slice.overlaps(frame, low, high),
+                _ => false,
+            },
+            |_| Value::Unreadable(Unreadable::DynptrLost(at)),
+        );
+    }
+
     /// A dynamic pointer is overwritten: both halves of it and its slices are gone.
     pub(crate) fn lose_dynptr(&mut self, id: u32, at: InsnIdx) {
         self.update_pointers(
@@ -421,10 +433,6 @@ impl Distance {
 /// both contradict each other nothing runs, and any answer is right.
 fn narrowed(old: &Scalar, learned: Link, scalar: &Scalar, link: Link) -> Scalar {
     old.meet(&learned.infer(scalar, link)).unwrap_or(*old)
-}
-
-fn is_stack_of(pointer: &Pointer, depth: usize) -> bool {
-    matches!(pointer.region, Region::Stack { frame } if usize::from(frame) >= depth)
 }
 
 impl fmt::Display for State {

@@ -147,7 +147,7 @@ impl<'s> Step<'s, '_> {
             }
             Insn::Call(CallTarget::Helper(id)) => return self.call_helper(id),
             Insn::Call(CallTarget::Local(_)) => return self.call_local(insn),
-            Insn::Call(CallTarget::Btf(index)) => self.call_platform(index)?,
+            Insn::Call(CallTarget::Btf(index)) => return self.call_platform(index),
             Insn::Call(CallTarget::Register(_)) => {
                 return Err(Reason::Unsupported {
                     what: "a call through a register",

@@ -295,6 +295,7 @@ fn region_fits(new: Region, old: Region) -> bool {
             new.size == old.size
                 && new.of == old.of
                 && new.writable >= old.writable
+                && (new.buffer == old.buffer || new.buffer.is_none())
                 && (new.reference == 0) == (old.reference == 0)
         }
         (new, old) => new == old,

@@ -47,7 +47,8 @@ pub enum Unreadable {
     Released(InsnIdx),
     /// A pointer into the frame of a function that has returned.
     FrameLeft,
-    /// Memory of a dynamic pointer that was overwritten by this instruction.
+    /// Memory of a dynamic pointer that was overwritten by this instruction, or a slice whose buffer
+    /// was.
     DynptrLost(InsnIdx),
 }
 
@@ -177,9 +178,30 @@ pub struct Slice {
     pub of: DynptrKind,
     /// It may be written.
     pub writable: bool,
+    /// Stack memory that it may be instead.
+    pub buffer: Option<Buffer>,
+}
+
+/// Stack memory that a slice may be, of as many bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Buffer {
+    /// Depth of the frame.
+    pub frame: u8,
+    /// Offset of the first byte from its end.
+    pub low: i16,
 }
 
 impl Slice {
+    /// May it be stack memory with bytes from `low` up to `high` of a frame?
+    #[must_use]
+    pub fn overlaps(&self, frame: u8, low: i64, high: i64) -> bool {
+        self.buffer.is_some_and(|buffer| {
+            let start = i64::from(buffer.low);
+            let end = start.saturating_add(i64::from(self.size));
+            buffer.frame == frame && start < high && low < end
+        })
+    }
+
     /// Is it gone when the packet is moved?
     #[must_use]
     pub const fn moves(&self) -> bool {
@@ -328,6 +350,19 @@ impl Pointer {
         }
     }
 
+    /// Is it gone when the frame at a depth, and those above it, are left?
+    #[must_use]
+    pub fn is_in_frames_from(&self, depth: usize) -> bool {
+        match self.region {
+            Region::Stack { frame }
+            | Region::Slice(Slice {
+                buffer: Some(Buffer { frame, .. }),
+                ..
+            }) => usize::from(frame) >= depth,
+            _ => false,
+        }
+    }
+
     /// Is it gone when the packet is moved?
     #[must_use]
     pub const fn moves(&self) -> bool {
@@ -385,7 +420,10 @@ impl fmt::Display for Unreadable {
             Unreadable::Released(at) => write!(f, "a pointer released by the call at {at}"),
             Unreadable::FrameLeft => f.write_str("a pointer to the stack of a finished function"),
             Unreadable::DynptrLost(at) => {
-                write!(f, "memory of a dynamic pointer that {at} has overwritten")
+                write!(
+                    f,
+                    "memory of a dynamic pointer that {at} has overwritten, or its buffer"
+                )
             }
         }
     }

@@ -7,8 +7,10 @@
 //! - `@hook cgroup/connect4`: attach type, by section name
 //! - `@map array key=4 value=8 max=16`: one map, numbered from 0; also `frozen`, `lock=OFFSET`,
 //!   `timer=OFFSET`, `inner=NUMBER`
-//! - `@global 1 number memory=8? context returns`: the contract of a function by number (the first
+//! - `@global 1 number memory=8? context dynptr returns`: the contract of a function by number (the first
 //!   that is called is 1); `?` allows NULL
+//! - `@functions bpf_dynptr_size`: names of the functions of the platform, by number (one that nobody
+//!   knows, when there are none)
 //! - `@arguments number trusted=task_struct passed=file nullable=path`: the program is called like a
 //!   function of the kernel; what the structures hold is in `support`
 //! - `@constants unknown`: only the target system knows what frozen maps hold

@@ -20,7 +20,7 @@ pub(super) struct Contracts<'a, 'd> {
 
 /// The typedef by which probes know their context, whatever the machine.
 const REGISTERS: &str = "bpf_user_pt_regs_t";
-/// A structure whose bytes are not for programs.
+/// The structure of dynamic pointers, whose bytes are not for programs.
 const DYNPTR: &str = "bpf_dynptr";
 const REGISTER_ARGUMENTS: u32 = 5;
 
@@ -87,6 +87,9 @@ fn parameter(
         ["arg:nonnull"] => false,
         _ => return None,
     };
+    if name == DYNPTR {
+        return Some(Parameter::Dynptr);
+    }
     let bytes = btf.size_of(to).ok().filter(|bytes| *bytes > 0)?;
-    (name != DYNPTR).then_some(Parameter::Memory { bytes, nullable })
+    Some(Parameter::Memory { bytes, nullable })
 }

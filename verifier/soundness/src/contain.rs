@@ -11,7 +11,7 @@ use core::fmt;
 use isa::Reg;
 use verifier::View;
 use verifier::link::Link;
-use verifier::value::{Part, Pointer, Region, Trust, Value};
+use verifier::value::{Part, Pointer, Region, Slice, Trust, Value};
 
 /// Where a concrete state is outside an abstract one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -186,6 +186,10 @@ impl Checker<'_, '_, '_> {
             Region::PacketMeta { .. } => object.base,
             Region::PacketEnd => self.packet_end(),
             Region::Dynptr(dynptr) if dynptr.part == Part::Second => 8,
+            // Where it is the buffer.
+            Region::Slice(slice) if object.kind == Kind::Stack => {
+                slice.buffer.map_or(0, |buffer| i64::from(buffer.low))
+            }
             _ => 0,
         };
         let var = address.offset - origin - i64::from(pointer.fixed);
@@ -282,6 +286,17 @@ impl Checker<'_, '_, '_> {
                 if i64::from(slice.size) == object.size && slice.writable <= writable =>
             {
                 (slice.dynptr, slice.reference, dynptr)
+            }
+            (
+                Region::Slice(Slice {
+                    buffer: Some(buffer),
+                    ..
+                }),
+                Kind::Stack,
+            ) => {
+                let frame = self.depth(usize::from(buffer.frame));
+                let frame = self.machine.frames.get(frame);
+                return Ok(frame.is_some_and(|frame| frame.stack == id));
             }
             _ => return Ok(false),
         };

@@ -22,6 +22,8 @@ pub(crate) struct Case {
     pub(crate) options: verifier::Options,
     /// What frozen maps hold is not known.
     pub(crate) assumed: bool,
+    /// Names of the functions of the platform, in the order of their numbers.
+    pub(crate) functions: Vec<String>,
     /// The arguments of a program that is called like a function of the kernel.
     pub(crate) arguments: Option<Vec<Argument>>,
     pub(crate) text: String,
@@ -41,6 +43,7 @@ impl Case {
             contracts: Vec::new(),
             options: verifier::Options::default(),
             assumed: false,
+            functions: vec!["function".into()],
             arguments: None,
             text: String::new(),
             expected: None,
@@ -88,6 +91,7 @@ impl Case {
                 let contract = contract(rest);
                 self.contracts.push(contract);
             }
+            "functions" => self.functions = rest.split_whitespace().map(str::to_owned).collect(),
             "arguments" => self.arguments = Some(rest.split_whitespace().map(argument).collect()),
             "constants" => self.assumed = rest.trim() == "unknown",
             "steps" => self.options.steps = rest.trim().parse().unwrap(),
@@ -150,10 +154,12 @@ impl Case {
         object.programs[0].attach_type = self.hook;
         if insns.iter().any(|insn| nameless(insn) != *insn) {
             object.programs[0].insns = insns;
-            object.btf_functions = vec![BtfFunction {
-                name: "function".into(),
+            let names = self.functions.iter().cloned();
+            let function = |name| BtfFunction {
+                name,
                 module: abi::Guid::default(),
-            }];
+            };
+            object.btf_functions = names.map(function).collect();
         }
         if self.arguments.is_some() {
             object.programs[0].arguments.clone_from(&self.arguments);
@@ -202,6 +208,7 @@ fn contract(text: &str) -> (usize, Contract) {
             }
             "number" => Parameter::Number,
             "context" => Parameter::Context,
+            "dynptr" => Parameter::Dynptr,
             memory => {
                 let bytes = memory.strip_prefix("memory=").unwrap();
                 Parameter::Memory {

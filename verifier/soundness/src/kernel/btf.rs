@@ -20,6 +20,45 @@ const TYPE_PROTO: u32 = 6;
 /// A static function.
 pub(super) const TYPE_FUNCTION: u32 = 7;
 
+/// The number of a function in the kernel's own type information.
+pub(super) fn kernel_function(types: &[u8], name: &str) -> Option<u32> {
+    let word = |at: usize| {
+        let bytes = types.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let header = word(4)? as usize;
+    let (mut at, end) = (
+        header + word(8)? as usize,
+        header + word(8)? as usize + word(12)? as usize,
+    );
+    let strings = header + word(16)? as usize;
+    let mut id = 0;
+    while at < end {
+        id += 1;
+        let (named, info) = (strings + word(at)? as usize, word(at + 4)?);
+        let text = types.get(named..)?;
+        let is_named = text.starts_with(name.as_bytes()) && text.get(name.len()) == Some(&0);
+        if info >> 24 & 0x1f == FUNC && is_named {
+            return Some(id);
+        }
+        at += 12 + bytes_behind(info)?;
+    }
+    None
+}
+
+/// Bytes that follow the record of a type.
+fn bytes_behind(info: u32) -> Option<usize> {
+    let members = (info & 0xffff) as usize;
+    Some(match info >> 24 & 0x1f {
+        2 | 7..=12 | 16 | 18 => 0,
+        INT | 14 | 17 => 4,
+        3 => 12,
+        STRUCT | 5 | 15 | 19 => 12 * members,
+        6 | FUNC_PROTO => 8 * members,
+        _ => return None,
+    })
+}
+
 /// The key of a map: arrays want a number.
 pub(super) fn key_type(map: &MapDef) -> u32 {
     if map.key_size == 4 {

@@ -2,7 +2,7 @@
 //!
 //! A program is loaded for real: its maps are created, constants written and frozen, and the
 //! kernel's answer is the verdict. What cannot be asked that way (types that need the kernel's own
-//! type information, platform functions, map types this kernel lacks) is not judged. Needs root.
+//! type information, map types and functions this kernel lacks) is not judged. Needs root.
 //! Nothing is attached or run, and every descriptor is closed again.
 
 mod btf;
@@ -37,6 +37,8 @@ const READ_ONLY: u32 = 1 << 7;
 /// Flags that a verdict may depend on, and that need nothing else: those two, `BPF_F_WRONLY_PROG`,
 /// `BPF_F_INNER_MAP`.
 const FLAGS: u32 = NO_PREALLOC | READ_ONLY | 1 << 8 | 1 << 12;
+/// Where the kernel shows its type information.
+const KERNEL_TYPES: &str = "/sys/kernel/btf/vmlinux";
 /// `BPF_MAP_TYPE_USER_RINGBUF`, whose size is one of pages.
 const USER_RING: u32 = 31;
 /// Program types that are checked against the kernel's own types: tracing, struct_ops, ext, lsm.
@@ -46,6 +48,8 @@ const NEED_KERNEL_TYPES: [u32; 4] = [26, 27, 28, 29];
 pub struct Judge<'a> {
     object: &'a Object,
     maps: Vec<Result<OwnedFd, String>>,
+    /// The kernel's type information, where an object calls its functions.
+    types: Option<Vec<u8>>,
 }
 
 /// Can this process ask the kernel at all? The reason when it cannot.
@@ -82,6 +86,9 @@ impl<'a> Judge<'a> {
         let mut judge = Judge {
             object,
             maps: Vec::new(),
+            types: (!object.btf_functions.is_empty())
+                .then(|| std::fs::read(KERNEL_TYPES).ok())
+                .flatten(),
         };
         for (index, map) in object.maps.iter().enumerate() {
             let made = judge.create(map).and_then(|fd| {
@@ -182,11 +189,26 @@ impl<'a> Judge<'a> {
                     Imm64::Var(_) => return Err("uses a platform variable".into()),
                     _ => {}
                 },
-                Insn::Call(CallTarget::Btf(_)) => return Err("calls a platform function".into()),
+                Insn::Call(CallTarget::Btf(index)) => *index = self.function(*index)?,
                 _ => {}
             }
         }
         isa::encode::program(&insns).map_err(|error| error.to_string())
+    }
+
+    /// The kernel's number of a function.
+    fn function(&self, index: i32) -> Result<i32, String> {
+        let functions = &self.object.btf_functions;
+        let known = usize::try_from(index)
+            .ok()
+            .and_then(|index| functions.get(index));
+        let name = known.map_or("", |function| &function.name);
+        let id = self
+            .types
+            .as_deref()
+            .and_then(|types| btf::kernel_function(types, name));
+        let id = id.and_then(|id| i32::try_from(id).ok());
+        id.ok_or_else(|| format!("the kernel has no function {name:?}"))
     }
 
     fn descriptor(&self, index: i32) -> Result<i32, String> {

@@ -13,11 +13,12 @@ pub(super) struct Arguments {
     map: Option<MapId>,
     /// Memory to be written, and how much.
     writes: Vec<(Word, i64)>,
-    alloc_size: i64,
     /// The object of the first socket.
     socket: Option<Address>,
     pub(super) dynptr: Option<ObjectId>,
-    pub(super) makes: Option<(DynptrKind, Address)>,
+    pub(super) makes: Option<(Option<DynptrKind>, Address)>,
+    pub(super) buffer: Option<Address>,
+    pub(super) alloc_size: i64,
 }
 
 impl Machine<'_, '_> {
@@ -26,6 +27,11 @@ impl Machine<'_, '_> {
             return Err(NOT_MODELLED);
         }
         let helper = self.permitted(id)?;
+        self.play(at, helper)
+    }
+
+    /// Plays what has a prototype.
+    fn play(&mut self, at: InsnIdx, helper: &'static Helper) -> Next {
         let arguments = self.arguments(at, helper)?;
         if helper.ret == ReturnKind::NoReturnIfSucceed {
             self.nothing_held()?;
@@ -111,10 +117,23 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// A function of the platform: takes numbers and the context, may move the packet.
-    pub(super) fn call_platform(&mut self, at: InsnIdx) -> Next {
+    /// A function of the platform: without a prototype it takes numbers and the context, and may
+    /// move the packet.
+    pub(super) fn call_platform(&mut self, at: InsnIdx, index: i32) -> Next {
         if self.lock.is_some() {
             return Err("calls a function while it holds a lock");
+        }
+        let functions = &self.verified.object().btf_functions;
+        let function = usize::try_from(index)
+            .ok()
+            .and_then(|index| functions.get(index));
+        let function = function.ok_or("calls an unknown function")?;
+        let program_type = self.program().program_type;
+        if let Some(row) = abi::helper::function(program_type.platform, &function.name) {
+            if !abi::helper::may_call(program_type, row.name) {
+                return Err("calls a function that is not for its type");
+            }
+            return self.play(at, row);
         }
         for reg in Reg::ARGS {
             match self.top().registers[reg.index()] {
@@ -151,7 +170,9 @@ impl Machine<'_, '_> {
                 self.add(Kind::Socket, 0, size)
             }
             ReturnKind::BtfIdOrNull => self.kernel_result(helper),
-            ReturnKind::SliceOrNull => self.slice(arguments.dynptr, arguments.alloc_size)?,
+            ReturnKind::SliceOrNull | ReturnKind::ReadOnlySliceOrNull => {
+                return self.slice(helper, arguments);
+            }
         };
         self.object_mut(object).held = helper.acquires;
         Ok(start(object))
@@ -220,9 +241,9 @@ impl Machine<'_, '_> {
             | ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
             | ArgKind::MapMem => self.sized(helper, reg, kind, arguments),
-            ArgKind::Dynptr | ArgKind::DynptrRecord | ArgKind::DynptrOut(_) => {
-                self.dynptr_argument(kind, word, arguments)
-            }
+            ArgKind::BufferOrNull if word == Word::Number(0) => Ok(()),
+            ArgKind::BufferOrNull => self.buffer_argument(reg, word, arguments),
+            kind if kind.is_dynptr() => self.dynptr_argument(kind, word, arguments),
             ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer => {
                 self.callback_argument(kind, word, &mut arguments.map)
             }

@@ -1,8 +1,11 @@
 //! Dynamic pointers: sixteen cells of a stack name the object, and nothing else may be made of them.
 
 use super::call::Arguments;
+use super::memory::Access;
+use super::step::start;
 use super::{Address, Cell, Fault, Kind, Machine, NOT_MODELLED, ObjectId, Word};
-use abi::{ArgKind, DynptrKind, Helper};
+use abi::{ArgKind, DynptrKind, Helper, ReturnKind};
+use isa::Reg;
 
 /// Bytes of a dynamic pointer.
 const BYTES: u8 = 16;
@@ -17,12 +20,17 @@ impl Machine<'_, '_> {
         let Word::Pointer(address) = word else {
             return Err("passes a number for a dynamic pointer");
         };
-        if let ArgKind::DynptrOut(kind) = kind {
-            self.dynptr_cells(address)?;
-            arguments.makes = Some((kind, address));
-            return Ok(());
-        }
-        arguments.dynptr = Some(self.used_dynptr(kind, address)?);
+        let made = match kind {
+            ArgKind::DynptrOut(kind) => Some(kind),
+            ArgKind::DynptrCopy => None,
+            _ => {
+                let used = self.used_dynptr(kind, address)?;
+                arguments.dynptr.get_or_insert(used);
+                return Ok(());
+            }
+        };
+        self.dynptr_cells(address)?;
+        arguments.makes = Some((made, address));
         Ok(())
     }
 
@@ -87,12 +95,18 @@ impl Machine<'_, '_> {
         let Some((kind, address)) = arguments.makes else {
             return Ok(());
         };
-        let dynptr = self.add(Kind::Dynptr(kind), 0, 0);
-        if kind == DynptrKind::Record {
-            let record = self.add(Kind::Memory, 0, 0);
-            self.object_mut(record).held = true;
-            self.object_mut(dynptr).of = Some(record);
-        }
+        let (kind, of) = match (kind, arguments.dynptr) {
+            (Some(DynptrKind::Record), _) => {
+                let record = self.add(Kind::Memory, 0, 0);
+                self.object_mut(record).held = true;
+                (Kind::Dynptr(DynptrKind::Record), Some(record))
+            }
+            (Some(kind), _) => (Kind::Dynptr(kind), None),
+            (None, Some(copied)) => (self.object(copied).kind, self.object(copied).of),
+            (None, None) => return Err(NOT_MODELLED),
+        };
+        let dynptr = self.add(kind, 0, 0);
+        self.object_mut(dynptr).of = of;
         let object = self.object_mut(address.object);
         let start =
             usize::try_from(address.offset - object.base).map_err(|_| "leaves the stack")?;
@@ -102,23 +116,75 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// Memory that a dynamic pointer describes. It goes with the record, or with the packet.
-    pub(super) fn slice(&mut self, dynptr: Option<ObjectId>, size: i64) -> Result<ObjectId, Fault> {
-        let dynptr = dynptr.ok_or(NOT_MODELLED)?;
+    /// Memory that a dynamic pointer describes. It goes with the record, or with the packet; what
+    /// lies scattered in a packet is copied to the buffer instead.
+    pub(super) fn slice(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Word, Fault> {
+        let dynptr = arguments.dynptr.ok_or(NOT_MODELLED)?;
         let Kind::Dynptr(kind) = self.object(dynptr).kind else {
             return Err(NOT_MODELLED);
         };
+        let is_local = matches!(kind, DynptrKind::Record | DynptrKind::Local);
+        if let Some(buffer) = arguments.buffer
+            && !is_local
+            && self.random.below(2) == 0
+        {
+            let word = Word::Pointer(buffer);
+            self.helper_memory(word, arguments.alloc_size, Access::Write)?;
+            return Ok(word);
+        }
         let slice = Kind::Slice {
             dynptr,
-            writable: true,
+            writable: helper.ret == ReturnKind::SliceOrNull,
         };
-        let slice = self.add(slice, 0, size);
-        let of = match kind {
-            DynptrKind::Record | DynptrKind::Local => self.object(dynptr).of,
-            DynptrKind::Skb | DynptrKind::Xdp | DynptrKind::Any => Some(self.packet),
+        let slice = self.add(slice, 0, arguments.alloc_size);
+        self.object_mut(slice).of = match is_local {
+            true => self.object(dynptr).of,
+            false => Some(self.packet),
         };
-        self.object_mut(slice).of = of;
-        Ok(slice)
+        Ok(start(slice))
+    }
+
+    /// Memory that a slice may be: the program must be able to write it.
+    pub(super) fn buffer_argument(
+        &mut self,
+        reg: Reg,
+        word: Word,
+        arguments: &mut Arguments,
+    ) -> Result<(), Fault> {
+        let next = Reg::new(reg.number() + 1).ok_or(NOT_MODELLED)?;
+        let size = i64::try_from(self.number_in(next)?).map_err(|_| "gives a wrong size")?;
+        let Word::Pointer(pointer) = word else {
+            return Err("passes a number for a buffer");
+        };
+        match self.object(pointer.object).kind {
+            Kind::Stack => {
+                self.no_dynptr_in(pointer, size)?;
+                arguments.buffer = Some(pointer);
+                Ok(())
+            }
+            // It holds what others write anyway.
+            Kind::MapValue(_) => self.helper_memory(word, size, Access::Write),
+            _ => Err("gives a buffer that may be gone before the slice is"),
+        }
+    }
+
+    fn no_dynptr_in(&self, address: Address, size: i64) -> Result<(), Fault> {
+        let object = self.object(address.object);
+        let from = usize::try_from(address.offset - object.base).map_err(|_| "leaves the stack")?;
+        let bytes = usize::try_from(size).map_err(|_| "gives a wrong size")?;
+        let cells = object.cells.get(from..from.saturating_add(bytes));
+        let mut cells = cells.ok_or("leaves the stack")?.iter();
+        let is_part = cells.any(|cell| matches!(cell, Cell::Dynptr { .. }));
+        (!is_part).then_some(()).ok_or("lends a dynamic pointer")
+    }
+
+    /// Programs may ask whether a slice is its buffer; here it is not.
+    pub(super) fn is_slice_and_stack(&self, a: Address, b: Address) -> bool {
+        let kinds = [a, b].map(|address| self.object(address.object).kind);
+        matches!(
+            kinds,
+            [Kind::Slice { .. }, Kind::Stack] | [Kind::Stack, Kind::Slice { .. }]
+        )
     }
 
     pub(super) fn writes_packet(&self, helper: &Helper, arguments: &Arguments) -> bool {

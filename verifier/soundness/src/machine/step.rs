@@ -218,6 +218,11 @@ impl Machine<'_, '_> {
                 Ok(semantics::cond(cond, width, a, b))
             }
             _ if self.may_leak() => Ok(self.random.below(2) == 0),
+            (Word::Pointer(a), Word::Pointer(b))
+                if matches!(cond, Cond::Eq | Cond::Ne) && self.is_slice_and_stack(a, b) =>
+            {
+                Ok(cond == Cond::Ne)
+            }
             _ => Err("compares a pointer"),
         }
     }
@@ -241,7 +246,7 @@ impl Machine<'_, '_> {
                 self.enter((at, start), arguments)?;
                 Ok(Some(start))
             }
-            CallTarget::Btf(_) => self.call_platform(at),
+            CallTarget::Btf(index) => self.call_platform(at, index),
             CallTarget::Register(_) => Err(NOT_MODELLED),
         }
     }
