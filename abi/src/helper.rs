@@ -334,6 +334,30 @@ impl ArgKind {
         })
     }
 
+    /// The kind that an extension names by its number; the reverse of [`ArgKind::hash_number`].
+    #[must_use]
+    pub fn of_hash_number(number: u32) -> Option<ArgKind> {
+        const KINDS: [ArgKind; 15] = [
+            ArgKind::None,
+            ArgKind::Anything,
+            ArgKind::ConstSize,
+            ArgKind::ConstSizeOrZero,
+            ArgKind::Context,
+            ArgKind::Map,
+            ArgKind::MapOfPrograms,
+            ArgKind::MapKey,
+            ArgKind::MapValue,
+            ArgKind::ReadableMem,
+            ArgKind::ReadableMemOrNull,
+            ArgKind::WritableMem,
+            ArgKind::Stack,
+            ArgKind::ContextOrNull,
+            ArgKind::WritableMemOrNull,
+        ];
+        let is_meant = |kind: &ArgKind| kind.hash_number() == Some(number);
+        KINDS.into_iter().find(is_meant)
+    }
+
     /// Whether the next argument holds the size of the memory this one points to.
     #[must_use]
     pub const fn is_sized_memory(self) -> bool {
@@ -364,6 +388,17 @@ impl ArgKind {
 }
 
 impl ReturnKind {
+    /// The kind that an extension names by its number; the reverse of [`ReturnKind::hash_number`].
+    #[must_use]
+    pub const fn of_hash_number(number: u32) -> Option<ReturnKind> {
+        match number {
+            0 => Some(ReturnKind::Integer),
+            1 => Some(ReturnKind::MapValueOrNull),
+            2 => Some(ReturnKind::NoReturnIfSucceed),
+            _ => None,
+        }
+    }
+
     /// The number hashed into `program_info_hash`; `None` for kinds that Windows does not have.
     #[must_use]
     pub const fn hash_number(self) -> Option<u32> {

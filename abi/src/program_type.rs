@@ -81,13 +81,42 @@ pub enum LinkType {
     Xdp = 3,
 }
 
+impl ProgramType {
+    /// Whether two rows describe the same type, in whatever words: an extension describes a type
+    /// by itself that a table knows as well.
+    #[must_use]
+    pub fn is(&self, other: &ProgramType) -> bool {
+        let is_same = match self.platform {
+            Platform::Windows => self.guid == other.guid,
+            Platform::Linux => self.number == other.number && self.name == other.name,
+        };
+        core::ptr::eq(self, other) || (self.platform == other.platform && is_same)
+    }
+}
+
+impl LinkType {
+    /// The kind of a `bpf_link_type`.
+    #[must_use]
+    pub const fn of(number: u32) -> Option<LinkType> {
+        match number {
+            0 => Some(LinkType::Unspecified),
+            1 => Some(LinkType::Plain),
+            2 => Some(LinkType::Cgroup),
+            3 => Some(LinkType::Xdp),
+            _ => None,
+        }
+    }
+}
+
 impl AttachType {
     /// Whether two rows are the same one. Their addresses do not tell: a table may be in memory more
     /// than once.
     #[must_use]
     pub fn is(&self, other: &AttachType) -> bool {
         core::ptr::eq(self, other)
-            || (self.prefix == other.prefix && core::ptr::eq(self.program_type, other.program_type))
+            || (self.prefix == other.prefix
+                && self.guid == other.guid
+                && self.program_type.is(other.program_type))
     }
 
     /// The same hook, through which these fields cannot be written.

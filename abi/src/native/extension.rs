@@ -19,6 +19,11 @@ pub struct ExtensionData {
 }
 layout!(ExtensionData, 48, header @ 0, data @ 24, data_size @ 32, prog_attach_flags @ 40);
 
+impl ExtensionData {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(48, 48);
+}
+
 /// `ebpf_attach_provider_data_t`: what a hook provider says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -34,6 +39,11 @@ pub struct AttachProviderData {
 }
 layout!(AttachProviderData, 48, header @ 0, supported_program_type @ 24, bpf_attach_type @ 40,
     link_type @ 44);
+
+impl AttachProviderData {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(48, 48);
+}
 
 /// Dispatch table of ebpfcore as client of a hook: how the extension invokes the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,11 +136,16 @@ pub struct ProgramTypeDescriptor {
 layout!(ProgramTypeDescriptor, 64, header @ 0, name @ 24, context_descriptor @ 32,
     program_type @ 40, bpf_prog_type @ 56, is_privileged @ 60);
 
+impl ProgramTypeDescriptor {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(61, 64);
+}
+
 /// `ebpf_helper_function_prototype_t`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct HelperPrototype {
-    /// Header; accepted `size` values are 64, 65 and 66.
+    /// Header; accepted `size` values are 64 (neither of the last two fields), 65 and 66.
     pub header: Header,
     /// Helper number.
     pub helper_id: u32,
@@ -152,6 +167,11 @@ pub struct HelperPrototype {
 layout!(HelperPrototype, 72, header @ 0, helper_id @ 24, name @ 32, return_type @ 40,
     arguments @ 44, flags @ 64, implicit_context @ 65);
 
+impl HelperPrototype {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(66, 72);
+}
+
 /// `ebpf_helper_function_addresses_t`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -166,6 +186,11 @@ pub struct HelperAddresses {
     pub addresses: u64,
 }
 layout!(HelperAddresses, 40, header @ 0, count @ 24, addresses @ 32);
+
+impl HelperAddresses {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(40, 40);
+}
 
 /// `ebpf_program_info_t`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -191,11 +216,16 @@ pub struct ProgramInfo {
 layout!(ProgramInfo, 64, header @ 0, type_descriptor @ 24, helper_count @ 32, helpers @ 40,
     global_helper_count @ 48, global_helpers @ 56);
 
+impl ProgramInfo {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(64, 64);
+}
+
 /// `ebpf_program_data_t`: what a program-information provider says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub struct ProgramData {
-    /// Header; accepted `size` values are 65 and 72.
+    /// Header; accepted `size` values are 65 (no capabilities) and 72.
     pub header: Header,
     /// Address of a [`ProgramInfo`].
     pub program_info: u64,
@@ -218,6 +248,11 @@ layout!(ProgramData, 72, header @ 0, program_info @ 24, helper_addresses @ 32,
     global_helper_addresses @ 40, context_create @ 48, context_destroy @ 56, required_irql @ 64,
     capabilities @ 68);
 
+impl ProgramData {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(72, 72);
+}
+
 /// `ebpf_program_section_info_t`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -237,3 +272,50 @@ pub struct ProgramSectionInfo {
 }
 layout!(ProgramSectionInfo, 56, header @ 0, section_name @ 24, program_type @ 32,
     attach_type @ 40, bpf_program_type @ 48, bpf_attach_type @ 52);
+
+/// `ebpf_btf_resolved_function_prototype_t`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct BtfFunctionPrototype {
+    /// Header.
+    pub header: Header,
+    /// Address of a C string.
+    pub name: u64,
+    /// [`crate::ReturnKind::hash_number`].
+    pub return_type: u32,
+    /// [`crate::ArgKind::hash_number`].
+    pub arguments: [u32; 5],
+    /// Flags, which enter `program_info_hash`.
+    pub flags: u32,
+    /// Padding.
+    pub reserved: u32,
+}
+layout!(BtfFunctionPrototype, 64, header @ 0, name @ 24, return_type @ 32, arguments @ 36,
+    flags @ 56);
+
+impl BtfFunctionPrototype {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(60, 64);
+}
+
+/// `ebpf_btf_resolved_function_provider_data_t`: functions that programs call by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct BtfFunctionProviderData {
+    /// Header.
+    pub header: Header,
+    /// Number of functions.
+    pub count: u32,
+    /// Padding.
+    pub reserved: u32,
+    /// Address of an array of [`BtfFunctionPrototype`].
+    pub prototypes: u64,
+    /// Address of an array of as many addresses.
+    pub addresses: u64,
+}
+layout!(BtfFunctionProviderData, 48, header @ 0, count @ 24, prototypes @ 32, addresses @ 40);
+
+impl BtfFunctionProviderData {
+    /// The header of today.
+    pub const HEADER: Header = Header::new(48, 48);
+}
