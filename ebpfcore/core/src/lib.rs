@@ -18,6 +18,7 @@ mod atomic;
 pub mod control;
 mod core;
 mod epoch;
+pub mod extension;
 pub mod helper;
 pub mod hooks;
 pub mod interpreter;

@@ -58,10 +58,30 @@ impl Link {
         program: Shared<Program>,
     ) -> Result<Shared<Link>, Status> {
         check_type(attach_type, &program)?;
+        let scope = scope_of(attach_type, parameter)?;
+        Link::with_scope(core, attach_type, (parameter, scope), program)
+    }
+
+    /// A link to a hook that gives its parameters a meaning by itself: that of an extension.
+    pub(crate) fn outside(
+        core: &Core,
+        attach_type: &'static AttachType,
+        parameter: &[u8],
+        program: Shared<Program>,
+    ) -> Result<Shared<Link>, Status> {
+        check_type(attach_type, &program)?;
+        Link::with_scope(core, attach_type, (parameter, 0), program)
+    }
+
+    fn with_scope(
+        core: &Core,
+        attach_type: &'static AttachType,
+        (parameter, scope): (&[u8], u32),
+        program: Shared<Program>,
+    ) -> Result<Shared<Link>, Status> {
         if parameter.len() > PARAMETER_BYTES {
             return Err(Status::InvalidArgument);
         }
-        let scope = scope_of(attach_type, parameter)?;
         let mut own = Vec::new();
         own.try_reserve_exact(parameter.len())
             .map_err(|_| Status::NoMemory)?;
@@ -121,6 +141,11 @@ impl Link {
         }
     }
 
+    /// Takes the program away: when this returns it is not called any more. IRQL: PASSIVE.
+    pub(crate) fn clear(&self, core: &Core) -> Option<Shared<Program>> {
+        self.program.replace(core, None)
+    }
+
     /// The program, to keep it.
     #[must_use]
     pub fn share_program(&self, core: &Core) -> Option<Shared<Program>> {
@@ -138,7 +163,7 @@ fn scope_of(attach_type: &AttachType, parameter: &[u8]) -> Result<u32, Status> {
 }
 
 fn check_type(attach_type: &AttachType, program: &Program) -> Result<(), Status> {
-    if core::ptr::eq(attach_type.program_type, program.program_type()) {
+    if attach_type.program_type.is(program.program_type()) {
         Ok(())
     } else {
         Err(Status::InvalidArgument)

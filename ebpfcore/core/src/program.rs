@@ -1,6 +1,9 @@
 //! A loaded program: its name, type, and code.
 
-use crate::{Core, Machine, Shared, Status, native::Instance};
+use crate::{
+    Core, Machine, Shared, Status,
+    native::{Instance, Usage},
+};
 use abi::ProgramType;
 use alloc::string::String;
 
@@ -10,6 +13,8 @@ pub struct Program {
     name: String,
     program_type: &'static ProgramType,
     code: Code,
+    /// The provider of the functions of its type, when that is an extension.
+    provider: Option<Shared<Usage>>,
 }
 
 /// How a program is executed.
@@ -41,14 +46,15 @@ impl Program {
         program_type: &'static ProgramType,
         code: Code,
     ) -> Result<Shared<Program>, Status> {
-        Program::with_id(core.take_id(), name, program_type, code)
+        Program::with_id(core.take_id(), name, (program_type, None), code)
     }
 
-    /// A program under an id that was taken before its code was known.
+    /// A program under an id that was taken before its code was known, and what it holds of the
+    /// provider of its type.
     pub(crate) fn with_id(
         id: u32,
         name: &str,
-        program_type: &'static ProgramType,
+        (program_type, provider): (&'static ProgramType, Option<Shared<Usage>>),
         code: Code,
     ) -> Result<Shared<Program>, Status> {
         let mut owned = String::new();
@@ -61,6 +67,7 @@ impl Program {
             name: owned,
             program_type,
             code,
+            provider,
         })
     }
 
@@ -95,6 +102,15 @@ impl Program {
             Code::Native { instance, .. } => Some(instance),
             Code::Interpreted(_) | Code::Checked(_) => None,
         }
+    }
+
+    /// Whether it may run code that others hold this usage of: of a module or of an extension.
+    #[must_use]
+    pub fn uses(&self, usage: &Shared<Usage>) -> bool {
+        let is_meant = |own: &Shared<Usage>| own.address() == usage.address();
+        let instance = self.instance();
+        self.provider.as_ref().is_some_and(is_meant)
+            || instance.is_some_and(|instance| instance.usages().any(is_meant))
     }
 
     /// Its code.

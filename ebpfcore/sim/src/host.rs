@@ -123,7 +123,7 @@ impl Host {
     /// The image cannot be mapped, its driver does not start or attach, or the runtime refuses the
     /// module; on hosts other than x64 Unix always.
     pub fn from_image(bytes: &[u8], options: &Options) -> Result<Host, Error> {
-        Host::start(bytes, native::Typing::Guid, options)
+        Host::start(bytes, native::Typing::Guid(&HostExtensions), options)
     }
 
     /// The same for an image made of an object, whose platform may be Linux: program types come

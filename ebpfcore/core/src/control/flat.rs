@@ -5,12 +5,11 @@
 //! terminator, parts follow each other without padding.
 
 use super::{Session, objects::Object};
-use crate::{Map, Status, pin::ObjectKind};
+use crate::{Map, Status, helper::program_type, pin::ObjectKind};
 use abi::{
     Guid, Helper, ProgramType, helper,
     ioctl::{Handle, Reply},
     native::PIN_BY_NAME,
-    program_type,
 };
 use alloc::vec::Vec;
 
@@ -23,7 +22,7 @@ impl Session<'_> {
     /// What programs of a type may use: the type of a program, or the one that is named.
     pub(super) fn program_info(self, guid: Guid, program: Handle) -> Result<usize, Status> {
         let program_type = match program {
-            Handle::INVALID => program_type::by_guid(guid),
+            Handle::INVALID => program_type(guid, &self.control.linked()),
             handle => {
                 let id = self.id(handle)?;
                 match &self.control.lock().get(id)?.object {

@@ -4,7 +4,7 @@ use super::{
     Control, Session,
     objects::{Entry, Keeping, Object},
 };
-use crate::{Link, Program, Shared, Status};
+use crate::{Hook, Link, Program, Shared, Status, extension::Target};
 use abi::{
     Guid,
     ioctl::{Handle, Reply},
@@ -19,13 +19,18 @@ impl Control {
         attach_type: Guid,
         parameter: &[u8],
     ) -> Result<u32, Status> {
-        let hook = self.hook(attach_type);
-        let hook = hook.ok_or(Status::ExtensionFailedToLoad)?;
-        let link = Link::new(&self.core, hook.attach_type(), parameter, program)?;
-        hook.attach(&self.core, &link)?;
-        self.shell.links_changed(self).inspect_err(|_| {
-            let _ = hook.detach(&self.core, &link);
-        })?;
+        let flags = self.program_flags(program.id()).unwrap_or(0);
+        let link = match self.hook(attach_type) {
+            Some(hook) => self.attach_own(hook, program, parameter)?,
+            None => {
+                let target = Target {
+                    attach_type,
+                    parameter,
+                    flags,
+                };
+                self.plug(program, &target)?
+            }
+        };
         let id = link.id();
         let entry = Entry::new(id, Object::Link(link.clone()));
         let noted = {
@@ -39,8 +44,26 @@ impl Control {
         Ok(id)
     }
 
+    /// Attaches a program to a hook of the runtime.
+    fn attach_own(
+        &self,
+        hook: &Hook,
+        program: Shared<Program>,
+        parameter: &[u8],
+    ) -> Result<Shared<Link>, Status> {
+        let link = Link::new(&self.core, hook.attach_type(), parameter, program)?;
+        hook.attach(&self.core, &link)?;
+        self.shell.links_changed(self).inspect_err(|_| {
+            let _ = hook.detach(&self.core, &link);
+        })?;
+        Ok(link)
+    }
+
     /// Detaches a link from its hook.
     pub(super) fn detach(&self, link: &Link) -> Result<(), Status> {
+        if self.pull(link).is_some() {
+            return Ok(());
+        }
         let hook = self.hook(link.attach_type().guid);
         hook.ok_or(Status::ExtensionFailedToLoad)?
             .detach(&self.core, link)?;
@@ -110,10 +133,12 @@ impl Session<'_> {
             Handle::INVALID => None,
             handle => Some(self.program(handle)?.id()),
         };
-        let hook = self.control.hook(attach_type);
-        hook.ok_or(Status::ExtensionFailedToLoad)?
-            .find(&self.control.core, program, parameter)
-            .ok_or(Status::ObjectNotFound)
+        let control = self.control;
+        let found = match control.hook(attach_type) {
+            Some(hook) => hook.find(&control.core, program, parameter),
+            None => control.plugged(attach_type, program, parameter),
+        };
+        found.ok_or(Status::ObjectNotFound)
     }
 
     fn link_of(&self, handle: Handle) -> Result<Shared<Link>, Status> {

@@ -17,6 +17,7 @@ mod maps;
 mod modules;
 mod objects;
 mod programs;
+mod providers;
 mod reserve;
 mod rings;
 mod shell;

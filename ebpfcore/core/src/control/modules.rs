@@ -25,7 +25,7 @@ use super::{
     objects::{Object, State},
 };
 use crate::{
-    Program, Shared, Status,
+    Shared, Status,
     native::{Error, Item, Module, ModuleMemory, Problem, Usage},
     pin::ObjectKind,
 };
@@ -285,8 +285,10 @@ impl Control {
         Detached::Later
     }
 
-    /// Takes the programs over some code from all hooks and program arrays.
-    fn silence(&self, usage: &Shared<Usage>) {
+    /// Takes the programs over some code from all hooks and program arrays. At hooks of extensions
+    /// their links stay, without a program: this may run because the extension goes, and the system
+    /// cannot take more away from it meanwhile.
+    pub(super) fn silence(&self, usage: &Shared<Usage>) {
         let mut after = 0;
         while let Ok(id) = self.next_id(after, ObjectKind::Link) {
             after = id;
@@ -295,9 +297,11 @@ impl Control {
                 _ => continue,
             };
             let program = link.share_program(&self.core);
-            if program.is_some_and(|program| uses(&program, usage)) {
+            if program.is_some_and(|program| program.uses(usage)) {
                 // Somebody else may have detached it meanwhile.
-                let _ = self.detach(&link);
+                if self.mute(&link).is_none() {
+                    let _ = self.detach(&link);
+                }
             }
         }
         after = 0;
@@ -307,7 +311,7 @@ impl Control {
                 Ok(Object::Map(map)) => map.clone(),
                 _ => continue,
             };
-            map.remove_programs(&|program| uses(program, usage));
+            map.remove_programs(&|program| program.uses(usage));
         }
         self.finish(None);
     }
@@ -315,6 +319,11 @@ impl Control {
     /// Does what is left to do for modules that nobody uses any more.
     pub(super) fn settle_modules(&self) {
         loop {
+            let gone = self.lock().providers.take_gone();
+            if let Some(binding) = gone {
+                self.shell.provider_gone(binding);
+                continue;
+            }
             let settlement = self.lock().settle();
             match settlement {
                 Some(Settlement::Gone(binding)) => self.shell.module_gone(binding),
@@ -361,11 +370,4 @@ impl Session<'_> {
 
 fn failed(status: Status) -> Error {
     Error::new(Item::Table, Problem::Status(status))
-}
-
-fn uses(program: &Program, usage: &Shared<Usage>) -> bool {
-    let own = program
-        .instance()
-        .map(|instance| instance.usage().address());
-    own == Some(usage.address())
 }

@@ -8,7 +8,7 @@
 //! Invariants: entries ascend by id, which is only given once; the registry holds one reference to
 //! each object.
 
-use super::modules::Modules;
+use super::{modules::Modules, providers::Providers};
 use crate::{
     Link, Map, Program, Shared, Status,
     pin::{ObjectKind, Pins},
@@ -70,6 +70,7 @@ pub(super) struct State {
     entries: Vec<Entry>,
     pub(super) pins: Pins,
     pub(super) modules: Modules,
+    pub(super) providers: Providers,
 }
 
 /// What the last user of an object leaves to do, without the lock.

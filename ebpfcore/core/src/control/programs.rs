@@ -12,13 +12,15 @@ use super::{
 };
 use crate::{
     Definition, Map, Program, Shared, Status,
+    helper::{self, Extensions},
     object::{Checking, code_over},
 };
 use abi::{
     Guid, Platform, ProgramType,
     diagnostic::RUN_MEMORY,
     ioctl::{Handle, Reply},
-    limits, program_type,
+    limits,
+    native::nmr::NPI_PROGRAM_INFORMATION,
 };
 use alloc::{string::String, vec::Vec};
 use isa::Slot;
@@ -53,7 +55,7 @@ impl Session<'_> {
         (section, name): (u16, u16),
         data: &[u8],
     ) -> Result<usize, Status> {
-        let program_type = program_type::by_guid(program_type);
+        let program_type = helper::program_type(program_type, &self.control.linked());
         let program_type = program_type.ok_or(Status::ExtensionFailedToLoad)?;
         let (section, name) = strings(data, section, name)?;
         let draft = Draft {
@@ -156,14 +158,21 @@ impl Session<'_> {
             program::from_bytecode(raw).map_err(|error| refused(alloc::format!("{error}")))?;
         let verified = verify(&source, ProgramId(0), &Options::default())
             .map_err(|rejected| refused(render::text(&source, &rejected)))?;
-        let extensions = self.control.extensions;
-        let code = code_over(&source, maps, &verified, extensions, Checking::Unproved).map_err(
+        let extensions = self.control.linked();
+        // First, so that the provider of functions does not go meanwhile.
+        let guid = input.program_type.guid;
+        let provider = extensions.usage(NPI_PROGRAM_INFORMATION, guid);
+        if helper::program_type(guid, &extensions) != Some(input.program_type) {
+            return Err(plain(Status::ExtensionFailedToLoad));
+        }
+        let code = code_over(&source, maps, &verified, &extensions, Checking::Unproved).map_err(
             |error| match error.code() {
                 RUN_MEMORY => plain(Status::NoMemory),
                 _ => refused(alloc::format!("{error}")),
             },
         )?;
-        Program::with_id(input.id, &input.name, input.program_type, code).map_err(plain)
+        let held = (input.program_type, provider);
+        Program::with_id(input.id, &input.name, held, code).map_err(plain)
     }
 
     /// Keeps flags for those who attach the program.

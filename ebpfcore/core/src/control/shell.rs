@@ -5,7 +5,7 @@
 //! [`crate::Platform`]. Left out: files and the registry, which are
 //! read by the shell before it asks (see [`super::Arrival`]).
 
-use crate::Status;
+use crate::{Shared, Status, extension::Outlet};
 use abi::ioctl::Handle;
 
 /// What the kernel says about code that it runs.
@@ -78,6 +78,30 @@ pub trait Shell: Sync {
     /// A module whose detaching was pending is not used any more: its code never runs again.
     /// `binding` is the number given in [`super::Arrival`]. IRQL: PASSIVE.
     fn module_gone(&self, binding: u64) {
+        let _ = binding;
+    }
+
+    /// Registers a client of the hook of an extension for an outlet, and keeps the outlet until
+    /// [`Shell::close_hook`]; gives a number for it. The providers that are there have attached, or
+    /// not, when this returns. IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::ExtensionFailedToLoad`] when no provider of the hook attached.
+    fn open_hook(&self, outlet: &Shared<Outlet>) -> Result<u64, Status> {
+        let _ = outlet;
+        Err(Status::ExtensionFailedToLoad)
+    }
+
+    /// Deregisters a client of a hook: when this returns the extension does not use its outlet any
+    /// more. IRQL: PASSIVE.
+    fn close_hook(&self, registration: u64) {
+        let _ = registration;
+    }
+
+    /// A provider whose withdrawal was pending is not used any more. `binding` is the number given
+    /// in [`crate::extension::Offer`]. IRQL: PASSIVE.
+    fn provider_gone(&self, binding: u64) {
         let _ = binding;
     }
 

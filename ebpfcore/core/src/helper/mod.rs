@@ -5,8 +5,10 @@
 
 pub mod format;
 
-use crate::{interpreter::Callee, raw::helpers as raw, raw::helpers::HelperFn};
-use abi::{Helper, Platform, ProgramType};
+use crate::{
+    Shared, interpreter::Callee, native::Usage, raw::helpers as raw, raw::helpers::HelperFn,
+};
+use abi::{Guid, Helper, Platform, ProgramType};
 
 /// Functions by name of the row. Names mean the same on both platforms; numbers do not.
 #[rustfmt::skip] // one row, one line
@@ -96,10 +98,30 @@ pub trait Extensions: Sync {
     }
 
     /// The platform function of a name and module.
-    fn btf_function(&self, name: &str, module: abi::Guid) -> Option<HelperFn> {
+    fn btf_function(&self, name: &str, module: Guid) -> Option<HelperFn> {
         let _ = (name, module);
         None
     }
+
+    /// The row of a program type that an extension describes.
+    fn program_type(&self, guid: Guid) -> Option<&'static ProgramType> {
+        let _ = guid;
+        None
+    }
+
+    /// What programs hold while they may call functions of a provider: one of program information
+    /// or of functions, by its interface and id. It is taken before functions are looked up.
+    fn usage(&self, npi: Guid, module: Guid) -> Option<Shared<Usage>> {
+        let _ = (npi, module);
+        None
+    }
+}
+
+/// The program type of a GUID: as an extension describes it, else as the tables do.
+#[must_use]
+pub fn program_type(guid: Guid, extensions: &dyn Extensions) -> Option<&'static ProgramType> {
+    let described = extensions.program_type(guid);
+    described.or_else(|| abi::program_type::by_guid(guid))
 }
 
 /// No extension.

@@ -47,6 +47,10 @@ pub enum Item {
         /// Slot in its array.
         slot: usize,
     },
+    /// The data of a provider, by what it provides.
+    Provider(&'static str),
+    /// A prototype of a provider, by index.
+    Prototype(usize),
 }
 
 /// What is wrong.
@@ -152,6 +156,8 @@ impl fmt::Display for Item {
             Item::BtfFunction { program, slot } => {
                 write!(f, "program {program}, platform function slot {slot}")
             }
+            Item::Provider(what) => write!(f, "provider of {what}"),
+            Item::Prototype(index) => write!(f, "prototype {index}"),
         }
     }
 }

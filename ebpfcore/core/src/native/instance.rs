@@ -7,13 +7,17 @@
 use super::{Error, Item, MapInfo, Module, Problem, ProgramInfo, sha256::Sha256};
 use crate::{
     Code, Core, Definition, Flags, Map, Program, Shared, Status,
-    helper::{Extensions, resolve},
+    helper::{Extensions, program_type, resolve},
     object::set_initial,
     raw::helpers::address_of,
 };
-use abi::native::{
-    BtfResolvedFunctionData, GlobalVariableSectionData, HelperFunctionData, MapData, MapDataV1,
-    ProgramRuntimeContext, VERSION_ARRAY_DATA,
+use abi::{
+    Platform, ProgramType,
+    native::{
+        BtfResolvedFunctionData, GlobalVariableSectionData, HelperFunctionData, MapData, MapDataV1,
+        ProgramRuntimeContext, VERSION_ARRAY_DATA,
+        nmr::{NPI_BTF_FUNCTION, NPI_PROGRAM_INFORMATION},
+    },
 };
 use alloc::vec::Vec;
 
@@ -35,6 +39,8 @@ impl Usage {
 /// Everything the code of one loaded module works with.
 pub struct Instance {
     usage: Shared<Usage>,
+    /// Providers of the functions that programs call by name.
+    providers: Vec<Shared<Usage>>,
     maps: Vec<Shared<Map>>,
     map_data: MapDataArray,
     globals: Vec<GlobalVariableSectionData>,
@@ -109,18 +115,21 @@ pub fn instantiate_with(
     module: &Module,
     means: &Means<'_>,
 ) -> Result<Loaded, Error> {
+    // First of all, so that no provider of functions goes meanwhile.
+    let types = types(module, means.extensions)?;
     let maps = make_maps(core, module, means)?;
     fill_globals(module, &maps)?;
-    let instance = Instance::new(module, &maps, means)?;
+    let instance = Instance::new((module, &types), &maps, means)?;
     let instance = Shared::try_new(instance).map_err(table_error)?;
     let mut programs = list(module.programs.len())?;
-    for (info, context) in module.programs.iter().zip(&instance.contexts) {
+    let parts = module.programs.iter().zip(types).zip(&instance.contexts);
+    for ((info, program_type), context) in parts {
         let code = Code::Native {
             entry: info.entry,
             runtime_context: core::ptr::from_ref(context).expose_provenance() as u64,
             instance: Shared::clone(&instance),
         };
-        let program = Program::new(core, &info.name, info.program_type, code);
+        let program = Program::with_id(core.take_id(), &info.name, program_type, code);
         programs.push(program.map_err(table_error)?);
     }
     fill_initial(module, &maps, &programs)?;
@@ -134,28 +143,32 @@ impl Instance {
         &self.maps
     }
 
-    /// Whose code it works with.
-    #[must_use]
-    pub fn usage(&self) -> &Shared<Usage> {
-        &self.usage
+    /// Whose code it works with: the module's, and that of the providers of functions.
+    pub fn usages(&self) -> impl Iterator<Item = &Shared<Usage>> {
+        core::iter::once(&self.usage).chain(&self.providers)
     }
 
-    fn new(module: &Module, maps: &[Shared<Map>], means: &Means<'_>) -> Result<Instance, Error> {
+    fn new(
+        (module, types): (&Module, &[Held]),
+        maps: &[Shared<Map>],
+        means: &Means<'_>,
+    ) -> Result<Instance, Error> {
         let extensions = means.extensions;
         let mut own_maps = list(maps.len())?;
         own_maps.extend(maps.iter().map(Shared::clone));
         let mut instance = Instance {
             usage: Shared::clone(&means.usage),
+            providers: providers(module, extensions)?,
             maps: own_maps,
             map_data: map_data(module, maps)?,
             globals: globals(module, maps)?,
             programs: list(module.programs.len())?,
             contexts: list(module.programs.len())?,
         };
-        for (index, info) in module.programs.iter().enumerate() {
-            check_info_hash(info)?;
+        for (index, (info, held)) in module.programs.iter().zip(types).enumerate() {
+            check_info_hash(info, held.0)?;
             instance.programs.push(ProgramData {
-                helpers: helpers(index, info, extensions)?,
+                helpers: helpers(index, (info, held.0), extensions)?,
                 btf_functions: btf_functions(index, info, extensions)?,
             });
         }
@@ -175,9 +188,51 @@ impl Instance {
     }
 }
 
+/// The type of a program, and what the program holds of the extension that describes it.
+type Held = (&'static ProgramType, Option<Shared<Usage>>);
+
+/// The types of the programs as they are described now, which may be by an extension that came
+/// after the module.
+fn types(module: &Module, extensions: &dyn Extensions) -> Result<Vec<Held>, Error> {
+    let mut types = list(module.programs.len())?;
+    for info in &module.programs {
+        let guid = info.program_type.guid;
+        if info.program_type.platform != Platform::Windows {
+            types.push((info.program_type, None));
+            continue;
+        }
+        let usage = extensions.usage(NPI_PROGRAM_INFORMATION, guid);
+        let Some(now) = program_type(guid, extensions) else {
+            let item = Item::ProgramNamed(info.name.clone());
+            return Err(Error::new(item, Problem::ProgramType(guid)));
+        };
+        types.push((now, usage));
+    }
+    Ok(types)
+}
+
+/// What the programs of a module hold of the providers of functions that they call by name.
+fn providers(module: &Module, extensions: &dyn Extensions) -> Result<Vec<Shared<Usage>>, Error> {
+    let mut held: Vec<Shared<Usage>> = Vec::new();
+    let programs = module.programs.iter();
+    for (_, provider) in programs.flat_map(|info| &info.btf_functions) {
+        let usage = extensions.usage(NPI_BTF_FUNCTION, *provider);
+        let is_new = |usage: &Shared<Usage>| {
+            let mut known = held.iter();
+            !known.any(|other| other.address() == usage.address())
+        };
+        if let Some(usage) = usage.filter(is_new) {
+            let room = held.try_reserve(1);
+            room.map_err(|_| table_error(Status::NoMemory))?;
+            held.push(usage);
+        }
+    }
+    Ok(held)
+}
+
 /// Compares the hash that the compiler stored with that of this runtime's tables. A module may
 /// leave it out; with platform functions it covers prototypes that are not known here.
-fn check_info_hash(info: &ProgramInfo) -> Result<(), Error> {
+fn check_info_hash(info: &ProgramInfo, program_type: &ProgramType) -> Result<(), Error> {
     if info.info_hash.is_empty() || !info.btf_functions.is_empty() {
         return Ok(());
     }
@@ -193,7 +248,7 @@ fn check_info_hash(info: &ProgramInfo) -> Result<(), Error> {
     ids.sort_unstable();
     ids.dedup();
     let mut hash = Sha256::new();
-    let done = abi::info_hash::stream(info.program_type, &ids, &mut |part| hash.update(part));
+    let done = abi::info_hash::stream(program_type, &ids, &mut |part| hash.update(part));
     if done.is_none() || hash.finish() != *info.info_hash {
         return Err(error(Problem::InfoHash));
     }
@@ -303,7 +358,7 @@ fn globals(module: &Module, maps: &[Shared<Map>]) -> Result<Vec<GlobalVariableSe
 
 fn helpers(
     index: usize,
-    info: &ProgramInfo,
+    (info, program_type): (&ProgramInfo, &'static ProgramType),
     extensions: &dyn Extensions,
 ) -> Result<Vec<HelperFunctionData>, Error> {
     let mut data = list(info.helpers.len())?;
@@ -313,7 +368,7 @@ fn helpers(
             ..Default::default()
         };
         // Number 0 marks a slot that this program does not use, unless it is a number here.
-        match resolve(info.program_type, id, extensions) {
+        match resolve(program_type, id, extensions) {
             Some(callee) => {
                 entry.address = address_of(callee.function);
                 entry.tail_call = u8::from(callee.tail_call);

@@ -20,10 +20,11 @@ pub use error::{Error, Item, Problem};
 pub use instance::{Instance, Loaded, Means, PinnedMap, Usage, instantiate, instantiate_with};
 pub use origin::same_file;
 pub(crate) use parse::{Tables, check_table, parse};
+pub(crate) use reader::{Array, Reader};
 
 pub use sha256::Sha256;
 
-use crate::Definition;
+use crate::{Definition, helper::Extensions};
 use abi::{Guid, ProgramType, native::ModuleVersion};
 use alloc::{string::String, vec::Vec};
 
@@ -40,8 +41,9 @@ pub trait ModuleMemory {
 /// How the types of a module's programs are found.
 #[derive(Clone, Copy)]
 pub enum Typing<'a> {
-    /// By the GUID in the metadata: drivers for Windows.
-    Guid,
+    /// By the GUID in the metadata, as extensions describe it or else the tables: drivers for
+    /// Windows.
+    Guid(&'a dyn Extensions),
     /// By the program's name: images made for this host carry map and helper numbers of the
     /// platform of their object, and no GUIDs when that is Linux.
     Name(
@@ -55,7 +57,7 @@ impl Typing<'_> {
     #[must_use]
     pub fn platform(&self) -> abi::Platform {
         match self {
-            Typing::Guid => abi::Platform::Windows,
+            Typing::Guid(_) => abi::Platform::Windows,
             Typing::Name(platform, _) => *platform,
         }
     }

@@ -9,7 +9,7 @@ use super::{
     Typing,
     reader::{Array, Reader},
 };
-use crate::Definition;
+use crate::{Definition, helper::program_type};
 use abi::{
     MapKind, Platform,
     native::{
@@ -245,9 +245,9 @@ fn parse_program(
     let header = reader.header(offset_of!(ProgramEntry, header), &sizes)?;
     let name = reader.name(offset_of!(ProgramEntry, program_name), "program_name")?;
     let program_type = match typing {
-        Typing::Guid => {
+        Typing::Guid(extensions) => {
             let guid = reader.guid(offset_of!(ProgramEntry, program_type), "program_type")?;
-            match abi::program_type::by_guid(guid) {
+            match program_type(guid, extensions) {
                 Some(program_type) => program_type,
                 None => return reader.fail(Problem::ProgramType(guid)),
             }

@@ -16,10 +16,10 @@ const MAX_STRIDE: u64 = 1024;
 const MAX_COUNT: u64 = 65_536;
 
 /// Reads one item at an address.
-pub(super) struct Reader<'a> {
-    pub(super) memory: &'a dyn ModuleMemory,
-    pub(super) base: u64,
-    pub(super) item: Item,
+pub(crate) struct Reader<'a> {
+    pub(crate) memory: &'a dyn ModuleMemory,
+    pub(crate) base: u64,
+    pub(crate) item: Item,
 }
 
 /// An address and a count that a getter gave.
@@ -30,11 +30,11 @@ pub(crate) struct Array {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn fail<T>(&self, problem: Problem) -> Result<T, Error> {
+    pub(crate) fn fail<T>(&self, problem: Problem) -> Result<T, Error> {
         Err(Error::new(self.item.clone(), problem))
     }
 
-    pub(super) fn no_memory(&self) -> Error {
+    pub(crate) fn no_memory(&self) -> Error {
         Error::new(self.item.clone(), Problem::Status(Status::NoMemory))
     }
 
@@ -48,20 +48,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn word(&self, offset: usize, field: &'static str) -> Result<u64, Error> {
+    pub(crate) fn word(&self, offset: usize, field: &'static str) -> Result<u64, Error> {
         Ok(u64::from_le_bytes(self.bytes(offset, field)?))
     }
 
-    pub(super) fn long(&self, offset: usize, field: &'static str) -> Result<u32, Error> {
+    pub(crate) fn long(&self, offset: usize, field: &'static str) -> Result<u32, Error> {
         Ok(u32::from_le_bytes(self.bytes(offset, field)?))
     }
 
-    pub(super) fn short(&self, offset: usize, field: &'static str) -> Result<u16, Error> {
+    pub(crate) fn short(&self, offset: usize, field: &'static str) -> Result<u16, Error> {
         Ok(u16::from_le_bytes(self.bytes(offset, field)?))
     }
 
+    pub(crate) fn byte(&self, offset: usize, field: &'static str) -> Result<u8, Error> {
+        Ok(u8::from_le_bytes(self.bytes(offset, field)?))
+    }
+
     /// Checks an element's header: version, size, and the stride, which every element repeats.
-    pub(super) fn header(&self, offset: usize, sizes: &[u64]) -> Result<Header, Error> {
+    pub(crate) fn header(&self, offset: usize, sizes: &[u64]) -> Result<Header, Error> {
         let version = self.short(offset + offset_of!(Header, version), "header.version")?;
         let size = self.word(offset + offset_of!(Header, size), "header.size")?;
         let total_size = self.word(offset + offset_of!(Header, total_size), "header.total_size")?;
@@ -78,7 +82,7 @@ impl<'a> Reader<'a> {
         Ok(Header::new(size, total_size))
     }
 
-    pub(super) fn value<T>(
+    pub(crate) fn value<T>(
         &self,
         field: &'static str,
         found: u64,
@@ -92,7 +96,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A required address of code.
-    pub(super) fn code(&self, offset: usize, field: &'static str) -> Result<u64, Error> {
+    pub(crate) fn code(&self, offset: usize, field: &'static str) -> Result<u64, Error> {
         let address = self.word(offset, field)?;
         if address == 0 {
             return self.fail(Problem::Null(field));
@@ -104,7 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A required name of 1 to 63 characters.
-    pub(super) fn name(&self, offset: usize, field: &'static str) -> Result<String, Error> {
+    pub(crate) fn name(&self, offset: usize, field: &'static str) -> Result<String, Error> {
         let text = self.text(offset, field)?;
         if text.is_empty() {
             return self.fail(Problem::Text(field));
@@ -113,7 +117,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A required string of up to 63 characters.
-    pub(super) fn text(&self, offset: usize, field: &'static str) -> Result<String, Error> {
+    pub(crate) fn text(&self, offset: usize, field: &'static str) -> Result<String, Error> {
         let address = self.word(offset, field)?;
         if address == 0 {
             return self.fail(Problem::Null(field));
@@ -122,7 +126,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A terminated string of up to 63 characters at an address.
-    pub(super) fn text_at(&self, address: u64, field: &'static str) -> Result<String, Error> {
+    pub(crate) fn text_at(&self, address: u64, field: &'static str) -> Result<String, Error> {
         let mut text = String::new();
         text.try_reserve_exact(NAME_BYTES)
             .map_err(|_| self.no_memory())?;
@@ -147,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A GUID behind a required address.
-    pub(super) fn guid(&self, offset: usize, field: &'static str) -> Result<Guid, Error> {
+    pub(crate) fn guid(&self, offset: usize, field: &'static str) -> Result<Guid, Error> {
         let address = self.word(offset, field)?;
         if address == 0 {
             return self.fail(Problem::Null(field));
@@ -156,12 +160,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A GUID in the item itself.
-    pub(super) fn guid_here(&self, offset: usize, field: &'static str) -> Result<Guid, Error> {
+    pub(crate) fn guid_here(&self, offset: usize, field: &'static str) -> Result<Guid, Error> {
         Ok(Guid::from_bytes(self.bytes(offset, field)?))
     }
 
     /// Bytes at an address.
-    pub(super) fn blob(
+    pub(crate) fn blob(
         &self,
         address: u64,
         size: u64,
@@ -180,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that count and address of an array agree, and that the count is believable.
-    pub(super) fn array(&self, array: Array, field: &'static str) -> Result<Array, Error> {
+    pub(crate) fn array(&self, array: Array, field: &'static str) -> Result<Array, Error> {
         if (array.count == 0) != (array.address == 0) {
             return self.fail(Problem::CountAndAddress(field));
         }
@@ -191,7 +195,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An empty list with room for `count` elements.
-    pub(super) fn list<T>(&self, count: u64) -> Result<Vec<T>, Error> {
+    pub(crate) fn list<T>(&self, count: u64) -> Result<Vec<T>, Error> {
         let mut list = Vec::new();
         usize::try_from(count)
             .ok()
@@ -201,12 +205,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The same item, read at another address.
-    pub(super) fn at(&self, base: u64) -> Reader<'a> {
+    pub(crate) fn at(&self, base: u64) -> Reader<'a> {
         self.of(base, self.item.clone())
     }
 
     /// Another item.
-    pub(super) fn of(&self, base: u64, item: Item) -> Reader<'a> {
+    pub(crate) fn of(&self, base: u64, item: Item) -> Reader<'a> {
         Reader {
             memory: self.memory,
             base,

@@ -10,6 +10,7 @@ use super::{
     checked::{CheckedMemory, Initialization, Region, RegionKind},
     execute::{Machine, RawMemory, Start, access},
     helpers::NativeFn,
+    published::Published,
     shared::Shared,
 };
 use crate::{
@@ -187,6 +188,21 @@ impl Run<'_> {
                 return;
             }
         }
+    }
+
+    /// Runs the program of a link that stands in a place; `None` when there is none.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Run::invoke`], for the program of the link.
+    pub(super) unsafe fn invoke_linked(
+        &mut self,
+        place: &Published<Link>,
+        context: u64,
+    ) -> Option<Result<u64, Trap>> {
+        let program = place.get(&self.guard)?.program(&self.guard)?;
+        // SAFETY: the obligations of the caller, passed on.
+        Some(unsafe { self.invoke_counted(program, context, Extra::default()) })
     }
 
     #[inline(always)]

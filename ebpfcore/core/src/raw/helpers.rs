@@ -62,6 +62,12 @@ pub fn address_of(function: HelperFn) -> u64 {
     (function as *const ()).expose_provenance() as u64
 }
 
+/// The function at an address; `None` for 0. Calling it is what is unsafe.
+pub(crate) fn function_at(address: u64) -> Option<HelperFn> {
+    // SAFETY: a pointer that may be null has the form of an optional function.
+    unsafe { core::mem::transmute(pointer(address)) }
+}
+
 /// Safety: the address is that of a live map.
 #[inline(always)]
 unsafe fn map_at<'a>(address: u64) -> &'a Map {

@@ -1,9 +1,11 @@
-//! Calls into a native module: the getters of its metadata table.
+//! Code that comes from outside: calls of the getters of a native module, and what vouches for the
+//! functions of extensions.
 #![expect(unsafe_code, reason = "calls code of the image")]
 
 use super::addresses::pointer;
 use crate::{
     control::{Arrival, Control},
+    extension::Offer,
     native::{Error, Module, ModuleMemory, Tables, Typing, check_table, parse},
 };
 use abi::native::ModuleVersion;
@@ -76,8 +78,28 @@ impl Control {
     /// it, [`crate::Status::ObjectAlreadyExists`] when its id is taken.
     pub unsafe fn attach_module(&self, arrival: &Arrival<'_>) -> Result<(), Error> {
         let origin = self.welcome(arrival)?;
+        let extensions = self.linked();
+        let typing = Typing::Guid(&extensions);
         // SAFETY: obligation 1 of the caller.
-        let module = unsafe { validate(arrival.table, arrival.memory, Typing::Guid) }?;
+        let module = unsafe { validate(arrival.table, arrival.memory, typing) }?;
         self.admit(arrival, module, origin)
+    }
+
+    /// An extension offers what it provides: it is read and checked, and may be used once it is
+    /// accepted (see [`crate::control`]). IRQL: PASSIVE.
+    ///
+    /// # Safety
+    ///
+    /// 1. The image of the provider stays as it is until [`Control::withdraw`] says
+    ///    [`Detached::Now`](crate::control::Detached::Now) or the shell is told that the provider is
+    ///    gone; after an error it may go at once.
+    /// 2. Its functions are those of an extension: they do what their prototypes say.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; [`crate::Status::ObjectAlreadyExists`] when its id is taken or the
+    /// runtime itself has what it provides.
+    pub unsafe fn offer(&self, offer: &Offer<'_>) -> Result<(), Error> {
+        self.examine(offer)
     }
 }

@@ -10,6 +10,7 @@ use abi::{
         MetadataTable, ModuleVersion, ProgramEntry, ProgramRuntimeContext, VERSION_ARRAY_DATA,
     },
 };
+use ebpfcore::helper::NoExtensions;
 use ebpfcore::native::{Error, Module, ModuleMemory, Typing, validate};
 use std::{cell::Cell, sync::Mutex};
 
@@ -285,7 +286,7 @@ impl Fixture {
     pub(crate) fn validate(&self) -> Result<Module, Error> {
         ANSWERS.set(self.answers);
         // SAFETY: the getters are functions of this process.
-        unsafe { validate(self.table, self, Typing::Guid) }
+        unsafe { validate(self.table, self, Typing::Guid(&NoExtensions)) }
     }
 
     /// Changes `bytes` of the part that holds `address`.

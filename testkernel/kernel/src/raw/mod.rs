@@ -17,6 +17,7 @@ pub mod ndis;
 mod netio;
 mod query;
 mod read;
+pub mod sample;
 mod se;
 mod zw;
 

@@ -15,7 +15,7 @@ use crate::{
     pin::{ObjectKind, Path, Pinned},
 };
 use abi::{
-    AttachType, Guid,
+    Guid,
     ioctl::{Handle, Reply, Words},
     program_type::{self, LinkType},
 };
@@ -62,17 +62,19 @@ impl Control {
                 let names = initial.values.iter().flatten();
                 names.into_iter().any(|name| *name == info.name)
             });
-            let Some(row) = default_hook(info.attach_type, &info.section) else {
-                continue;
-            };
-            if is_called_by_others || self.hook(row.guid).is_none() {
+            let (guid, link) = default_hook(info.attach_type, &info.section);
+            if is_called_by_others || guid == Guid::default() {
                 continue;
             }
-            self.attach_owned(binding, id, (row, settings))
-                .map_err(|status| {
+            match self.attach_owned(binding, id, (guid, link, settings)) {
+                Ok(()) => {}
+                // The hook of an extension that is not there.
+                Err(Status::ExtensionFailedToLoad) if self.hook(guid).is_none() => {}
+                Err(status) => {
                     let item = Item::ProgramNamed(info.name.clone());
-                    Error::new(item, Problem::Status(status))
-                })?;
+                    return Err(Error::new(item, Problem::Status(status)));
+                }
+            }
         }
         Ok(())
     }
@@ -82,20 +84,20 @@ impl Control {
         &self,
         binding: u64,
         program: u32,
-        (row, settings): (&'static AttachType, &dyn Settings),
+        (hook, kind, settings): (Guid, LinkType, &dyn Settings),
     ) -> Result<(), Status> {
         let program = match &self.lock().get(program)?.object {
             Object::Program(program) => program.clone(),
             _ => return Err(Status::InvalidObject),
         };
-        let chosen = match row.link {
+        let chosen = match kind {
             LinkType::Xdp => settings.number(SETTING_INTERFACE),
             LinkType::Cgroup => settings.number(SETTING_COMPARTMENT),
             LinkType::Plain | LinkType::Unspecified => None,
         };
         let number = chosen.map(u32::to_le_bytes);
         let parameter = number.as_ref().map_or(&[][..], |number| number);
-        let link = self.attach(program, row.guid, parameter)?;
+        let link = self.attach(program, hook, parameter)?;
         let mut objects = Vec::new();
         if objects.try_reserve_exact(1).is_err() {
             self.handle_closed(link);
@@ -147,7 +149,7 @@ impl Control {
             (record.description.clone(), record.usage.clone())
         };
         let means = Means {
-            extensions: self.extensions,
+            extensions: &self.linked(),
             usage,
             pinned: &|map| self.lock().pinned_map(&map.definition.name),
         };
@@ -303,10 +305,14 @@ impl Session<'_> {
     }
 }
 
-/// The hook that a program is attached to by default.
-fn default_hook(attach_type: Guid, section: &str) -> Option<&'static AttachType> {
-    let of_section = || program_type::by_section(abi::Platform::Windows, section);
-    program_type::attach_by_guid(attach_type).or_else(of_section)
+/// The hook that a program is attached to by default, and what its parameter is: as the program
+/// says, else as its section does.
+fn default_hook(attach_type: Guid, section: &str) -> (Guid, LinkType) {
+    let row = match attach_type == Guid::default() {
+        true => program_type::by_section(abi::Platform::Windows, section),
+        false => program_type::attach_by_guid(attach_type),
+    };
+    row.map_or((attach_type, LinkType::Plain), |row| (row.guid, row.link))
 }
 
 /// Pins the new ones among the maps that are to be pinned by name: all, or none.
