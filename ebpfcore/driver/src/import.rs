@@ -199,4 +199,19 @@ unsafe extern "system" {
     pub(crate) fn NmrDeregisterProvider(handle: u64) -> i32;
     pub(crate) fn NmrWaitForProviderDeregisterComplete(handle: u64) -> i32;
     pub(crate) fn NmrProviderDetachClientComplete(binding: u64);
+    pub(crate) fn NmrRegisterClient(
+        characteristics: *const Characteristics,
+        context: u64,
+        handle: *mut u64,
+    ) -> i32;
+    pub(crate) fn NmrDeregisterClient(handle: u64) -> i32;
+    pub(crate) fn NmrWaitForClientDeregisterComplete(handle: u64) -> i32;
+    pub(crate) fn NmrClientAttachProvider(
+        binding: u64,
+        context: u64,
+        dispatch: u64,
+        provider_context: *mut u64,
+        provider_dispatch: *mut u64,
+    ) -> i32;
+    pub(crate) fn NmrClientDetachProviderComplete(binding: u64);
 }

@@ -1,8 +1,8 @@
 //! `ebpfcore.sys`: the runtime as a Windows driver.
 //!
 //! It makes the device, hands messages to `ebpfcore::control`, offers native modules their provider,
-//! and gives the runtime what it needs of the kernel. All policy is in `ebpfcore`; here is only what
-//! touches Windows. Starting goes pool, runtime, device, link, provider; stopping goes backwards
+//! looks for extensions, and gives the runtime what it needs of the kernel. All policy is in `ebpfcore`; here is only what
+//! touches Windows. Starting goes pool, runtime, device, link, clients, provider; stopping goes backwards
 //! and ends with an empty pool. Left out: what drivers of this kind often have and this one does not
 //! need: power, plug and play, paging.
 #![no_std]
@@ -14,6 +14,7 @@ extern crate alloc;
 mod client;
 mod deep;
 mod device;
+mod extension;
 mod filtering;
 mod import;
 mod level;
@@ -63,7 +64,13 @@ unsafe fn start(passive: &Passive, driver: *mut DriverObject) -> Result<(), i32>
         device::stop(passive);
         runtime::stop(passive);
     })?;
+    extension::start(passive).inspect_err(|_| {
+        filtering::stop(passive);
+        device::stop(passive);
+        runtime::stop(passive);
+    })?;
     module::start(passive).inspect_err(|_| {
+        extension::stop(passive);
         filtering::stop(passive);
         device::stop(passive);
         runtime::stop(passive);
@@ -80,6 +87,7 @@ extern "system" fn unload(_driver: *mut DriverObject) {
     let passive = unsafe { Passive::assume() };
     module::stop(&passive);
     runtime::shut_down(&passive);
+    extension::stop(&passive);
     filtering::stop(&passive);
     device::stop(&passive);
     request::stop(&passive);

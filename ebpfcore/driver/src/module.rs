@@ -132,7 +132,7 @@ const READ: u32 = 0x4000_0000;
 const DISCARDABLE: u32 = 0x0200_0000;
 
 /// The image of a driver.
-struct Image {
+pub(crate) struct Image {
     base: u64,
     sections: [Section; SECTIONS],
     count: usize,
@@ -149,7 +149,7 @@ unsafe fn header<T: Copy>(address: u64) -> T {
 
 impl Image {
     /// The image that an address lies in.
-    fn of(address: u64) -> Option<Image> {
+    pub(crate) fn of(address: u64) -> Option<Image> {
         const PE: u64 = 0x3c;
         const SECTION_COUNT: u64 = 6;
         const OPTIONAL_BYTES: u64 = 20;

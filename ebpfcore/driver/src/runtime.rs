@@ -60,6 +60,10 @@ pub(crate) fn stop(_: &Passive) {
     let control = CONTROL.swap(core::ptr::null_mut(), Ordering::AcqRel);
     if !control.is_null() {
         // SAFETY: from `start`; taken out once.
-        drop(unsafe { Box::from_raw(control) });
+        let control = unsafe { Box::from_raw(control) };
+        let rows = control.take_rows();
+        drop(control);
+        // SAFETY: the runtime is gone, and with it all programs and links.
+        unsafe { rows.free() };
     }
 }

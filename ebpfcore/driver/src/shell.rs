@@ -1,12 +1,14 @@
 //! What the runtime asks of the system beside the platform: drivers, events, processors.
 
+use crate::extension::Registrar;
 use crate::import as nt;
 use crate::{device, text};
 use abi::ioctl::Handle;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use ebpfcore::Status;
 use ebpfcore::control::{CodeIntegrity, Control, Shell};
+use ebpfcore::extension::Outlet;
+use ebpfcore::{Shared, Status};
 
 /// The system.
 pub(crate) struct System;
@@ -78,6 +80,20 @@ impl Shell for System {
     fn module_gone(&self, binding: u64) {
         // SAFETY: the binding whose detaching was pending; told once.
         unsafe { nt::NmrProviderDetachClientComplete(binding) };
+    }
+
+    fn open_hook(&self, outlet: &Shared<Outlet>) -> Result<u64, Status> {
+        ebpfcore_nmr::open_hook::<Registrar>(outlet)
+    }
+
+    fn close_hook(&self, registration: u64) {
+        // SAFETY: from `open_hook`; the runtime gives it once.
+        unsafe { ebpfcore_nmr::close_hook::<Registrar>(registration) };
+    }
+
+    fn provider_gone(&self, binding: u64) {
+        // SAFETY: the binding whose detaching was pending; told once.
+        unsafe { nt::NmrClientDetachProviderComplete(binding) };
     }
 
     fn event(&self, handle: Handle) -> Result<u64, Status> {
