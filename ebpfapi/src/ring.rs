@@ -84,7 +84,7 @@ impl RingBuffer {
 
     /// Its map.
     #[must_use]
-    pub fn map(&self) -> &Map {
+    pub fn source(&self) -> &Map {
         &self.map
     }
 

@@ -1,0 +1,76 @@
+//! The C interface: names and structures of libbpf and of eBPF for Windows over the client of the
+//! runtime.
+//!
+//! Each function is declared once, with [`exports!`]; the module definition file and the check of the
+//! headers are derived from the names. Errors are a negative errno, which is also stored in `errno`;
+//! [`ebpf_last_error`](ebpf::ebpf_last_error) has the whole message. Objects are named by descriptors
+//! ([`fd`]).
+//!
+//! Invariants: every pointer that C hands over goes through [`raw`]; nothing unwinds into C; a
+//! function that fails gives no descriptor away. Left out: `bpf()`, deprecated names, wait handles and
+//! mapped rings of `ebpf_*`, the store of section information.
+
+mod bpf;
+mod ebpf;
+mod error;
+mod fd;
+mod link;
+mod map;
+mod names;
+mod object;
+mod program;
+mod raw;
+mod ring;
+
+/// Declares functions for C: their definitions, and their names.
+macro_rules! exports {
+    ($($(#[$meta:meta])* fn $name:ident $(<$life:lifetime>)? ($($arg:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {
+        /// The names of this file.
+        #[cfg(test)]
+        pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        $(
+            $(#[$meta])*
+            #[allow(unsafe_code, reason = "exports a name")]
+            #[unsafe(no_mangle)]
+            pub(crate) extern "C" fn $name $(<$life>)? ($($arg: $kind),*) $(-> $result)? $body
+        )*
+    };
+}
+
+pub(crate) use exports;
+
+#[cfg(test)]
+mod tests {
+    //! The list of exports that linkers read.
+    #![allow(clippy::unwrap_used, reason = "a test may stop")]
+
+    const HEAD: &str = "; Made from the functions of ebpfapi/c/src by their test; BLESS=1 rewrites it.\nLIBRARY ebpfapi\nEXPORTS\n";
+
+    #[test]
+    fn the_definition_file_has_all_names() {
+        let files = [
+            super::bpf::NAMES,
+            super::ebpf::NAMES,
+            super::link::NAMES,
+            super::map::NAMES,
+            super::names::NAMES,
+            super::object::NAMES,
+            super::program::NAMES,
+            super::ring::NAMES,
+        ];
+        let mut names = files.concat();
+        names.sort_unstable();
+        let unique = names.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(unique, "each name once");
+        let mut text = HEAD.to_owned();
+        for name in names {
+            text += &format!("    {name}\n");
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/ebpfapi.def");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), text);
+    }
+}

@@ -1,0 +1,81 @@
+//! Links.
+
+use crate::error::{Fault, done, some};
+use crate::exports;
+use crate::fd::{self, Item};
+use crate::raw::Text;
+use client::{Link, Pinned};
+use std::ffi::c_int;
+
+/// `struct bpf_link`.
+pub(crate) struct BpfLink {
+    link: Link,
+    fd: c_int,
+}
+
+impl BpfLink {
+    pub(crate) fn of(link: Link) -> Result<Box<BpfLink>, Fault> {
+        let fd = fd::insert(Item::Link(link.clone()))?;
+        Ok(Box::new(BpfLink { link, fd }))
+    }
+}
+
+impl Drop for BpfLink {
+    fn drop(&mut self) {
+        // The program may have closed it.
+        let _ = fd::close(self.fd);
+    }
+}
+
+fn open(path: Text) -> Result<Box<BpfLink>, Fault> {
+    match fd::client()?.pinned(path.get()?)? {
+        Pinned::Link(link) => BpfLink::of(link),
+        _ => Err(Fault::INVALID),
+    }
+}
+
+exports! {
+    /// Gives a link up; its program is detached unless the link is pinned or was disconnected.
+    fn bpf_link__destroy(link: Option<Box<BpfLink>>) -> c_int {
+        drop(link);
+        0
+    }
+
+    /// Lets the program stay attached when the link is destroyed.
+    fn bpf_link__disconnect(link: Option<&BpfLink>) {
+        if let Some(link) = link {
+            // A link that was detached has nothing to keep.
+            let _ = link.link.keep();
+        }
+    }
+
+    /// The descriptor of a link. It belongs to the link.
+    fn bpf_link__fd(link: Option<&BpfLink>) -> c_int {
+        link.map_or_else(|| Fault::INVALID.tell(), |link| link.fd)
+    }
+
+    /// Detaches the program now.
+    fn bpf_link__detach(link: Option<&BpfLink>) -> c_int {
+        done(link.ok_or(Fault::INVALID).and_then(|link| Ok(link.link.detach()?)))
+    }
+
+    /// Pins a link: its program stays attached without the process.
+    fn bpf_link__pin(link: Option<&BpfLink>, path: Text) -> c_int {
+        done(link.ok_or(Fault::INVALID).and_then(|link| Ok(link.link.pin(path.get()?)?)))
+    }
+
+    /// Takes a pin of a link away.
+    fn bpf_link__unpin(link: Option<&BpfLink>, path: Text) -> c_int {
+        done(link.ok_or(Fault::INVALID).and_then(|_| Ok(fd::client()?.unpin(path.get()?)?)))
+    }
+
+    /// Opens a pinned link.
+    fn bpf_link__open(path: Text) -> Option<Box<BpfLink>> {
+        some(open(path))
+    }
+
+    /// Detaches the program of a link.
+    fn bpf_link_detach(fd: c_int) -> c_int {
+        done(fd::link(fd).and_then(|link| Ok(link.detach()?)))
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+// Maps by descriptor: elements, keys, batches, maps of maps, pins, errors.
+
+#include "check.h"
+
+static void elements(void) {
+    uint32_t key = 1;
+    uint64_t value = 10, found = 0;
+    int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "numbers", sizeof(key), sizeof(value), 3, NULL);
+    CHECK(fd > 0);
+    CHECK(bpf_map_lookup_elem(fd, &key, &found) == -ENOENT);
+    CHECK(errno == ENOENT);
+    CHECK(strstr(ebpf_last_error(), "numbers") != NULL);
+    CHECK(bpf_map_update_elem(fd, &key, &value, BPF_ANY) == 0);
+    CHECK(bpf_map_update_elem(fd, &key, &value, BPF_NOEXIST) == -EEXIST);
+    CHECK(bpf_map_update_elem(fd, &key, &value, 77) == -EINVAL);
+    CHECK(bpf_map_lookup_elem(fd, &key, &found) == 0 && found == 10);
+    CHECK(bpf_map_lookup_elem(fd, NULL, &found) == -EINVAL);
+    CHECK(bpf_map_lookup_elem(fd, &key, NULL) == -EINVAL);
+
+    struct bpf_map_info info;
+    uint32_t length = sizeof(info);
+    CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0);
+    CHECK(length == sizeof(info) && strcmp(info.name, "numbers") == 0);
+    CHECK(info.type == BPF_MAP_TYPE_HASH && info.key_size == 4 && info.value_size == 8);
+    int same = bpf_map_get_fd_by_id(info.id);
+    CHECK(same > 0 && same != fd);
+    CHECK(bpf_map_lookup_and_delete_elem(same, &key, &found) == 0);
+    CHECK(bpf_map_delete_elem(fd, &key) == -ENOENT);
+    CHECK(bpf_map_get_next_key(fd, NULL, &key) == -ENOENT);
+    CHECK(ebpf_close_fd(same) == 0);
+    CHECK(ebpf_close_fd(same) != 0);
+    CHECK(bpf_map_delete_elem(same, &key) == -EBADF);
+    CHECK(ebpf_close_fd(fd) == 0);
+}
+
+static void batches(void) {
+    enum { COUNT = 1000, STEP = 64 };
+    static uint32_t keys[COUNT], values[COUNT], seen[COUNT];
+    int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "many", 4, 4, COUNT, NULL);
+    for (uint32_t at = 0; at < COUNT; at++)
+        keys[at] = at, values[at] = at * 3;
+    uint32_t count = COUNT;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, NULL) == 0 && count == COUNT);
+
+    uint32_t last = 0, total = 0;
+    int result = 0;
+    for (void *after = NULL; result == 0; after = &last) {
+        uint32_t some_keys[STEP], some_values[STEP];
+        count = STEP;
+        result = bpf_map_lookup_batch(fd, after, &last, some_keys, some_values, &count, NULL);
+        CHECK(result == 0 || result == -ENOENT);
+        for (uint32_t at = 0; at < count; at++) {
+            CHECK(some_keys[at] < COUNT && some_values[at] == some_keys[at] * 3);
+            seen[some_keys[at]]++;
+        }
+        total += count;
+    }
+    CHECK(total == COUNT);
+    for (uint32_t at = 0; at < COUNT; at++)
+        CHECK(seen[at] == 1);
+    count = 10;
+    CHECK(bpf_map_delete_batch(fd, keys, &count, NULL) == 0 && count == 10);
+    count = COUNT;
+    CHECK(bpf_map_lookup_and_delete_batch(fd, NULL, &last, keys, values, &count, NULL) == -ENOENT);
+    CHECK(count == COUNT - 10);
+    CHECK(bpf_map_get_next_key(fd, NULL, &last) == -ENOENT);
+    CHECK(ebpf_close_fd(fd) == 0);
+}
+
+static void per_cpu(void) {
+    int cpus = libbpf_num_possible_cpus();
+    CHECK(cpus > 0);
+    uint32_t key = 0;
+    uint64_t *values = calloc(cpus, sizeof(*values));
+    int fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "each", 4, 4, 1, NULL);
+    for (int cpu = 0; cpu < cpus; cpu++)
+        values[cpu] = cpu + 1;
+    CHECK(bpf_map_update_elem(fd, &key, values, 0) == 0);
+    memset(values, 0, cpus * sizeof(*values));
+    CHECK(bpf_map_lookup_elem(fd, &key, values) == 0);
+    for (int cpu = 0; cpu < cpus; cpu++)
+        CHECK((uint32_t)values[cpu] == (uint32_t)cpu + 1);
+    free(values);
+    CHECK(ebpf_close_fd(fd) == 0);
+}
+
+static void maps_of_maps(void) {
+    uint32_t key = 0, id = 0;
+    int inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", 4, 8, 1, NULL);
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = inner);
+    int outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "outer", 4, 4, 2, &opts);
+    CHECK(inner > 0 && outer > 0);
+    CHECK(bpf_map_update_elem(outer, &key, &inner, 0) == 0);
+    CHECK(bpf_map_update_elem(outer, &key, &outer, 0) < 0);
+    CHECK(bpf_map_lookup_elem(outer, &key, &id) == 0);
+    int again = bpf_map_get_fd_by_id(id);
+    CHECK(again > 0);
+    CHECK(ebpf_close_fd(again) == 0 && ebpf_close_fd(inner) == 0 && ebpf_close_fd(outer) == 0);
+}
+
+static void pins(void) {
+    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "pinned", 4, 4, 1, NULL), duplicate = -1;
+    CHECK(bpf_obj_pin(fd, "/ebpf/global/a/map") == 0);
+    CHECK(bpf_obj_pin(fd, "a\\map") == -EEXIST);
+    CHECK(ebpf_duplicate_fd(fd, &duplicate) == 0);
+    CHECK(ebpf_close_fd(fd) == 0 && ebpf_close_fd(duplicate) == 0);
+    char path[256];
+    ebpf_object_type_t type = EBPF_OBJECT_UNKNOWN;
+    CHECK(ebpf_get_next_pinned_object_path(NULL, path, sizeof(path), &type) == 0);
+    CHECK(strcmp(path, "BPF:\\a\\map") == 0 && type == EBPF_OBJECT_MAP);
+    CHECK(ebpf_get_next_pinned_object_path(path, path, sizeof(path), &type) != 0);
+    CHECK(ebpf_get_next_pinned_object_path(NULL, path, 4, NULL) != 0 && errno == ENOSPC);
+    CHECK((fd = bpf_obj_get("BPF:\\a\\map")) > 0);
+    CHECK(ebpf_object_unpin("a/map") == 0 && ebpf_object_unpin("a/map") != 0);
+    CHECK(bpf_obj_get("a/map") == -ENOENT);
+    CHECK(ebpf_close_fd(fd) == 0);
+}
+
+static void errors(void) {
+    CHECK(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bad", 8, 4, 1, NULL) == -EINVAL);
+    CHECK(strstr(ebpf_last_error(), "cannot create map bad") != NULL);
+    CHECK(bpf_map_create((enum bpf_map_type)99, NULL, 4, 4, 1, NULL) == -EINVAL);
+    CHECK(bpf_obj_get(NULL) == -EINVAL && bpf_obj_get("no such") == -ENOENT);
+    CHECK(bpf_map_get_fd_by_id(12345) == -ENOENT);
+    CHECK(bpf_map_lookup_elem(0, "", "") == -EBADF && bpf_map_lookup_elem(-1, "", "") == -EBADF);
+    char text[8];
+    CHECK(libbpf_strerror(-EINVAL, text, sizeof(text)) == 0 && strlen(text) == 7);
+    CHECK(strcmp(libbpf_bpf_map_type_str(BPF_MAP_TYPE_LRU_HASH), "lru_hash") == 0);
+    CHECK(libbpf_bpf_map_type_str((enum bpf_map_type)99) == NULL);
+}
+
+int main(void) {
+    elements();
+    batches();
+    per_cpu();
+    maps_of_maps();
+    pins();
+    errors();
+    check_nothing_left();
+    puts("maps: done");
+    return 0;
+}
