@@ -4,6 +4,9 @@
 //! forgets or errs now and then on purpose: a bound off by one, a forgotten check, a pointer used
 //! after the packet moved, a record that is not given back.
 
+mod calls;
+
+use crate::cases;
 use crate::random::Random;
 use abi::{MapKind, Platform};
 use program::{GlobalSection, MapDef, MapId, Object, RawProgram};
@@ -72,18 +75,18 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
     let text = program(random, dialect);
     let fail = |error: &dyn std::fmt::Display| format!("{error}\n{text}");
     let insns = isa::asm::assemble(&text).map_err(|error| fail(&error))?;
-    let bytes = isa::encode::program(&insns).map_err(|error| fail(&error))?;
     let maps = (0..)
         .zip(MAPS)
         .filter_map(|(index, map)| definition(dialect, index, map));
-    let mut object = program::from_bytecode(RawProgram {
+    let raw = RawProgram {
         name: "random",
         platform: dialect.platform,
         program_type: abi::program_type::by_name(dialect.platform, "xdp").ok_or("no xdp")?,
-        bytes: &bytes,
+        bytes: &[],
         maps: maps.collect(),
-    })
-    .map_err(|error| fail(&error))?;
+    };
+    let mut object =
+        cases::linked(insns, &["function".to_owned()], raw).map_err(|error| fail(&error))?;
     object.globals.push(GlobalSection {
         section: ".rodata".into(),
         map: MapId(4),
@@ -164,9 +167,7 @@ fn program(random: &mut Random, dialect: &'static Dialect) -> String {
     }
     writer.release();
     writer.line("r0 = 1\nexit");
-    if writer.text.contains("call fn") {
-        writer.function();
-    }
+    writer.functions();
     writer.text
 }
 
@@ -210,7 +211,7 @@ impl Writer<'_> {
     }
 
     fn snippet(&mut self) {
-        match self.random.below(25) {
+        match self.random.below(27) {
             0 => self.constant(),
             1 => self.load_context(),
             2 | 3 => self.arithmetic(),
@@ -705,96 +706,48 @@ impl Writer<'_> {
         let kind = self.kinds[from as usize];
         self.set(to, kind);
     }
+}
 
-    fn call(&mut self) {
-        match self.random.below(6) {
-            0 => {
-                self.line(&format!("call {}", self.dialect.time));
-                self.clobber(Kind::Number);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Effort, check};
+    use isa::{CallTarget, Imm64, Insn};
+
+    const PROGRAMS: u64 = 6_000;
+
+    /// How many generated programs with such an instruction are accepted, and how many refused.
+    fn verdicts(of: impl Fn(&Insn) -> bool) -> (u64, u64) {
+        let mut random = Random::new(5);
+        let (mut accepted, mut refused) = (0, 0);
+        for seed in 0..PROGRAMS {
+            let object = object(&mut random).unwrap_or_else(|error| panic!("{error}"));
+            if !object.programs[0].insns.iter().any(&of) {
+                continue;
             }
-            1 => self.adjust_head(),
-            2 => self.fill(),
-            3 => self.update(),
-            4 => {
-                let (id, index) = (self.dialect.tail_call, self.random.below(3));
-                self.line(&format!(
-                    "r1 = r9\nr2 = map_fd(3) ll\nr3 = {index}\ncall {id}"
-                ));
-                self.clobber(Kind::Number);
+            match check(&object, Effort::SMALL, seed) {
+                Ok(Some(_)) => accepted += 1,
+                Ok(None) => refused += 1,
+                Err(finding) => panic!("at {}: {}", finding.at, finding.why),
             }
-            _ if self.depth == 0 => {
-                let argument = *self
-                    .random
-                    .pick(&["r1 = r10\nr1 += -16", "r1 = r9", "r1 = 7"]);
-                self.line(&format!("{argument}\nr2 = r9\ncall fn"));
-                self.clobber(Kind::Number);
-            }
-            _ => {}
         }
+        (accepted, refused)
     }
 
-    fn adjust_head(&mut self) {
-        self.line(&format!(
-            "r1 = r9\nr2 = 0\ncall {}",
-            self.dialect.adjust_head
-        ));
-        self.clobber(Kind::Number);
-        if self.random.once_in(10) {
-            return;
-        }
-        for kind in &mut self.kinds {
-            if matches!(kind, Kind::Packet | Kind::PacketEnd | Kind::Meta) {
-                *kind = Kind::Nothing;
-            }
-        }
+    #[test]
+    fn functions_of_the_platform_are_called_well_and_badly() {
+        let (accepted, refused) = verdicts(|insn| matches!(insn, Insn::Call(CallTarget::Btf(_))));
+        assert!(accepted > 100 && refused > 100, "{accepted}, {refused}");
     }
 
-    fn fill(&mut self) {
-        let length = self.random.below(33);
-        let start = 32 + self.random.below(8) * 8;
-        let (arguments, call) = self.dialect.fill;
-        let arguments = arguments
-            .replace("{start}", &start.to_string())
-            .replace("{length}", &length.to_string());
-        self.line(&arguments);
-        // Sometimes the length is one that a register holds.
-        if let Some(index) = self.find(&[Kind::Index])
-            && self.random.once_in(4)
-        {
-            let size = match self.dialect.platform {
-                Platform::Windows => 2,
-                Platform::Linux => 4,
+    #[test]
+    fn functions_are_called_back_well_and_badly() {
+        let (accepted, refused) = verdicts(|insn| {
+            let Insn::LoadImm64 { imm, .. } = insn else {
+                return false;
             };
-            self.line(&format!("r{size} = r{index}"));
-        }
-        self.line(call);
-        self.clobber(Kind::Number);
-    }
-
-    fn update(&mut self) {
-        self.line("*(u32 *)(r10 - 4) = 1\n*(u64 *)(r10 - 32) = 1\n*(u64 *)(r10 - 24) = 1");
-        if !self.random.once_in(6) {
-            self.line("*(u64 *)(r10 - 16) = 1");
-        }
-        self.line("r1 = map_fd(0) ll\nr2 = r10\nr2 += -4\nr3 = r10\nr3 += -32\nr4 = 0\ncall 2");
-        self.clobber(Kind::Number);
-    }
-
-    /// The function that calls lead to: r1 is one of several things, r2 the context.
-    fn function(&mut self) {
-        self.line("fn:\nr9 = r2\nr8 = r1");
-        self.kinds = [Kind::Nothing; 11];
-        self.kinds[9] = Kind::Context;
-        self.kinds[2] = Kind::Context;
-        self.kinds[10] = Kind::Stack;
-        self.depth = 1;
-        if self.random.once_in(2) {
-            let offset = *self.random.pick(&[0, 8, 8, 16]);
-            self.line(&format!("*(u64 *)(r8 + {offset}) = 9"));
-        }
-        for _ in 0..self.random.below(5) {
-            self.snippet();
-        }
-        self.line("r0 = 0\nexit");
+            matches!(imm, Imm64::Code(_))
+        });
+        assert!(accepted > 30 && refused > 100, "{accepted}, {refused}");
     }
 }

@@ -141,26 +141,16 @@ impl Case {
     pub(crate) fn object(&self) -> Object {
         let insns =
             isa::asm::assemble(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.name));
-        // Bytes alone name no functions of the platform.
-        let bytes = isa::encode::program(&insns.iter().map(nameless).collect::<Vec<_>>()).unwrap();
-        let mut object = program::from_bytecode(RawProgram {
+        let raw = RawProgram {
             name: "case",
             platform: self.platform,
             program_type: self.program_type,
-            bytes: &bytes,
+            bytes: &[],
             maps: self.maps.clone(),
-        })
-        .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        };
+        let mut object = linked(insns, &self.functions, raw)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
-        if insns.iter().any(|insn| nameless(insn) != *insn) {
-            object.programs[0].insns = insns;
-            let names = self.functions.iter().cloned();
-            let function = |name| BtfFunction {
-                name,
-                module: abi::Guid::default(),
-            };
-            object.btf_functions = names.map(function).collect();
-        }
         if self.arguments.is_some() {
             object.programs[0].arguments.clone_from(&self.arguments);
             object.kernel = Some(Arc::new(Types));
@@ -182,6 +172,31 @@ impl Case {
             .collect();
         object
     }
+}
+
+/// An object of instructions, which may call functions of the platform of these names: bytes alone
+/// cannot name them.
+pub(crate) fn linked(
+    insns: Vec<Insn>,
+    names: &[String],
+    raw: RawProgram<'_>,
+) -> Result<Object, String> {
+    let plain: Vec<Insn> = insns.iter().map(nameless).collect();
+    let bytes = isa::encode::program(&plain).map_err(|error| error.to_string())?;
+    let raw = RawProgram {
+        bytes: &bytes,
+        ..raw
+    };
+    let mut object = program::from_bytecode(raw).map_err(|error| error.to_string())?;
+    if plain != insns {
+        object.programs[0].insns = insns;
+        let function = |name: &String| BtfFunction {
+            name: name.clone(),
+            module: abi::Guid::default(),
+        };
+        object.btf_functions = names.iter().map(function).collect();
+    }
+    Ok(object)
 }
 
 /// The instruction without the name of a function of the platform.
