@@ -4,7 +4,7 @@
 //! module encodes for the program and decodes for the device.
 
 use crate::event::{self, Event};
-use crate::machine::current;
+use crate::machine::{Machine, current};
 use crate::report::lock;
 use crate::traffic::{self, Traffic};
 use crate::wire::{Reader, Writer};
@@ -110,36 +110,41 @@ fn sent() -> String {
 fn report() -> String {
     let machine = current();
     let mut text = String::new();
-    for violation in machine.reports.violations() {
-        let _ = writeln!(text, "violation: {violation}");
-    }
-    for (tag, usage) in machine.pool.usage() {
-        let _ = writeln!(
-            text,
-            "pool: {tag} {} blocks {} bytes",
-            usage.blocks, usage.bytes
-        );
-    }
-    for registration in machine.registrar.registrations() {
-        let _ = writeln!(
-            text,
-            "registered: {:?} {}",
-            registration.side, registration.module.guid
-        );
-    }
-    let filtering = machine
-        .engine
-        .left()
-        .into_iter()
-        .chain(machine.injection.left());
-    for left in filtering.chain(machine.files.left()) {
-        let _ = writeln!(text, "left: {left}");
-    }
-    for link in lock(&machine.links).keys() {
-        let _ = writeln!(text, "left: link {link}");
+    for fault in faults(&machine) {
+        let _ = writeln!(text, "{fault}");
     }
     for line in machine.reports.lines() {
         let _ = writeln!(text, "said: {line}");
     }
     text
+}
+
+/// Everything that is wrong: broken rules, and what is left of drivers that should be gone.
+#[must_use]
+pub fn faults(machine: &Machine) -> Vec<String> {
+    let mut faults = Vec::new();
+    for violation in machine.reports.violations() {
+        faults.push(format!("violation: {violation}"));
+    }
+    for (tag, usage) in machine.pool.usage() {
+        let (blocks, bytes) = (usage.blocks, usage.bytes);
+        faults.push(format!("pool: {tag} {blocks} blocks {bytes} bytes"));
+    }
+    for registration in machine.registrar.registrations() {
+        let (side, module) = (registration.side, registration.module.guid);
+        faults.push(format!("registered: {side:?} {module}"));
+    }
+    let platforms = machine.engine.left().into_iter();
+    let objects = machine
+        .files
+        .left()
+        .into_iter()
+        .chain(machine.events.left());
+    for left in platforms.chain(machine.injection.left()).chain(objects) {
+        faults.push(format!("left: {left}"));
+    }
+    for link in lock(&machine.links).keys() {
+        faults.push(format!("left: link {link}"));
+    }
+    faults
 }

@@ -164,6 +164,12 @@ impl Files {
         lock(&self.0).requests.insert(irp);
     }
 
+    /// Whether a request was made here and is not complete.
+    #[must_use]
+    pub fn has_request(&self, irp: u64) -> bool {
+        lock(&self.0).requests.contains(&irp)
+    }
+
     /// Whether a request was made here; it is complete now.
     pub fn complete_request(&self, irp: u64) -> bool {
         lock(&self.0).requests.remove(&irp)

@@ -31,5 +31,6 @@ pub mod traffic;
 pub mod wfp;
 #[cfg(target_arch = "x86_64")]
 mod wire;
+pub mod work;
 
 pub use machine::Machine;

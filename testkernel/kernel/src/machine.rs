@@ -12,6 +12,7 @@ use crate::registry::Registry;
 use crate::report::Reports;
 use crate::wfp::Engine;
 use crate::wfp::inject::Injection;
+use crate::work::{Events, Work};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -38,8 +39,23 @@ pub struct Machine {
     pub is_restricted: AtomicBool,
     /// Symbolic links; unused under Wine.
     pub links: Mutex<BTreeMap<String, String>>,
+    /// What is known of device objects; unused under Wine.
+    pub devices: Mutex<BTreeMap<u64, DeviceState>>,
+    /// Work items, and who starts drivers; unused under Wine.
+    pub work: Work,
+    /// Events of user mode; unused under Wine.
+    pub events: Events,
     /// The simulated registry and its open keys; unused under Wine, which has one.
     pub keys: Mutex<Keys>,
+}
+
+/// What is known of a device object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeviceState {
+    /// Number of the handle that its driver has to it, or 0.
+    pub handle: u64,
+    /// Address of its security descriptor, or 0.
+    pub security: u64,
 }
 
 /// Registry and open keys.
@@ -76,6 +92,11 @@ impl Machine {
         let machine = Machine::default();
         crate::report::lock(&machine.keys).registry = registry;
         Arc::new(machine)
+    }
+
+    /// Changes the registry, as its administrator does.
+    pub fn change_registry(&self, change: impl FnOnce(&mut Registry)) {
+        change(&mut crate::report::lock(&self.keys).registry);
     }
 
     /// Makes this the machine of the thread while `action` runs code of its drivers.

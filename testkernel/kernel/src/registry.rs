@@ -61,17 +61,22 @@ impl Registry {
     #[must_use]
     pub fn with_service(service: &str, module_id: &ModuleIdValue) -> Registry {
         let mut registry = Registry::default();
+        registry.add_service(service, module_id);
+        registry
+    }
+
+    /// Adds the key of a service.
+    pub fn add_service(&mut self, service: &str, module_id: &ModuleIdValue) {
         let service = service_key(service);
         let parameters = join(&service, PARAMETERS_SUBKEY);
-        registry.make_key(&service);
+        self.make_key(&service);
         match module_id {
             ModuleIdValue::NoKey => {}
-            ModuleIdValue::NoValue => registry.make_key(&parameters),
+            ModuleIdValue::NoValue => self.make_key(&parameters),
             ModuleIdValue::Value(value) => {
-                registry.set(&parameters, MODULE_ID_VALUE, value.clone());
+                self.set(&parameters, MODULE_ID_VALUE, value.clone());
             }
         }
-        registry
     }
 
     /// Makes a key and all above it.

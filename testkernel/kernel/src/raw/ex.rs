@@ -61,6 +61,12 @@ fn allocate(function: &str, wanted: Wanted) -> u64 {
     address
 }
 
+/// Zeroed memory for an object of the system; counted as a driver's, because the driver has to have
+/// it freed.
+pub(super) fn system_block(bytes: u64, tag: u32) -> u64 {
+    ExAllocatePool2(FLAG_NON_PAGED, bytes, tag)
+}
+
 fn free(function: &str, address: u64, tag: u32) {
     irql::at_most(irql::DISPATCH, function);
     let Some(block) = current().pool.remove(address, tag) else {

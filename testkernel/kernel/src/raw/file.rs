@@ -8,9 +8,11 @@ use crate::machine::{current, violation};
 use crate::platform::installed;
 use crate::process;
 use crate::status;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const MAJOR_CREATE: u64 = 0;
 const MAJOR_CLOSE: u64 = 2;
+const MAJOR_DEVICE_CONTROL: u64 = 14;
 const MAJOR_CLEANUP: u64 = 18;
 /// Offsets: of the driver in a device object, of the dispatch table in a driver object.
 const DRIVER_AT: u64 = 8;
@@ -20,6 +22,11 @@ const IRP_WORDS: usize = 26;
 const STACK_WORDS: usize = 9;
 const TYPE_AND_SIZE: u64 = 6 | ((IRP_WORDS + STACK_WORDS) as u64 * 8) << 16;
 const STACK_POINTER: usize = 0xb8 / 8;
+const SYSTEM_BUFFER: usize = 0x18 / 8;
+const STATUS: usize = 0x30 / 8;
+const INFORMATION: usize = 0x38 / 8;
+const CANCEL_ROUTINE: usize = 0x68 / 8;
+const STACK_PARAMETERS: usize = IRP_WORDS + 1;
 const STACK_DEVICE: usize = IRP_WORDS + 0x28 / 8;
 const STACK_FILE: usize = IRP_WORDS + 0x30 / 8;
 
@@ -50,40 +57,102 @@ pub(super) fn under(name: &str, arguments: &[u64]) -> Option<u64> {
     ))
 }
 
+/// A request packet with its one stack location, which drivers write by its address.
+#[derive(Debug)]
+pub(super) struct Packet([AtomicU64; IRP_WORDS + STACK_WORDS]);
+
+impl Packet {
+    fn new(major: u64, (device, file): (u64, u64)) -> Box<Packet> {
+        let packet = Box::new(Packet(
+            [const { AtomicU64::new(0) }; IRP_WORDS + STACK_WORDS],
+        ));
+        let stack = packet.address() + IRP_WORDS as u64 * 8;
+        for (index, value) in [
+            (0, TYPE_AND_SIZE),
+            (STACK_POINTER, stack),
+            (IRP_WORDS, major),
+            (STACK_DEVICE, device),
+            (STACK_FILE, file),
+        ] {
+            packet.set(index, value);
+        }
+        packet
+    }
+
+    /// A control request with a buffer and the lengths of input and output.
+    pub(super) fn control(
+        place: (u64, u64),
+        (code, buffer): (u32, u64),
+        (input, output): (u32, u32),
+    ) -> Box<Packet> {
+        let packet = Packet::new(MAJOR_DEVICE_CONTROL, place);
+        packet.set(SYSTEM_BUFFER, buffer);
+        packet.set(STACK_PARAMETERS, u64::from(output));
+        packet.set(STACK_PARAMETERS + 1, u64::from(input));
+        packet.set(STACK_PARAMETERS + 2, u64::from(code));
+        packet
+    }
+
+    pub(super) fn address(&self) -> u64 {
+        (&raw const self.0).expose_provenance() as u64
+    }
+
+    fn set(&self, index: usize, value: u64) {
+        self.0[index].store(value, Ordering::Release);
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.0[index].load(Ordering::Acquire)
+    }
+
+    /// Status and length, as the driver set them.
+    pub(super) fn result(&self) -> (u32, u64) {
+        (self.word(STATUS) as u32, self.word(INFORMATION))
+    }
+
+    pub(super) fn device(&self) -> u64 {
+        self.word(STACK_DEVICE)
+    }
+
+    /// Takes the cancel routine out; 0 when there is none.
+    pub(super) fn take_cancel_routine(&self) -> u64 {
+        self.0[CANCEL_ROUTINE].swap(0, Ordering::AcqRel)
+    }
+
+    /// Calls the dispatch routine of the device's driver; the result is what it says.
+    pub(super) fn dispatch(&self, device: u64) -> u32 {
+        let major = self.word(IRP_WORDS) & 0xff;
+        // SAFETY: a live device and its driver.
+        let function = unsafe {
+            get::<u64>(device + DRIVER_AT)
+                .and_then(|driver| get::<u64>(driver + MAJOR_AT + major * 8))
+        };
+        let Ok(function @ 1..) = function else {
+            return status::INVALID_DEVICE_REQUEST;
+        };
+        let function = std::ptr::with_exposed_provenance::<()>(function as usize);
+        // SAFETY: the type of every dispatch routine.
+        let function: extern "win64" fn(u64, u64) -> u32 = unsafe { std::mem::transmute(function) };
+        current().files.begin_request(self.address());
+        irql::run_at(irql::PASSIVE, "dispatch routine", || {
+            function(device, self.address())
+        })
+    }
+}
+
 /// Sends a request about a file to its driver, which has to complete it at once.
 fn send(major: u64, event: Event) {
-    let mut request = Box::new([0u64; IRP_WORDS + STACK_WORDS]);
-    let irp = (&raw mut *request).expose_provenance() as u64;
-    request[0] = TYPE_AND_SIZE;
-    request[STACK_POINTER] = irp + IRP_WORDS as u64 * 8;
-    request[IRP_WORDS] = major;
-    request[STACK_DEVICE] = event.device;
-    request[STACK_FILE] = event.file;
-    // SAFETY: a live device and its driver.
-    let function = unsafe {
-        get::<u64>(event.device + DRIVER_AT)
-            .and_then(|driver| get::<u64>(driver + MAJOR_AT + major * 8))
-    };
-    let Ok(function @ 1..) = function else {
-        return;
-    };
-    let function = std::ptr::with_exposed_provenance::<()>(function as usize);
-    // SAFETY: the type of every dispatch routine.
-    let function: extern "win64" fn(u64, u64) -> u32 = unsafe { std::mem::transmute(function) };
-    let files = &current().files;
-    files.begin_request(irp);
-    irql::run_at(irql::PASSIVE, "dispatch routine", || {
-        function(event.device, irp)
-    });
-    if files.complete_request(irp) {
+    let packet = Packet::new(major, (event.device, event.file));
+    packet.dispatch(event.device);
+    if current().files.complete_request(packet.address()) {
         violation(|| format!("a request of major code {major} is not completed at once"));
         // The driver may still write to it.
-        Box::leak(request);
+        Box::leak(packet);
     }
 }
 
 /// Gives a reference to a file up; false when it is none of ours.
-fn release(file: u64) -> bool {
+pub(super) fn release(file: u64) -> bool {
     match current().files.release(file) {
         None => false,
         Some(None) => true,
@@ -120,7 +189,11 @@ fn open(attributes: u64) -> Option<(u64, u64)> {
     const NAME: u64 = 16;
     // SAFETY: the driver's structure.
     let name = unsafe { get(attributes + NAME).and_then(|name| unicode_string(name)) }.ok()?;
-    let device = current().files.device(&name)?;
+    open_device(current().files.device(&name)?)
+}
+
+/// Opens a file of a device for the calling process; gives handle and object.
+pub(super) fn open_device(device: u64) -> Option<(u64, u64)> {
     let process = process::current();
     if current().files.watch(process) && !process::watch(process) {
         // It ends while it is served.
@@ -153,8 +226,12 @@ exports! { "ntoskrnl.exe", All:
         let (extension, kind) = (u64::from(extension), u64::from(kind));
         let rest = (u64::from(characteristics), u64::from(exclusive));
         let arguments = [driver, extension, name, kind, rest.0, rest.1, device];
-        let Some(made) = under("IoCreateDevice", &arguments) else {
-            return status::NOT_SUPPORTED;
+        let made = match installed() {
+            Some(_) => under("IoCreateDevice", &arguments).unwrap_or(u64::from(status::NOT_SUPPORTED)),
+            // SAFETY: the driver's object and variable.
+            None => u64::from(super::answer(unsafe {
+                super::device::create(driver, characteristics).and_then(|made| put(device, made))
+            })),
         };
         // SAFETY: the driver's string and variable.
         let named = unsafe { unicode_string(name).and_then(|name| Ok((name, get(device)?))) };
@@ -167,7 +244,10 @@ exports! { "ntoskrnl.exe", All:
     fn IoDeleteDevice(device: u64) {
         irql::at_most(irql::APC, "IoDeleteDevice");
         current().files.remove_device(device);
-        under("IoDeleteDevice", &[device]);
+        if under("IoDeleteDevice", &[device]).is_none() {
+            // SAFETY: the driver's device.
+            let _ = unsafe { super::device::delete(device) };
+        }
     }
 
     fn IofCompleteRequest(irp: u64, boost: i8) {
@@ -226,6 +306,10 @@ exports! { "ntoskrnl.exe", All:
             // SAFETY: the driver's variable.
             return super::answer(unsafe { put(object, file) });
         }
+        if let Some(event) = current().events.reference(handle) {
+            // SAFETY: the driver's variable.
+            return super::answer(unsafe { put(object, event) });
+        }
         let arguments = [handle, u64::from(access), kind, mode as u64, object, information];
         let found = under("ObReferenceObjectByHandle", &arguments);
         found.map_or(status::INVALID_HANDLE, |found| found as u32)
@@ -233,7 +317,7 @@ exports! { "ntoskrnl.exe", All:
 
     fn ObfDereferenceObject(object: u64) -> u64 {
         irql::at_most(irql::DISPATCH, "ObfDereferenceObject");
-        match release(object) {
+        match release(object) || current().events.release(object) {
             true => 0,
             false => under("ObfDereferenceObject", &[object]).unwrap_or(0),
         }

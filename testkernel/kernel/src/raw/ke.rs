@@ -32,6 +32,11 @@ pub(super) fn needs_critical_region(function: &str) {
     }
 }
 
+/// A number for this thread, from 1.
+pub(super) fn thread_number() -> u64 {
+    THREAD.with(|number| *number)
+}
+
 /// 100 ns since the start.
 fn uptime() -> u64 {
     (START.elapsed().as_nanos() / 100) as u64

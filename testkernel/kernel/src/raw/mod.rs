@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "reads and writes memory of drivers by address")]
 
 pub mod classify;
+pub mod device;
 mod ex;
 mod file;
 mod fwpm;
@@ -17,8 +18,10 @@ pub mod ndis;
 mod netio;
 mod query;
 mod read;
+mod rtl;
 pub mod sample;
 mod se;
+mod thread;
 mod zw;
 
 use crate::{Machine, irql, status};
@@ -85,6 +88,8 @@ pub(crate) use exports;
 
 /// All tables.
 static TABLES: &[&[Row]] = &[
+    device::ROWS,
+    device::VARIABLES,
     ex::ROWS,
     file::ROWS,
     fwpm::ROWS,
@@ -96,7 +101,10 @@ static TABLES: &[&[Row]] = &[
     netio::ROWS,
     query::ROWS,
     read::ROWS,
+    rtl::ROWS,
+    rtl::OWN_ROWS,
     se::ROWS,
+    thread::ROWS,
     zw::ROWS,
 ];
 

@@ -74,6 +74,19 @@ unsafe fn allowed(descriptor: u64, mapping: [u32; 4]) -> Result<u32, u32> {
     }
 }
 
+/// Whether the caller may open a device of this security to read and write.
+///
+/// # Safety
+/// 1. The address is that of a descriptor.
+pub(super) unsafe fn may_open(descriptor: u64) -> bool {
+    /// What generic rights mean for files.
+    const MAPPING: [u32; 4] = [0x0012_0089, 0x0012_0116, 0x0012_00a0, 0x001f_01ff];
+    let desired = mapped(GENERIC[0] | GENERIC[1], MAPPING);
+    // SAFETY: the caller's obligation.
+    let rights = unsafe { allowed(descriptor, MAPPING) };
+    rights.is_ok_and(|rights| desired & !rights == 0)
+}
+
 exports! { "ntoskrnl.exe", All:
     fn SeCaptureSubjectContext(context: u64) {
         irql::at_most(irql::PASSIVE, "SeCaptureSubjectContext");

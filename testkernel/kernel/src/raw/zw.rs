@@ -203,7 +203,7 @@ pub(super) fn close(handle: u64) -> u32 {
     }
     match installed() {
         Some(platform) => platform.close(handle),
-        None if current().images.close(handle) => status::SUCCESS,
+        None if current().images.close(handle) || super::device::close(handle) => status::SUCCESS,
         None => lock(&current().keys).close(handle),
     }
 }
