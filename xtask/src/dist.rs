@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Where to
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Only the driver
+    #[arg(long)]
+    driver: bool,
 }
 
 /// Packages whose programs are installed.
@@ -30,6 +33,9 @@ const EXPECTED: &[(&str, &str)] = &[(
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let folder = args.folder.clone().unwrap_or_else(|| root.join("dist"));
     println!("{}", driver(root, &folder)?.display());
+    if args.driver {
+        return Ok(true);
+    }
     for program in PROGRAMS {
         println!("{}", self::program(root, &folder, program)?.display());
     }

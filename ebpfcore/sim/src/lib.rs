@@ -15,6 +15,8 @@
 //! What is left out: a network stack, several processors at once.
 
 mod bytecode;
+#[cfg(all(unix, target_arch = "x86_64"))]
+pub mod computer;
 pub mod conformance;
 pub mod device;
 mod error;

@@ -23,6 +23,8 @@ pub(crate) mod fault {
 }
 pub(crate) mod gate;
 pub(crate) mod invoke;
+#[cfg(all(unix, target_arch = "x86_64"))]
+pub(crate) mod loaded;
 #[cfg(unix)]
 pub mod mapping;
 pub(crate) mod memory;
