@@ -138,6 +138,17 @@ impl Computer {
         traffic::run(&self.0.machine, traffic)
     }
 
+    /// Asks the drivers' hooks about an operation of a socket.
+    #[must_use]
+    pub fn ask(&self, event: &event::Event) -> event::Answer {
+        event::ask(&self.0.machine, event)
+    }
+
+    /// Ends a flow that an event began.
+    pub fn end_flow(&self, flow: u64) {
+        event::end_flow(&self.0.machine, flow);
+    }
+
     /// Everything that is wrong or left, in words: broken rules, memory of the pool, registrations,
     /// objects of the platforms.
     #[must_use]
