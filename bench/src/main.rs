@@ -6,6 +6,8 @@
 //! operations per second. A stage adds a file with a function that registers its benchmarks in
 //! [`Bench`]. Those that take long run once and print a report of their own (`corpus`, `scaling`). What is left out: statistics; compare numbers of the same machine and day.
 
+#[cfg(all(unix, target_arch = "x86_64"))]
+mod computer;
 mod corpus_run;
 mod decode;
 mod domain;
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     };
     // First, because it reports what the whole process took so far.
     corpus_run::register(&mut bench);
+    #[cfg(all(unix, target_arch = "x86_64"))]
+    computer::register(&mut bench);
     decode::register(&mut bench);
     domain::register(&mut bench);
     hook::register(&mut bench);

@@ -7,7 +7,7 @@ use crate::harness::Bench;
 use ebpfcore_sim::{Engine, Host, Input, Options};
 use program::{LoadOptions, ProgramId};
 
-const OBJECT: &[u8] = include_bytes!("../../examples/droppacket.o");
+pub(crate) const OBJECT: &[u8] = include_bytes!("../../examples/droppacket.o");
 /// Packets per measured pass.
 const PACKETS: u64 = 100_000;
 
