@@ -1,7 +1,7 @@
 //! `ebpfcore.sys` as it is built for Windows, on a simulated computer, and a process that asks it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use abi::ioctl::{CONTROL_CODE, Handle, LINK, MapDefinition, Reply, Request};
+use abi::ioctl::{CONTROL_CODE, Handle, LINK, MapDefinition, Request};
 use abi::program_type::by_section;
 use abi::{AttachType, Platform};
 use ebpfcore_sim::ModuleIdValue;
@@ -115,6 +115,7 @@ macro_rules! field {
         }
     };
 }
+#[allow(unused_imports, reason = "each test file uses a part of this one")]
 pub(crate) use field;
 
 pub(crate) fn attach_type(section: &str) -> &'static AttachType {
