@@ -33,6 +33,13 @@ impl Answer {
         }
     }
 
+    pub(crate) fn okay() -> Answer {
+        Answer {
+            ending: Ending::Okay,
+            ..Answer::done(String::new())
+        }
+    }
+
     pub(crate) fn failed(err: String) -> Answer {
         Answer {
             out: String::new(),
@@ -50,6 +57,12 @@ impl Failure {
     /// A message of one or more lines.
     pub(crate) fn new(message: impl fmt::Display) -> Failure {
         Failure(format!("{message}\n"))
+    }
+
+    /// The runtime refused: its number, what could not be done, why, and what to do.
+    pub(crate) fn refused(what: impl fmt::Display, error: &ebpfapi::Error) -> Failure {
+        let number = error.status().row().win32;
+        Failure::new(format_args!("error {number}: could not {what}\n{error}"))
     }
 
     /// The same behind the word that netsh's commands use.

@@ -116,6 +116,25 @@ impl Arguments {
         self.text(tag) == Some(word)
     }
 
+    /// Whether it was given, and not left to its default.
+    pub(crate) fn has(&self, tag: &Tag) -> bool {
+        self.value(tag).is_some()
+    }
+
+    /// A number.
+    pub(crate) fn number(&self, tag: &Tag) -> Option<u32> {
+        match self.value(tag) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A number that the command requires.
+    pub(crate) fn id(&self, tag: &Tag) -> u32 {
+        // The parser has refused commands without it.
+        self.number(tag).unwrap_or_default()
+    }
+
     fn value(&self, tag: &Tag) -> Option<&Value> {
         let found = self.values.iter().find(|(given, _)| given.name == tag.name);
         found.map(|(_, value)| value)

@@ -4,13 +4,16 @@
 //! what is printed, lines of the error output marked with `!`, and how it ends when that is not
 //! well: `= Failed`, `= Okay`. `$DRIVERS` is a folder with drivers made of the examples. `BLESS=1`
 //! writes the files anew.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking"
 )]
 
-use ebpfnetsh::{Ending, Session, help};
+use ebpfapi::{Client, Error, Simulator};
+use ebpfnetsh::{Ending, Host, NotElevated, Process, Session, help};
+use signing::Signer;
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -48,7 +51,7 @@ fn same_as_file(file: &Path, make: impl FnOnce(&str) -> String) {
 
 /// The session that a file has typed, with what comes back now.
 fn replay(written: &str, drivers: &Drivers) -> String {
-    let mut session = Session::new();
+    let mut session = Session::new(Box::new(Machine(Simulator::new().unwrap())));
     let mut out = String::new();
     for line in written.lines() {
         if line.starts_with('#') {
@@ -77,6 +80,30 @@ fn marked(mark: &str, text: &str) -> String {
         .collect()
 }
 
+/// A machine of its own for each session.
+struct Machine(Simulator);
+
+impl Host for Machine {
+    fn connect(&self) -> Result<Client, Error> {
+        Ok(self.0.client())
+    }
+
+    fn processes(&self) -> Result<Vec<Process>, NotElevated> {
+        Ok(vec![Process {
+            id: 4711,
+            name: "netsh.exe".to_owned(),
+        }])
+    }
+
+    fn interface(&self, name: &str) -> Option<u32> {
+        (name == "Ethernet").then_some(7)
+    }
+
+    fn signer(&self) -> Result<Option<Signer>, String> {
+        Ok(None)
+    }
+}
+
 /// Drivers made of the examples, in a folder of their own.
 struct Drivers(PathBuf);
 
@@ -87,6 +114,12 @@ impl Drivers {
         for name in ["droppacket", "tail_calls"] {
             let image = Drivers::image(name);
             std::fs::write(folder.join(name).with_extension("sys"), image).unwrap();
+            let object = format!("{name}.o");
+            std::fs::copy(
+                format!("../examples/{object}"),
+                folder.join("own_").with_file_name(format!("own_{object}")),
+            )
+            .unwrap();
         }
         Drivers(folder)
     }

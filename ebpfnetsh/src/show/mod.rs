@@ -8,5 +8,5 @@ mod verification;
 
 pub(crate) use disassembly::disassembly;
 pub(crate) use hash::hash;
-pub(crate) use sections::sections;
-pub(crate) use verification::verification;
+pub(crate) use sections::{map_type_name, sections, type_name};
+pub(crate) use verification::{problems, verification};

@@ -79,6 +79,11 @@ fn accepted(program: &Program, facts: &Facts, level: Level) -> String {
     out
 }
 
+/// The report about a program that was refused.
+pub(crate) fn problems(object: &Object, rejected: &Rejected) -> String {
+    report(object, rejected, Level::Informational)
+}
+
 fn report(object: &Object, rejected: &Rejected, level: Level) -> String {
     let mut out = String::from("Verification failed\n\nVerification report:\n\n");
     let program = object.programs.get(usize::from(rejected.program.0));
