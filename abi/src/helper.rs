@@ -9,7 +9,7 @@ mod linux_kernel;
 mod linux_permitted;
 
 pub use linux_functions::{function, may_call};
-pub use linux_kernel::{is_kernel_result, kernel_arguments, kernel_result};
+pub use linux_kernel::{is_kernel_result, kernel_arguments, kernel_context, kernel_result};
 pub(crate) mod windows;
 
 pub use linux::LINUX;
@@ -89,6 +89,10 @@ pub enum ArgKind {
     BtfId,
     /// A zero-terminated constant string in a read-only map.
     ConstStr,
+    /// Anything, pointers too: only the address counts, and is not shown.
+    Address,
+    /// The constant number of a structure in the kernel's BTF.
+    KernelType,
 }
 
 /// What memory a dynamic pointer describes.
@@ -132,6 +136,11 @@ pub enum ReturnKind {
     BtfIdOrNull,
     /// Pointer to a kernel object of BTF type, never NULL.
     BtfId,
+    /// The kernel's own form of the context, never NULL.
+    KernelContext,
+    /// The address in the first argument as that of an object of the [`ArgKind::KernelType`]: what is
+    /// there can be anything.
+    KernelCast,
 }
 
 /// What a function gets that a helper calls back.

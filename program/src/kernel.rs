@@ -32,6 +32,9 @@ pub trait KernelTypes: fmt::Debug + Send + Sync {
     /// Is there a structure of this name at `offset` of an object?
     fn contains(&self, ty: KernelType, offset: u32, name: &str) -> bool;
 
+    /// Is it a structure or union of a known size?
+    fn is_structure(&self, ty: KernelType) -> bool;
+
     /// The name of a type, for people.
     fn name(&self, ty: KernelType) -> &str;
 }

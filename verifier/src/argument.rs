@@ -13,7 +13,7 @@ use crate::value::{Buffer, Dynptr, Kernel, Region, Value};
 use abi::{ArgKind, DynptrKind, Helper, MapKind};
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
-use program::{MapDef, MapId};
+use program::{KernelType, MapDef, MapId};
 
 /// What the arguments of one call turned out to be.
 pub(crate) struct Arguments {
@@ -37,6 +37,8 @@ pub(crate) struct Arguments {
     pub(crate) makes: Option<(Option<DynptrKind>, Space)>,
     /// Stack memory that the slice to be returned may be.
     pub(crate) buffer: Option<Buffer>,
+    /// The type that an address is cast to.
+    pub(crate) kernel_type: Option<KernelType>,
     /// Stack bytes that the helper writes.
     writes: Vec<(u8, i64, i64)>,
 }
@@ -99,6 +101,7 @@ impl Step<'_, '_> {
             dynptr: None,
             makes: None,
             buffer: None,
+            kernel_type: None,
             writes: Vec::new(),
         };
         for (reg, kind) in Reg::ARGS.into_iter().zip(helper.present_args()) {
@@ -125,7 +128,9 @@ impl Step<'_, '_> {
                 self.no_leak(argument.reg, found, "to a helper that takes a number")
             }
             // Sizes are checked together with the memory before them.
-            ArgKind::None | ArgKind::ConstSize | ArgKind::ConstSizeOrZero => Ok(()),
+            ArgKind::None | ArgKind::ConstSize | ArgKind::ConstSizeOrZero | ArgKind::Address => {
+                Ok(())
+            }
             ArgKind::Context if is_context(&found) => Ok(()),
             ArgKind::ContextOrNull if is_context(&found) || found.is_zero() => Ok(()),
             ArgKind::Map | ArgKind::MapOfPrograms => self.map_argument(argument, arguments),
@@ -169,6 +174,18 @@ impl Step<'_, '_> {
                 arguments.timer = Some(self.timer_argument(argument)?);
                 Ok(())
             }
+            _ => self.linux_argument(argument, arguments),
+        }
+    }
+
+    /// Arguments that only functions of Linux have, and objects.
+    fn linux_argument(
+        &mut self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        match argument.kind {
+            ArgKind::KernelType => self.kernel_type_argument(argument, arguments),
             ArgKind::BufferOrNull => self.buffer_argument(argument, arguments),
             kind if kind.is_dynptr() => self.dynptr_argument(argument, arguments),
             _ => self.object_argument(argument),

@@ -188,6 +188,8 @@ impl Step<'_, '_> {
                 or_null(Region::Socket { reference }, self.fresh())
             }
             ReturnKind::BtfIdOrNull => or_null(self.kernel_result(helper), self.fresh()),
+            ReturnKind::KernelContext => self.kernel_context(helper)?,
+            ReturnKind::KernelCast => Value::Pointer(Pointer::to(self.kernel_cast(arguments))),
             ReturnKind::BtfId => Value::Pointer(Pointer::to(self.kernel_result(helper))),
         })
     }

@@ -7,6 +7,7 @@
 //! Objects cannot be written. What is left out: objects that a program owns, reading them under
 //! locks or RCU, which could make found pointers trusted.
 
+use crate::argument::{Argument, Arguments};
 use crate::domain::Scalar;
 use crate::memory::{Base, Span};
 use crate::reason::Reason;
@@ -14,7 +15,7 @@ use crate::step::Step;
 use crate::value::{Kernel, Pointer, Region, Trust, Value};
 use abi::Helper;
 use isa::Size;
-use program::{Argument, KernelField};
+use program::{KernelField, KernelType};
 
 /// Bytes of an argument in the context.
 const ARGUMENT_BYTES: i64 = 8;
@@ -24,7 +25,7 @@ impl Step<'_, '_> {
     pub(crate) fn load_argument(
         &mut self,
         base: &Base,
-        arguments: &[Argument],
+        arguments: &[program::Argument],
         span: Span,
         (size, signed): (Size, bool),
     ) -> Result<Value, Reason> {
@@ -35,11 +36,11 @@ impl Step<'_, '_> {
             return Err(base.refuse("reading anything but one of the arguments"));
         };
         match *argument {
-            Argument::Number => Ok(Value::number(Scalar::load_result(size, signed))),
-            Argument::Object { .. } if size != Size::Dw => {
+            program::Argument::Number => Ok(Value::number(Scalar::load_result(size, signed))),
+            program::Argument::Object { .. } if size != Size::Dw => {
                 Err(base.refuse("reading part of an address"))
             }
-            Argument::Object {
+            program::Argument::Object {
                 ty,
                 trusted,
                 nullable,
@@ -92,7 +93,11 @@ impl Step<'_, '_> {
 
     /// The object that a helper returns.
     pub(crate) fn kernel_result(&self, helper: &Helper) -> Region {
-        let name = abi::helper::kernel_result(helper.name);
+        self.trusted(abi::helper::kernel_result(helper.name))
+    }
+
+    /// An object that is there, of a structure of some name.
+    fn trusted(&self, name: Option<&'static str>) -> Region {
         let typed = |name| self.env.object.kernel.as_ref()?.named(name);
         Region::Kernel {
             ty: match name {
@@ -100,6 +105,44 @@ impl Step<'_, '_> {
                 None => Kernel::Unknown,
             },
             trust: Trust::Trusted,
+        }
+    }
+
+    /// The kernel's own form of the context of this program.
+    pub(crate) fn kernel_context(&self, helper: &Helper) -> Result<Value, Reason> {
+        let program_type = self.env.program.program_type;
+        let Some(name) = abi::helper::kernel_context(program_type.number) else {
+            return Err(Reason::HelperNotAllowed {
+                helper: helper.name,
+                program_type: program_type.name,
+            });
+        };
+        Ok(Value::Pointer(Pointer::to(self.trusted(Some(name)))))
+    }
+
+    /// The number of the type that an address is cast to.
+    pub(crate) fn kernel_type_argument(
+        &self,
+        argument: Argument<'_>,
+        arguments: &mut Arguments,
+    ) -> Result<(), Reason> {
+        let number = argument.found.scalar().and_then(Scalar::is_const);
+        let ty = number.and_then(|number| u32::try_from(number).ok());
+        let types = self.env.object.kernel.as_ref();
+        arguments.kernel_type = ty
+            .map(KernelType)
+            .filter(|ty| types.is_some_and(|types| types.is_structure(*ty)));
+        match arguments.kernel_type {
+            Some(_) => Ok(()),
+            None => Err(argument.refuse()),
+        }
+    }
+
+    /// An address as that of an object of a type, with what is there left open.
+    pub(crate) fn kernel_cast(&self, arguments: &Arguments) -> Region {
+        Region::Kernel {
+            ty: arguments.kernel_type.map_or(Kernel::Unknown, Kernel::Typed),
+            trust: Trust::Found,
         }
     }
 

@@ -422,5 +422,7 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::DynptrOut(_) | ArgKind::DynptrCopy => "space for a dynamic pointer on the stack",
         ArgKind::BtfId => "a kernel object",
         ArgKind::ConstStr => "a constant string",
+        ArgKind::Address => "something",
+        ArgKind::KernelType => "the number of a structure in the kernel's BTF (--btf)",
     }
 }

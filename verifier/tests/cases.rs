@@ -13,6 +13,7 @@
 //!   knows, when there are none)
 //! - `@arguments number trusted=task_struct passed=file nullable=path`: the program is called like a
 //!   function of the kernel; what the structures hold is in `support`
+//! - `@kernel known`: the types of the kernel are given, as with `@arguments`
 //! - `@constants unknown`: only the target system knows what frozen maps hold
 //! - `@steps 1000`: step budget
 //!

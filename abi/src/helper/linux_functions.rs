@@ -6,7 +6,7 @@
 use super::{
     ArgKind::*,
     DynptrKind, Helper,
-    ReturnKind::{self, Integer, ReadOnlySliceOrNull, SliceOrNull},
+    ReturnKind::{self, Integer, KernelCast, KernelContext, ReadOnlySliceOrNull, SliceOrNull},
 };
 use crate::program_type::{Platform, ProgramType};
 
@@ -32,6 +32,8 @@ static FUNCTIONS: &[Row] = &[
     row(ANY, "bpf_dynptr_size", Integer, &[Dynptr]),
     row(ANY, "bpf_dynptr_clone", Integer, &[Dynptr, DynptrCopy]),
     row(ANY, "bpf_dynptr_copy", Integer, &[Dynptr, Anything, Dynptr, Anything, Anything]),
+    row(ANY, "bpf_cast_to_kern_ctx", KernelContext, &[Context]),
+    row(ANY, "bpf_rdonly_cast", KernelCast, &[Address, KernelType]),
     row(ANY, "bpf_dynptr_memset", Integer, &[Dynptr, Anything, Anything, Anything]),
 ];
 

@@ -66,5 +66,34 @@ pub fn kernel_result(helper: &str) -> Option<&'static str> {
 /// Is it the name of a structure that some helper returns?
 #[must_use]
 pub fn is_kernel_result(name: &str) -> bool {
-    TABLE.iter().any(|row| row.returns == Some(name))
+    let is_context = CONTEXTS.iter().any(|(_, context)| *context == name);
+    is_context || TABLE.iter().any(|row| row.returns == Some(name))
+}
+
+/// Program types, by number, and the structure that the kernel has for their context.
+const CONTEXTS: &[(&[u32], &str)] = &[
+    (&[1, 3, 4, 8, 10, 11, 12, 14, 19], "sk_buff"),
+    (&[2], "pt_regs"),
+    (&[6], "xdp_buff"),
+    (&[7], "bpf_perf_event_data_kern"),
+    (&[9], "sock"),
+    (&[13], "bpf_sock_ops_kern"),
+    (&[15], "bpf_cgroup_dev_ctx"),
+    (&[16], "sk_msg"),
+    (&[18], "bpf_sock_addr_kern"),
+    (&[21], "sk_reuseport_kern"),
+    (&[22], "bpf_flow_dissector"),
+    (&[23], "bpf_sysctl_kern"),
+    (&[25], "bpf_sockopt_kern"),
+    (&[30], "bpf_sk_lookup_kern"),
+    (&[32], "bpf_nf_ctx"),
+];
+
+/// The structure that the kernel has for the context of a program type of Linux, if it is one.
+#[must_use]
+pub fn kernel_context(program_type: u32) -> Option<&'static str> {
+    let row = CONTEXTS
+        .iter()
+        .find(|(types, _)| types.contains(&program_type));
+    row.map(|(_, name)| *name)
 }

@@ -196,6 +196,11 @@ impl KernelTypes for Layouts {
         found.is_ok_and(|found| found.is_some())
     }
 
+    fn is_structure(&self, ty: KernelType) -> bool {
+        let found = self.target.btf().and_then(|btf| btf.ty(ty.0));
+        ty.0 != 0 && found.is_ok_and(|found| found.kind.is_composite())
+    }
+
     fn name(&self, ty: KernelType) -> &str {
         self.target.name_of(ty.0)
     }
@@ -464,6 +469,8 @@ mod tests {
         assert!(!layouts.contains(OUTER, 16, "node"));
         assert!(!layouts.contains(NODE, 8, "node"));
         assert_eq!(layouts.named("task_struct"), Some(KernelType(17)));
+        assert!(layouts.is_structure(NODE) && layouts.is_structure(OUTER));
+        assert!(!layouts.is_structure(KernelType(0)) && !layouts.is_structure(KernelType(99)));
         assert_eq!((layouts.named("node"), layouts.name(NODE)), (None, "node"));
     }
 }

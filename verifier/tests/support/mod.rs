@@ -26,6 +26,8 @@ pub(crate) struct Case {
     pub(crate) functions: Vec<String>,
     /// The arguments of a program that is called like a function of the kernel.
     pub(crate) arguments: Option<Vec<Argument>>,
+    /// The types of the kernel are given.
+    pub(crate) knows_kernel: bool,
     pub(crate) text: String,
     pub(crate) expected: Option<(u32, String)>,
 }
@@ -45,6 +47,7 @@ impl Case {
             assumed: false,
             functions: vec!["function".into()],
             arguments: None,
+            knows_kernel: false,
             text: String::new(),
             expected: None,
         };
@@ -91,6 +94,7 @@ impl Case {
                 let contract = contract(rest);
                 self.contracts.push(contract);
             }
+            "kernel" => self.knows_kernel = rest.trim() == "known",
             "functions" => self.functions = rest.split_whitespace().map(str::to_owned).collect(),
             "arguments" => self.arguments = Some(rest.split_whitespace().map(argument).collect()),
             "constants" => self.assumed = rest.trim() == "unknown",
@@ -151,8 +155,8 @@ impl Case {
         let mut object = linked(insns, &self.functions, raw)
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         object.programs[0].attach_type = self.hook;
-        if self.arguments.is_some() {
-            object.programs[0].arguments.clone_from(&self.arguments);
+        object.programs[0].arguments.clone_from(&self.arguments);
+        if self.arguments.is_some() || self.knows_kernel {
             object.kernel = Some(Arc::new(Types));
         }
         for (function, contract) in &self.contracts {
@@ -279,6 +283,10 @@ impl KernelTypes for Types {
 
     fn contains(&self, ty: KernelType, offset: u32, name: &str) -> bool {
         offset == 0 && (self.name(ty) == name || ty.0 == 2 && name == "path")
+    }
+
+    fn is_structure(&self, ty: KernelType) -> bool {
+        (1..=3).contains(&ty.0)
     }
 
     fn name(&self, ty: KernelType) -> &str {

@@ -181,6 +181,9 @@ impl<'a> Judge<'a> {
         if NEED_KERNEL_TYPES.contains(&program.program_type.number) {
             return Err("the program type needs the kernel's types".into());
         }
+        if self.object.kernel.is_some() {
+            return Err("numbers the kernel's types in its own way".into());
+        }
         let mut insns = program.insns.clone();
         for insn in &mut insns {
             match insn {

@@ -5,7 +5,8 @@ use super::step::{Next, start};
 use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
 use abi::{ArgKind, DynptrKind, Helper, Platform, ReturnKind};
 use isa::{InsnIdx, Reg};
-use program::MapId;
+use program::{KernelType, MapId};
+use verifier::value::{Kernel, Trust};
 
 /// What the arguments of a call turned out to be.
 #[derive(Default)]
@@ -19,6 +20,7 @@ pub(super) struct Arguments {
     pub(super) makes: Option<(Option<DynptrKind>, Address)>,
     pub(super) buffer: Option<Address>,
     pub(super) alloc_size: i64,
+    kernel_type: Option<KernelType>,
 }
 
 impl Machine<'_, '_> {
@@ -158,6 +160,11 @@ impl Machine<'_, '_> {
             }
             ReturnKind::Void => return Ok(Word::Nothing),
             ReturnKind::BtfId => self.kernel_result(helper),
+            ReturnKind::KernelContext => self.kernel_context()?,
+            ReturnKind::KernelCast => {
+                let ty = arguments.kernel_type.ok_or(NOT_MODELLED)?;
+                self.kernel_object(Kernel::Typed(ty), Trust::Found)
+            }
             _ if null => return Ok(Word::Number(0)),
             ReturnKind::MapValueOrNull => return self.found(arguments),
             ReturnKind::AllocMemOrNull => self.add(Kind::Memory, 0, arguments.alloc_size),
@@ -212,7 +219,12 @@ impl Machine<'_, '_> {
     ) -> Result<(), Fault> {
         let word = self.get(reg)?;
         match kind {
-            ArgKind::None => Ok(()),
+            ArgKind::None | ArgKind::Address => Ok(()),
+            ArgKind::KernelType => {
+                let number = self.number_in(reg)?;
+                arguments.kernel_type = u32::try_from(number).ok().map(KernelType);
+                Ok(())
+            }
             ArgKind::Anything => match word {
                 Word::Pointer(_) if !self.may_leak() => Err("shows a pointer to a helper"),
                 _ => Ok(()),

@@ -17,10 +17,20 @@ impl Machine<'_, '_> {
         self.add(Kind::Kernel { ty, trust, null }, 0, 0)
     }
 
+    /// The kernel's own form of the context.
+    pub(super) fn kernel_context(&mut self) -> Result<ObjectId, Fault> {
+        let name = abi::helper::kernel_context(self.program().program_type.number);
+        Ok(self.trusted(Some(name.ok_or("has a context that is no structure")?)))
+    }
+
     /// The object that a helper returns.
     pub(super) fn kernel_result(&mut self, helper: &Helper) -> ObjectId {
+        self.trusted(abi::helper::kernel_result(helper.name))
+    }
+
+    fn trusted(&mut self, name: Option<&'static str>) -> ObjectId {
         let types = self.verified.object().kernel.as_ref();
-        let ty = match abi::helper::kernel_result(helper.name) {
+        let ty = match name {
             Some(name) => match types.and_then(|types| types.named(name)) {
                 Some(ty) => Kernel::Typed(ty),
                 None => Kernel::Named(name),
