@@ -1,10 +1,13 @@
 //! `execution=native`: the driver of an object file, made here.
+//!
+//! The same object and key give the same bytes, so a driver that is there already either is the one that
+//! would be made, or is somebody's own and stays as it is.
 
 use crate::Host;
 use crate::answer::Failure;
 use crate::show::problems;
 use program::{Object, ProgramId};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use verifier::Verified;
 
@@ -16,7 +19,8 @@ pub(crate) struct Made {
     pub(crate) note: String,
 }
 
-/// Verifies, compiles, links, signs and writes. Nothing is written if anything fails.
+/// Verifies, compiles, links, signs and writes. Nothing is written if anything fails, and no other driver
+/// is overwritten.
 pub(crate) fn driver(host: &dyn Host, name: &str, object: &Object) -> Result<Made, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure(format!("error: could not compile {name}\n{error}\n"))
@@ -51,13 +55,23 @@ fn verified(object: &Object) -> Result<Vec<Verified<'_>>, Failure> {
     .collect()
 }
 
-/// Replaces a file in one step.
+/// Writes a file in one step, unless it is there with these bytes already.
 fn write(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if std::fs::read(file).is_ok_and(|found| found == bytes) {
+        return Ok(());
+    }
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
     new.write_all(bytes)?;
-    new.persist(file)?;
-    Ok(())
+    match new.persist_noclobber(file) {
+        Ok(_) => Ok(()),
+        Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => {
+            let what =
+                "another driver is there, which is not overwritten; delete or rename it first";
+            Err(std::io::Error::new(ErrorKind::AlreadyExists, what))
+        }
+        Err(failed) => Err(failed.error),
+    }
 }
