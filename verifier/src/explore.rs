@@ -149,12 +149,11 @@ impl<'a, 'o> Explorer<'a, 'o> {
 
     fn new(env: &'a Env<'a>, options: &'a Options, observer: &'o mut dyn Observer) -> Self {
         let heads = work::loop_heads(env.program);
-        let insns = env.program.insns.len();
         Explorer {
             env,
             options,
             observer,
-            visited: Visited::new(insns),
+            visited: Visited::new(memory(env, options)),
             counts_loops: heads.is_some(),
             trail: Trail::new(heads.unwrap_or_default()),
             facts: Facts::unreached(env.program),
@@ -221,7 +220,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.running.clear();
         self.guesses.clear();
         self.failed_guesses.clear();
-        self.visited = Visited::new(self.env.program.insns.len());
+        self.visited = Visited::new(memory(self.env, self.options));
     }
 
     /// Follows all paths from a state.
@@ -266,6 +265,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
         if self.steps >= self.budget {
             self.stop(path, Reason::Budget { steps: budget });
             return Ok(Some(End::default()));
+        }
+        if !self.visited.make_room(self.trail.bytes()) {
+            return self.no_memory(path);
         }
         // Before the step is counted: an observer counts the steps that it is shown.
         if self.is_guess_too_long() {
@@ -370,6 +372,19 @@ impl<'a, 'o> Explorer<'a, 'o> {
             .is_some_and(|guess| self.steps.saturating_sub(guess.steps) > most)
     }
 
+    /// Memory is used up: takes back a guess that is being tried, if there is one.
+    fn no_memory(&mut self, path: &Waiting) -> Result<Option<End>, Reason> {
+        let reason = Reason::Memory {
+            bytes: self.visited.most(),
+        };
+        self.drop_finished_guesses();
+        if !self.guesses.is_empty() {
+            return Err(reason);
+        }
+        self.stop(path, reason);
+        Ok(Some(End::default()))
+    }
+
     /// What was proved is no guess any more.
     fn drop_finished_guesses(&mut self) {
         while let Some(guess) = self.guesses.last() {
@@ -417,15 +432,6 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 Ok(Some(end))
             }
             Visit::Endless => Err(Reason::EndlessLoop),
-            Visit::Full => {
-                self.stop(
-                    path,
-                    Reason::Memory {
-                        states: self.visited.most(),
-                    },
-                );
-                Ok(Some(End::default()))
-            }
             Visit::Go(node) => {
                 let trail = self.trail.mark();
                 if let Some(node) = node {
@@ -609,6 +615,12 @@ impl<'a, 'o> Explorer<'a, 'o> {
         path.reverse();
         path
     }
+}
+
+/// Bytes for what is kept of a program.
+fn memory(env: &Env<'_>, options: &Options) -> usize {
+    let own = limits::BYTES_PER_INSN.saturating_mul(env.program.insns.len());
+    options.memory.saturating_add(own)
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ pub mod reject;
 mod relax;
 pub mod render;
 mod replay;
+mod size;
 mod slice;
 mod stack;
 mod state;

@@ -7,12 +7,12 @@ pub const STEPS: u64 = 1_000_000;
 pub const STEPS_MOST: u64 = 1 << 28;
 /// Different problems reported for one program: enough to be useful, few enough to read.
 pub const REJECTIONS: usize = 8;
-/// States kept in memory at once, for pruning and for recognising endless loops (about 2 KiB each).
-/// Large programs may have one for this many instructions instead, if that is more; these states
-/// share nearly all that they hold.
-pub const STATES: usize = 100_000;
-/// See [`STATES`].
-pub const INSNS_PER_STATE: usize = 2;
+/// Bytes of states and of the way to them that are kept at once: so little that whatever is verified
+/// leaves the whole process below 60 MB, and enough for all programs of the corpus.
+pub const MEMORY: usize = 40 << 20;
+/// Bytes that each instruction of a program adds to that: a path through a program with a branch for
+/// every few instructions keeps a state and a way that waits for each.
+pub const BYTES_PER_INSN: usize = 320;
 /// Loops whose rounds are counted. Every stored state holds a count for each; programs with more
 /// loops are judged all the same.
 pub const COUNTED_LOOPS: usize = 64;

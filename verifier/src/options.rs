@@ -7,6 +7,9 @@ use crate::limits;
 pub struct Options {
     /// Abstract instruction steps before giving up.
     pub steps: u64,
+    /// Bytes that the analysis may keep of states and of the way to them, beyond
+    /// [`limits::BYTES_PER_INSN`] for each instruction of the program.
+    pub memory: usize,
     /// Different problems to report before stopping.
     pub rejections: usize,
 }
@@ -15,6 +18,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             steps: limits::STEPS,
+            memory: limits::MEMORY,
             rejections: limits::REJECTIONS,
         }
     }

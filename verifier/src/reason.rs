@@ -272,8 +272,8 @@ pub enum Reason {
     },
     /// The memory budget is used up.
     Memory {
-        /// States kept.
-        states: usize,
+        /// Bytes that there are.
+        bytes: usize,
     },
     /// A tail call where the platform does not continue with the other program.
     TailCall,

@@ -200,9 +200,10 @@ impl Message<'_> {
                 f,
                 "the analysis did not finish within {steps} steps: the program is too complex or a loop runs too long"
             ),
-            Reason::Memory { states } => write!(
+            Reason::Memory { bytes } => write!(
                 f,
-                "the analysis did not finish with {states} states in memory: the program is too complex"
+                "the analysis did not finish within {} KiB of memory: the program is too complex",
+                bytes >> 10
             ),
             Reason::TailCall => f.write_str(
                 "tail call in a subprogram: the platform continues with the other program only after the main function returns",

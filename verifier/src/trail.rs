@@ -7,8 +7,9 @@
 //! paths behind it: it is finished.
 
 use crate::effect::{Effect, Parting};
-use crate::need::Need;
+use crate::need::{FrameNeed, Need};
 use crate::reject::{Decision, Way};
+use crate::size::BLOCK;
 use crate::state::State;
 use crate::trace::{Needed, Observer};
 use crate::visited::{NodeId, Visited};
@@ -44,6 +45,8 @@ struct Fork {
     done: Work,
     /// The most that the first way does in all, once that is known.
     first: Work,
+    /// Memory that it is charged with, whichever way is followed.
+    bytes: usize,
 }
 
 enum Entry {
@@ -63,6 +66,8 @@ pub(crate) struct Trail {
     heads: Vec<InsnIdx>,
     /// The most that any path has done.
     most: Work,
+    /// Memory that the forks are charged with.
+    bytes_of_forks: usize,
 }
 
 /// How much of a trail there was at some time.
@@ -77,6 +82,7 @@ impl Trail {
             done: Work::none(heads.len()),
             most: Work::none(heads.len()),
             heads,
+            bytes_of_forks: 0,
         }
     }
 
@@ -133,6 +139,10 @@ impl Trail {
 
     /// Notes that the path goes two ways; the second is followed later.
     pub(crate) fn fork(&mut self, at: InsnIdx, parting: Parting, second: Waiting) {
+        let needs = second.state.frames().len() * size_of::<FrameNeed>();
+        let rounds = 2 * self.done.bytes();
+        let bytes = size_of::<Fork>() + BLOCK + needs + rounds + second.state.own_bytes();
+        self.bytes_of_forks = self.bytes_of_forks.saturating_add(bytes);
         self.entries.push(Entry::Fork(Box::new(Fork {
             at,
             parting,
@@ -140,7 +150,14 @@ impl Trail {
             need: Need::default(),
             done: self.done.clone(),
             first: Work::default(),
+            bytes,
         })));
+    }
+
+    /// Memory that the trail takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let entries = self.entries.len().saturating_mul(size_of::<Entry>());
+        self.bytes_of_forks.saturating_add(entries)
     }
 
     /// Is the second way of the fork noted at a mark still to be followed?
@@ -181,6 +198,7 @@ impl Trail {
                         return Some(second);
                     }
                     done = done.most(&fork.first);
+                    self.bytes_of_forks = self.bytes_of_forks.saturating_sub(fork.bytes);
                     let first = core::mem::take(&mut fork.need);
                     need = fork.parting.undo(first, need);
                 }
@@ -232,7 +250,10 @@ impl Trail {
             // A mark is taken before a node or a fork.
             match self.entries.pop() {
                 Some(Entry::Node(node)) => self.done = visited.abandon(node).unwrap_or_default(),
-                Some(Entry::Fork(fork)) => self.done = fork.done,
+                Some(Entry::Fork(fork)) => {
+                    self.bytes_of_forks = self.bytes_of_forks.saturating_sub(fork.bytes);
+                    self.done = fork.done;
+                }
                 _ => {}
             }
         }

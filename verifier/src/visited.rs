@@ -8,6 +8,7 @@
 
 use crate::limits;
 use crate::need::Need;
+use crate::size::BLOCK;
 use crate::state::State;
 use crate::subsume::Known;
 use crate::trail::End;
@@ -28,6 +29,10 @@ struct Node {
     work: Work,
     /// Its proof leans on that of an open state before it: see [`Visited::turn`].
     leans: bool,
+    /// Memory that it is charged with.
+    bytes: usize,
+    /// When it was finished or useful last; 0 while it is open.
+    used: u64,
 }
 
 /// What is stored for one instruction.
@@ -44,9 +49,13 @@ pub(crate) struct Visited {
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     places: BTreeMap<InsnIdx, Place>,
-    stored: usize,
-    /// How many may be stored.
+    /// Memory that all is charged with, and the finished states among it.
+    bytes: usize,
+    finished_bytes: usize,
+    /// How much memory there is.
     most: usize,
+    /// Counts when states were finished or useful.
+    uses: u64,
 }
 
 /// What a visit finds.
@@ -57,32 +66,80 @@ pub(crate) enum Visit {
     Endless,
     /// Nothing; the path goes on, from this node when the state was stored.
     Go(Option<NodeId>),
-    /// Nothing, and there is no room for more states.
-    Full,
 }
 
 /// Finished states at one instruction from which on a more general one is tried.
 const MANY: usize = 2;
 /// Finished states that a general one is sought with.
 const CANDIDATES: usize = 3;
+/// Memory of an instruction at which states are stored: its place in the table, and a list of those
+/// that are open.
+const PLACE_BYTES: usize = 2 * size_of::<(InsnIdx, Place)>() + 8 * BLOCK;
+/// The part of the memory that finished states have at least, so that forgetting them, which takes a
+/// look at all, always makes room for many.
+const FINISHED_SHARE: usize = 8;
 /// Ancestors stored at one instruction before visits are only sampled.
 const DENSE: usize = 64;
 
 impl Visited {
-    /// None, in a program of so many instructions.
-    pub(crate) fn new(insns: usize) -> Visited {
+    /// None, and so many bytes for them.
+    pub(crate) fn new(most: usize) -> Visited {
         Visited {
             nodes: Vec::new(),
             free: Vec::new(),
             places: BTreeMap::new(),
-            stored: 0,
-            most: limits::STATES.max(insns / limits::INSNS_PER_STATE),
+            bytes: 0,
+            finished_bytes: 0,
+            most,
+            uses: 0,
         }
     }
 
-    /// How many may be stored.
+    /// How much memory there is.
     pub(crate) fn most(&self) -> usize {
         self.most
+    }
+
+    /// Is there room beside so many bytes? Where memory is scarce, finished states are forgotten, the
+    /// ones that were of no use for longest first. What they cover is followed again then: that takes
+    /// time, and nothing else, as a state only ever prunes paths.
+    pub(crate) fn make_room(&mut self, besides: usize) -> bool {
+        let used = self.bytes.saturating_add(besides);
+        if used <= self.most {
+            return true;
+        }
+        let needed = used.saturating_sub(self.finished_bytes);
+        if needed > self.most - self.most / FINISHED_SHARE {
+            return false;
+        }
+        while self.finished_bytes > (self.most - needed) / 2 {
+            self.forget_older_half();
+        }
+        true
+    }
+
+    fn forget_older_half(&mut self) {
+        let ids = self.places.values().flat_map(|place| &place.finished);
+        let nodes = ids.filter_map(|id| self.nodes.get(id.0 as usize)?.as_ref());
+        let mut uses: Vec<u64> = nodes.map(|node| node.used).collect();
+        let middle = uses.len() / 2;
+        if uses.is_empty() {
+            self.finished_bytes = 0;
+            return;
+        }
+        let last = *uses.select_nth_unstable(middle).1;
+        let (nodes, free) = (&mut self.nodes, &mut self.free);
+        for place in self.places.values_mut() {
+            place.finished.retain(|id| {
+                let node = nodes.get_mut(id.0 as usize);
+                let old = node.and_then(|node| node.take_if(|node| node.used <= last));
+                let bytes = old.as_ref().map_or(0, |old| old.bytes);
+                self.bytes = self.bytes.saturating_sub(bytes);
+                self.finished_bytes = self.finished_bytes.saturating_sub(bytes);
+                free.extend(old.as_ref().map(|_| *id));
+                old.is_none()
+            });
+        }
     }
 
     /// Arrives at a join.
@@ -107,9 +164,6 @@ impl Visited {
             return Visit::Go(None);
         }
         place.skipped = 0;
-        if self.stored >= self.most {
-            return Visit::Full;
-        }
         Visit::Go(Some(self.store((at, fingerprint), state, done)))
     }
 
@@ -184,7 +238,7 @@ impl Visited {
         let node = self.nodes.get_mut(id.0 as usize).and_then(Option::take)?;
         self.no_longer_open(node.at, node.fingerprint, id);
         self.free.push(id);
-        self.stored = self.stored.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(node.bytes);
         Some(node.work)
     }
 
@@ -201,14 +255,22 @@ impl Visited {
             self.abandon(id);
             return asks;
         }
+        let bytes = node.state.state().all_bytes() + node.work.bytes();
+        let before = core::mem::replace(&mut node.bytes, bytes);
+        self.uses = self.uses.saturating_add(1);
+        node.used = self.uses;
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(bytes);
+        self.finished_bytes = self.finished_bytes.saturating_add(bytes);
         self.no_longer_open(at, fingerprint, id);
         let place = self.places.entry(at).or_default();
         place.finished.push(id);
         if place.finished.len() > limits::STATES_PER_INSN {
             let oldest = place.finished.remove(0);
-            self.nodes[oldest.0 as usize] = None;
+            let node = self.nodes[oldest.0 as usize].take();
+            let bytes = node.map_or(0, |node| node.bytes);
+            self.bytes = self.bytes.saturating_sub(bytes);
+            self.finished_bytes = self.finished_bytes.saturating_sub(bytes);
             self.free.push(oldest);
-            self.stored = self.stored.saturating_sub(1);
         }
         asks
     }
@@ -238,20 +300,27 @@ impl Visited {
         // What was useful is kept longest and compared first.
         let id = place.finished.remove(position);
         place.finished.push(id);
-        node(&id).map(|node| End {
+        self.uses = self.uses.saturating_add(1);
+        let node = self.nodes.get_mut(id.0 as usize)?.as_mut()?;
+        node.used = self.uses;
+        Some(End {
             need: node.state.state().asks(),
             rest: node.work.clone(),
         })
     }
 
     fn store(&mut self, (at, fingerprint): (InsnIdx, u64), state: &State, done: &Work) -> NodeId {
-        self.stored += 1;
+        let state = state.clone();
+        let bytes = state.own_bytes() + done.bytes();
+        self.bytes = self.bytes.saturating_add(bytes);
         let node = Node {
             at,
             fingerprint,
-            state: Known::new(state.clone()),
+            state: Known::new(state),
             work: done.clone(),
             leans: false,
+            bytes,
+            used: 0,
         };
         let id = match self.free.pop() {
             Some(id) => {
@@ -259,12 +328,85 @@ impl Visited {
                 id
             }
             None => {
+                self.bytes = self.bytes.saturating_add(size_of::<Option<Node>>());
                 self.nodes.push(Some(node));
                 NodeId(self.nodes.len() as u32 - 1)
             }
         };
+        let new = usize::from(!self.places.contains_key(&at));
+        self.bytes = self.bytes.saturating_add(new * PLACE_BYTES);
         let place = self.places.entry(at).or_default();
         place.open.insert(fingerprint, id);
         id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Frame;
+    use crate::value::Value;
+    use isa::Reg;
+
+    /// A state that no other one covers.
+    fn state(number: u64) -> State {
+        let mut state = State::entry();
+        state.top_mut().set(Reg::R6, Value::constant(number));
+        state
+    }
+
+    /// Stores so many states and finishes all but the open ones; exactly what they hold is needed.
+    fn filled(most: usize, finished: u64, open: u64) -> Visited {
+        let mut visited = Visited::new(most);
+        let done = Work::none(0);
+        for number in 0..finished {
+            let state = state(number);
+            let id = visited.store_anyway(InsnIdx(number as u32), &state, &done);
+            visited.finish(id, &state.asks(), &done);
+        }
+        for number in 0..open {
+            visited.store_anyway(InsnIdx(0), &state(finished + number), &done);
+        }
+        visited
+    }
+
+    fn is_known(visited: &mut Visited, number: u64) -> bool {
+        visited
+            .covers(InsnIdx(number as u32), &state(number))
+            .is_some()
+    }
+
+    #[test]
+    fn what_was_of_no_use_for_longest_is_forgotten_first() {
+        let mut visited = filled(1 << 20, 1_000, 0);
+        assert!(is_known(&mut visited, 3));
+        // Room for half of what there is.
+        visited.most = visited.bytes - visited.finished_bytes / 2;
+        assert!(visited.make_room(0));
+        assert!(visited.bytes <= visited.most);
+        assert!(is_known(&mut visited, 3) && is_known(&mut visited, 999));
+        assert!(!is_known(&mut visited, 4) && !is_known(&mut visited, 300));
+    }
+
+    #[test]
+    fn what_is_open_is_never_forgotten() {
+        let mut visited = filled(1 << 20, 100, 100);
+        let open = visited.bytes - visited.finished_bytes;
+        visited.most = open;
+        assert!(!visited.make_room(0));
+        visited.most = 2 * open;
+        assert!(!visited.make_room(open));
+        assert_eq!(visited.places[&InsnIdx(0)].open.len(), 100);
+    }
+
+    #[test]
+    fn bytes_come_and_go() {
+        let mut visited = filled(1 << 20, 100, 0);
+        let before = visited.bytes;
+        let id = visited.store_anyway(InsnIdx(7), &state(500), &Work::none(3));
+        assert!(visited.bytes > before + size_of::<Frame>());
+        visited.abandon(id);
+        // The slot of the state stays for the next one.
+        assert_eq!(visited.bytes, before + size_of::<Option<Node>>());
     }
 }

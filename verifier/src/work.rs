@@ -8,6 +8,7 @@
 
 use crate::cfg;
 use crate::limits;
+use crate::size::BLOCK;
 use alloc::vec::Vec;
 use isa::{Insn, InsnIdx};
 use program::Program;
@@ -27,6 +28,14 @@ impl Work {
         Work {
             insns: 0,
             rounds: alloc::vec![0; heads],
+        }
+    }
+
+    /// Memory behind it.
+    pub(crate) fn bytes(&self) -> usize {
+        match self.rounds.len() {
+            0 => 0,
+            heads => BLOCK + heads * size_of::<u32>(),
         }
     }
 

@@ -2,7 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use isa::{AluOp, CallTarget, Cond, Insn, Operand, Reg, Width};
-use program::{ProgramId, RawProgram};
+use program::{Object, ProgramId, RawProgram};
 use std::time::{Duration, Instant};
 use verifier::{Options, verify};
 
@@ -22,8 +22,7 @@ fn jump(offset: i32) -> Insn {
     Insn::Jump { offset, long: true }
 }
 
-/// Whether the program is accepted, after at most the time that patience allows.
-fn verdict(insns: &[Insn]) -> bool {
+fn object(insns: &[Insn]) -> Object {
     let bytes = isa::encode::program(insns).expect("encodable");
     let program_type = abi::program_type::by_name(abi::Platform::Windows, "xdp");
     let raw = RawProgram {
@@ -33,7 +32,12 @@ fn verdict(insns: &[Insn]) -> bool {
         bytes: &bytes,
         maps: Vec::new(),
     };
-    let object = program::from_bytecode(raw).expect("well-formed");
+    program::from_bytecode(raw).expect("well-formed")
+}
+
+/// Whether the program is accepted, after at most the time that patience allows.
+fn verdict(insns: &[Insn]) -> bool {
+    let object = object(insns);
     let start = Instant::now();
     let verdict = verify(&object, ProgramId(0), &Options::default());
     assert!(start.elapsed() < PATIENCE, "took {:?}", start.elapsed());
@@ -176,4 +180,34 @@ fn many_branches_that_decide_nothing() {
     };
     insns.extend([store, mov(Reg::R0, 1), Insn::Exit]);
     assert!(verdict(&insns));
+}
+
+/// So many rounds of a loop with a branch in it that nothing decides, and of which a number depends.
+fn rounds_with_a_branch(rounds: i32) -> Vec<Insn> {
+    vec![
+        mov(Reg::R6, 0),
+        mov(Reg::R7, 0),
+        Insn::Call(CallTarget::Helper(6)),
+        jump_if(Cond::Eq, Reg::R0, 5, 1),
+        add(Reg::R7, 1),
+        add(Reg::R6, 1),
+        jump_if(Cond::Lt, Reg::R6, rounds, -5),
+        mov(Reg::R0, 1),
+        Insn::Exit,
+    ]
+}
+
+/// The way through a loop does not fit into the memory: the program is refused and says so, before
+/// the steps are used up.
+#[test]
+fn a_way_too_long_for_the_memory() {
+    let insns = rounds_with_a_branch(100_000);
+    let little = Options {
+        memory: 1 << 20,
+        ..Options::default()
+    };
+    let object = object(&insns);
+    let refused = verify(&object, ProgramId(0), &little).expect_err("no room");
+    assert_eq!(refused.code(), abi::diagnostic::VERIFY_MEMORY);
+    assert!(refused.steps < 50_000, "{} steps", refused.steps);
 }
