@@ -2,7 +2,8 @@
 //!
 //! Each family of generated programs is verified at sizes from a thousand to a million instruction
 //! slots, one run each. The report is a table and a picture (`target/scaling.svg`, both axes
-//! logarithmic): a line that rises like the diagonal is linear. The step budget is lifted, so that a
+//! logarithmic): a line that rises like the diagonal is linear. The peak memory is that of the whole
+//! process with the program in it. The step budget is lifted, so that a
 //! family that needs too many steps shows as a line that is too steep and not as a refusal. A family
 //! ends at the first size that takes too long or is refused (drawn as a ring).
 
@@ -10,6 +11,7 @@ mod family;
 mod plot;
 
 use crate::harness::Bench;
+use crate::process;
 use abi::{Platform, program_type};
 use plot::{Line, Point};
 use program::{Object, ProgramId, RawProgram};
@@ -46,14 +48,18 @@ fn measure(family: &family::Family) -> Line {
             .programs
             .first()
             .map_or(0, |program| program.insns.len());
+        process::forget_peak();
         let (time, result) = verify(&object);
+        let peak = process::peak_memory().map_or(String::new(), |bytes| {
+            format!("{:>7.1} MB", bytes as f64 / 1e6)
+        });
         let millis = time.as_secs_f64() * 1e3;
         let text = match &result {
             Ok(steps) => format!("{steps} steps"),
             Err(reason) => reason.clone(),
         };
         let name = family.name;
-        println!("scaling/{name:<20} {slots:>8} slots {millis:>10.2} ms  {text}");
+        println!("scaling/{name:<20} {slots:>8} slots {millis:>10.2} ms {peak}  {text}");
         points.push(Point {
             slots: slots as f64,
             millis,
