@@ -161,7 +161,7 @@ fn open(path: Text, opts: Option<&ObjectOpenOpts>) -> Result<Box<BpfObject>, Fau
     };
     let options = OpenOptions {
         name: name.map(str::to_owned),
-        program_type: None,
+        ..OpenOptions::default()
     };
     Ok(BpfObject::of(Object::open_with(path.get()?, &options)?))
 }
