@@ -30,6 +30,8 @@ fn run(source: &Path, arguments: &[&Path]) -> String {
     let program = folder.path().join("program");
     let mut compile = Command::new("cc");
     compile.args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror"]);
+    // Memory that the library gives and nobody gives back is an error too.
+    compile.arg("-fsanitize=address");
     compile.arg("-I").arg(root().join("include"));
     compile.arg(source).arg("-o").arg(&program);
     compile.arg("-L").arg(&library).arg("-lebpfapi");
@@ -38,6 +40,7 @@ fn run(source: &Path, arguments: &[&Path]) -> String {
     assert!(compiled.status.success(), "{}: {said}", source.display());
     let mut run = Command::new(&program);
     run.env("LD_LIBRARY_PATH", &library).args(arguments);
+    run.current_dir(root().join("examples"));
     let ran = run.output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{}: {said}", source.display());
@@ -77,6 +80,18 @@ fn programs() {
     std::fs::write(&driver, image::link(&module).unwrap().bytes()).unwrap();
     let said = run(&source("programs.c"), &[&examples, &driver]);
     assert_eq!(said, "programs: done\n");
+}
+
+/// The first C program of the book.
+#[test]
+fn the_program_of_the_book() {
+    let book = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let (_, rest) = book.split_once("```c\n").unwrap();
+    let (program, _) = rest.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("book.c");
+    std::fs::write(&file, program).unwrap();
+    assert_eq!(run(&file, &[]), "0 dropped\n");
 }
 
 /// Every exported function is declared, and nothing is declared that is not exported.
