@@ -291,6 +291,10 @@ impl Step<'_, '_> {
     ) {
         let pointer = |region| Value::Pointer(Pointer::to(region));
         let map = arguments.map.or(arguments.timer);
+        // The helper passes the others as 0; nothing may rely on that.
+        for reg in Reg::ARGS {
+            frame.set(reg, Value::Unreadable(Unreadable::NotPassed));
+        }
         for (reg, kind) in Reg::ARGS.into_iter().zip(callback.args) {
             let value = match (kind, map) {
                 (CallbackArg::Index, _) => {
