@@ -54,3 +54,5 @@ pub const MARKED_STEPS: usize = 4096;
 pub const CONSTANT_BLOCKS: usize = 1 << 16;
 /// Constants of a table joined by one load at a variable offset; tables of more say nothing.
 pub const CONSTANTS: usize = 256;
+/// Places on the stack whose numbers one load at a variable offset joins: half a frame of words.
+pub const STACK_PLACES: usize = 32;

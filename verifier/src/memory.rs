@@ -7,7 +7,7 @@ use crate::facts::{Extent, Memory};
 use crate::limits;
 use crate::map_use::{self, Found};
 use crate::reason::{Bounds, Reason};
-use crate::stack::{Byte, Fault};
+use crate::stack::{Byte, Fault, Stack};
 use crate::step::Step;
 use crate::value::{Pointer, Region, Value};
 use abi::{Context, FieldKind};
@@ -294,15 +294,7 @@ impl Step<'_, '_> {
         let high = usize::try_from(span.high).ok()?;
         let bytes = self.env.object.constants(map)?.get(low..high)?;
         let size = usize::try_from(span.size).ok()?;
-        // Offsets from the smallest one are multiples of this, because both ends are.
-        let var = &base.pointer.var;
-        let stride = 1_usize << var.bits().trailing_zeros().min(12);
-        let stride = if (var.smin() as usize).is_multiple_of(stride) {
-            stride
-        } else {
-            1
-        };
-        let mut words = bytes.windows(size).step_by(stride);
+        let mut words = bytes.windows(size).step_by(stride(&base.pointer.var));
         if words.len() > limits::CONSTANTS {
             return None;
         }
@@ -413,7 +405,9 @@ impl Step<'_, '_> {
         if stack.is_zero(span.low, span.high) {
             return Ok(Value::constant(0));
         }
-        Ok(Value::number(Scalar::load_result(size, false)))
+        let found = any_number(stack, &base.pointer.var, span, size);
+        let found = found.unwrap_or(Scalar::load_result(size, false));
+        Ok(Value::number(found))
     }
 
     fn store_stack(
@@ -588,6 +582,28 @@ pub(crate) fn stack_fault(base: &Base, fault: Fault) -> Reason {
     match fault {
         Fault::Unwritten(offset) => Reason::StackUninitialised { reg, offset },
         Fault::Pointer(offset) => Reason::StackPointer { reg, offset },
+    }
+}
+
+/// What a load at a variable offset can find: the number at any of its places; `None` where there are
+/// too many of them.
+fn any_number(stack: &Stack, var: &Scalar, span: Span, size: Size) -> Option<Scalar> {
+    let last = span.high.checked_sub(span.size)?;
+    let mut places = (span.low..=last).step_by(stride(var));
+    if places.size_hint().0 > limits::STACK_PLACES {
+        return None;
+    }
+    let number = |place| stack.read(place, size.bytes()).ok()?.scalar().copied();
+    let first = number(places.next()?)?;
+    places.try_fold(first, |all, place| Some(all.join(&number(place)?)))
+}
+
+/// Offsets from the smallest one are multiples of this, because both ends are.
+fn stride(var: &Scalar) -> usize {
+    let stride = 1_usize << var.bits().trailing_zeros().min(12);
+    match (var.smin() as usize).is_multiple_of(stride) {
+        true => stride,
+        false => 1,
     }
 }
 
