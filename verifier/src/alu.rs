@@ -168,9 +168,17 @@ impl Step<'_, '_> {
             return self.pointer_alu32(op, (left.1, right.1), (reg, found));
         }
         match (op, &left.1, &right.1) {
-            (AluOp::Add, Value::Pointer(pointer), Value::Number { scalar, .. })
-            | (AluOp::Add, Value::Number { scalar, .. }, Value::Pointer(pointer)) => {
-                self.move_pointer(reg, pointer, scalar)
+            (AluOp::Add, Value::Pointer(pointer), Value::Number { scalar, .. }) => {
+                let moved = self.move_pointer(reg, pointer, scalar)?;
+                self.note_sum(pointer, &moved, right)?;
+                Ok(moved)
+            }
+            (AluOp::Add, Value::Number { scalar, link }, Value::Pointer(pointer)) => {
+                let moved = self.move_pointer(reg, pointer, scalar)?;
+                if let Some(to) = moved.pointer() {
+                    self.state.add_sum(*link, (pointer.region, to.region));
+                }
+                Ok(moved)
             }
             (AluOp::Sub, Value::Pointer(pointer), Value::Number { scalar, .. }) => {
                 self.move_pointer(reg, pointer, &Scalar::neg(Width::W64, scalar))
@@ -267,6 +275,16 @@ impl Step<'_, '_> {
             found,
             added: *by,
         })
+    }
+
+    /// Notes by what a packet pointer was moved, where that is not known exactly.
+    fn note_sum(&mut self, from: &Pointer, moved: &Value, (reg, by): From) -> Result<(), Reason> {
+        let Some(to) = moved.pointer().filter(|to| to.region != from.region) else {
+            return Ok(());
+        };
+        let link = self.link(reg, by)?.link();
+        self.state.add_sum(link, (from.region, to.region));
+        Ok(())
     }
 
     fn moved_somewhere(&mut self, pointer: &Pointer, by: &Scalar) -> Option<Pointer> {

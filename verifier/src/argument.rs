@@ -9,6 +9,7 @@ use crate::reason::Reason;
 use crate::stack::Byte;
 use crate::state::Lock;
 use crate::step::{Step, is_context};
+use crate::sums::Length;
 use crate::value::{Buffer, Dynptr, Kernel, Region, Value};
 use abi::{ArgKind, DynptrKind, Helper, MapKind};
 use alloc::vec::Vec;
@@ -144,10 +145,10 @@ impl Step<'_, '_> {
             | ArgKind::WritableMemOrNull
             | ArgKind::MapMem => self.sized_argument(argument, arguments),
             ArgKind::FixedMem(size) => {
-                self.memory(argument, (i64::from(size), i64::from(size)), arguments)
+                self.memory(argument, Length::exactly(size.into()), arguments)
             }
             ArgKind::FixedMemOut(size) => {
-                self.memory(argument, (i64::from(size), i64::from(size)), arguments)
+                self.memory(argument, Length::exactly(size.into()), arguments)
             }
             ArgKind::ConstAllocSize => {
                 let size = found.scalar().and_then(crate::domain::Scalar::is_const);
@@ -315,7 +316,7 @@ impl Step<'_, '_> {
             let helper = argument.helper.name;
             return Err(Reason::MapType { map: id, helper });
         }
-        self.memory(argument, (size, size), arguments)
+        self.memory(argument, Length::exactly(size), arguments)
     }
 
     /// Memory whose size is the next argument.
@@ -339,7 +340,7 @@ impl Step<'_, '_> {
             ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull
         );
         let size = self.size_argument(size_reg, least, argument.helper)?;
-        if may_be_null && argument.found.is_zero() && size == (0, 0) {
+        if may_be_null && argument.found.is_zero() && size.most == 0 {
             return Ok(());
         }
         self.memory(argument, size, arguments)
@@ -349,7 +350,7 @@ impl Step<'_, '_> {
     fn memory(
         &mut self,
         argument: Argument<'_>,
-        size: (i64, i64),
+        length: Length,
         arguments: &mut Arguments,
     ) -> Result<(), Reason> {
         let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
@@ -361,7 +362,7 @@ impl Step<'_, '_> {
             reg,
             pointer: *pointer,
         };
-        let span = base.span(0, size.1);
+        let span = base.span(0, length.most);
         let access = match argument.kind {
             ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
@@ -376,9 +377,10 @@ impl Step<'_, '_> {
             _ if argument.kind == ArgKind::MapMem => Err(argument.refuse()),
             Region::Stack { frame } => {
                 self.check_stack(&base, frame, span)?;
-                self.stack_argument((&base, frame), span, (access, size), arguments)
+                self.stack_argument((&base, frame), span, (access, length), arguments)
             }
             Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
+                let range = self.proven_by_sum(pointer, length).unwrap_or(0).max(range);
                 self.check_packet(&base, span, range, access)
             }
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
@@ -394,10 +396,10 @@ impl Step<'_, '_> {
         &mut self,
         (base, frame): (&Base, u8),
         span: Span,
-        (access, size): (Access, (i64, i64)),
+        (access, length): (Access, Length),
         arguments: &mut Arguments,
     ) -> Result<(), Reason> {
-        let surely = access == Access::Write && span.exact && size.0 == size.1;
+        let surely = access == Access::Write && span.exact && length.least == length.most;
         let bytes = Bytes::new(frame, span.low, span.high);
         self.no_dynptr((base, frame), span, "a helper gets its bytes")?;
         if !surely && let Some(frame) = self.state.frame(frame) {

@@ -8,6 +8,7 @@ use crate::link::Link;
 use crate::reason::Reason;
 use crate::state::State;
 use crate::step::{Flow, Step};
+use crate::sums;
 use crate::value::{Pointer, Region, Value};
 use alloc::boxed::Box;
 use isa::{Cond, InsnIdx, Operand, Reg, Width};
@@ -152,12 +153,7 @@ impl Step<'_, '_> {
         };
         self.both(target, |state, side| {
             if let Some((pointer, taken, fall_through)) = proved {
-                let bytes = if side == Side::Taken {
-                    taken
-                } else {
-                    fall_through
-                };
-                state.prove_packet(pointer.region, bytes.unwrap_or(0));
+                sums::learn(state, &pointer, (taken, fall_through), side);
             }
         })
     }

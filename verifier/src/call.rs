@@ -9,6 +9,7 @@ use crate::map_use::{self, Found};
 use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
+use crate::sums::Length;
 use crate::value::{Pointer, Region, Unreadable, Value};
 use abi::{ArgKind, Helper, Platform, ReturnKind};
 use alloc::boxed::Box;
@@ -416,7 +417,7 @@ impl Step<'_, '_> {
         reg: Reg,
         least: i64,
         helper: &Helper,
-    ) -> Result<(i64, i64), Reason> {
+    ) -> Result<Length, Reason> {
         let found = self.read(reg)?;
         let refuse = Reason::ArgumentSize {
             reg,
@@ -435,6 +436,10 @@ impl Step<'_, '_> {
         if scalar.smin() < least || scalar.smax() > limits::MEMORY_BYTES {
             return Err(refuse);
         }
-        Ok((scalar.smin(), scalar.smax()))
+        Ok(Length {
+            least: scalar.smin(),
+            most: scalar.smax(),
+            link: found.link(),
+        })
     }
 }

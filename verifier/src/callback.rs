@@ -111,6 +111,8 @@ impl Invocation {
         }
         let known = &left.distances;
         self.invariant.distances.retain(|one| known.contains(one));
+        let known = &left.sums;
+        self.invariant.sums.retain(|one| known.contains(one));
         if left.is_subsumed_by(&self.invariant) {
             return Ok(());
         }

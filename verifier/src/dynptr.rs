@@ -263,7 +263,7 @@ impl Step<'_, '_> {
         }
         let size_reg = Reg::new(argument.reg.number().saturating_add(1));
         let size = size_reg.map(|reg| self.size_argument(reg, 0, argument.helper));
-        let (_, size) = size.ok_or_else(|| argument.refuse())??;
+        let size = size.ok_or_else(|| argument.refuse())??.most;
         let pointer = argument.found.pointer().filter(|pointer| pointer.null == 0);
         let pointer = *pointer.ok_or_else(|| argument.refuse())?;
         let base = Base {

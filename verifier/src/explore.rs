@@ -489,6 +489,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         let live = self.env.live.at(path.at);
         path.state.keep(depth, live.registers, live.stack);
         path.state.keep_distances();
+        path.state.keep_sums();
     }
 
     /// Into a function that a helper calls; the path behind the helper waits.

@@ -53,6 +53,7 @@ mod stack;
 mod state;
 mod step;
 mod subsume;
+mod sums;
 pub mod trace;
 mod trail;
 pub mod value;
@@ -67,6 +68,7 @@ pub use options::Options;
 pub use reason::Reason;
 pub use reject::{Decision, Rejected, Rejection, Way};
 pub use slice::Remark;
+pub use sums::PacketSum;
 pub use trace::{Observer, View};
 pub use verified::Verified;
 

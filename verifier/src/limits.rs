@@ -32,6 +32,8 @@ pub const POINTER_OFFSET: i64 = 1 << 29;
 /// Largest packet, and so the largest offset a comparison with the end of a packet can prove
 /// (Linux: `MAX_PACKET_OFF`).
 pub const PACKET_BYTES: i64 = 0xffff;
+/// Moved packet pointers of which a state knows what they were moved by; older ones are forgotten.
+pub const SUMS: usize = 4;
 /// Largest memory that a helper is given (a map value can be no larger than this on Linux).
 pub const MEMORY_BYTES: i64 = 1 << 29;
 /// A global function may take this part of the step budget to be judged by its contract.

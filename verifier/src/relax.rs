@@ -23,6 +23,7 @@ impl State {
             }
         }
         self.keep_distances();
+        self.keep_sums();
     }
 
     /// What must be known so that this state covers another.

@@ -9,6 +9,7 @@ use crate::link::Link;
 use crate::packed::{NOTHING, Packed};
 use crate::places::{Places, bit};
 use crate::stack::{Half, Slot, Stack};
+use crate::sums::PacketSum;
 use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -96,6 +97,8 @@ pub(crate) struct State {
     pub(crate) lock: Option<Lock>,
     /// Numbers that say how long the packet is.
     pub(crate) distances: Vec<Distance>,
+    /// Packet pointers that are others moved by a number.
+    pub(crate) sums: Vec<PacketSum>,
 }
 
 impl Frame {
@@ -129,7 +132,8 @@ impl Frame {
         self.registers[reg.index()] = Packed::from(value);
     }
 
-    fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
+    /// Is one of its values selected?
+    pub(crate) fn any(&self, hit: impl Fn(&Packed) -> bool) -> bool {
         self.registers.iter().any(&hit) || self.stack.any(hit)
     }
 
@@ -168,6 +172,7 @@ impl State {
             references: Vec::new(),
             lock: None,
             distances: Vec::new(),
+            sums: Vec::new(),
         }
     }
 
@@ -350,6 +355,7 @@ impl State {
     /// The packet was moved: pointers into it are dead.
     pub(crate) fn move_packet(&mut self, at: InsnIdx) {
         self.distances.clear();
+        self.sums.clear();
         self.update_pointers(Pointer::moves, |_| {
             Value::Unreadable(Unreadable::PacketMoved(at))
         });

@@ -161,6 +161,7 @@ impl State {
             .all(|(new, old)| names.bind_frame(new, old))
             && self.lock_matches(old, &mut names)
             && self.distances_match(old, &mut names)
+            && self.sums_match(old, &mut names)
     }
 
     fn lock_matches(&self, old: &State, names: &mut Names) -> bool {
@@ -188,6 +189,27 @@ impl State {
                 new.link == low.link
                     && moved as u32 == low.plus as u32
                     && same_packet(names, old.packet, new.packet)
+            })
+        })
+    }
+
+    /// What the old state knows of moved packet pointers, the new one must know as well.
+    fn sums_match(&self, old: &State, names: &mut Names) -> bool {
+        old.sums.iter().all(|old| {
+            let bound = names.links.iter().find(|(name, _)| *name == old.link.id);
+            let Some((_, Meanings { low, .. })) = bound else {
+                // No number holds it.
+                return true;
+            };
+            let low = *low;
+            self.sums.iter().any(|new| {
+                // The numbers that were added have the same lower half, which tells them.
+                let moved = i64::from(new.link.offset) - i64::from(old.link.offset);
+                new.link.id == low.link
+                    && moved as u32 == low.plus as u32
+                    && new.proven >= old.proven
+                    && same_packet(names, old.from, new.from)
+                    && same_packet(names, old.to, new.to)
             })
         })
     }

@@ -5,6 +5,7 @@ use crate::domain::Scalar;
 use crate::need::Need;
 use crate::stack::{Byte, Half, Slot};
 use crate::state::{Role, State};
+use crate::sums::PacketSum;
 use crate::value::Value;
 use core::fmt;
 use isa::{InsnIdx, Reg};
@@ -129,6 +130,11 @@ impl View<'_> {
     #[must_use]
     pub fn lock(&self) -> Option<(MapId, u32)> {
         self.0.lock.map(|lock| (lock.map, lock.object))
+    }
+
+    /// What packet pointers were moved by.
+    pub fn sums(&self) -> impl Iterator<Item = PacketSum> + '_ {
+        self.0.sums.iter().copied()
     }
 
     /// The numbers that say how long the packet is.

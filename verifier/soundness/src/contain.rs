@@ -98,7 +98,8 @@ pub fn contains(view: &View<'_>, machine: &Machine<'_, '_>) -> Result<(), Outsid
         check.frame(view, depth)?;
     }
     check.resources(view).map_err(whole)?;
-    check.distances(view).map_err(whole)
+    check.distances(view).map_err(whole)?;
+    check.sums(view).map_err(whole)
 }
 
 struct Checker<'m, 'a, 'r> {
@@ -364,6 +365,31 @@ impl Checker<'_, '_, '_> {
             ensure(
                 value as i64 == distance,
                 "a wrong distance to the packet's end",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Moved packet pointers, and what is proved of them.
+    fn sums(&self, view: &View<'_>) -> Check {
+        let offset = |name| match name {
+            0 => Some(0),
+            name => bound(&self.names.packets, name),
+        };
+        for sum in view.sums() {
+            let low = bound(&self.names.lows, sum.link.id);
+            let (Some(low), Some(from)) = (low, offset(sum.from)) else {
+                continue;
+            };
+            let by = low.wrapping_add(sum.link.offset as u32) as i32;
+            let to = from + i64::from(by);
+            let is_there = offset(sum.to).is_none_or(|found| found == to);
+            ensure(is_there, "a packet pointer moved by another number")?;
+            let bytes = sum.proven.unwrap_or(0);
+            let exists = sum.proven.is_none() || to + i64::from(bytes) <= self.packet_end();
+            ensure(
+                exists,
+                "fewer bytes behind a moved pointer than were proved",
             )?;
         }
         Ok(())
