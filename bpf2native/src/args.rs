@@ -108,6 +108,11 @@ pub(crate) struct ObjectArgs {
     /// `/sys/kernel/btf/vmlinux`, or an ELF file with a `.BTF` section; default: the object's own.
     #[arg(long, value_name = "FILE")]
     pub(crate) btf: Option<PathBuf>,
+    /// What programs for Linux are attached to (a function, tracepoint, security hook or iterator of
+    /// the kernel) whose section does not say it, or one program whatever its section says; may be
+    /// repeated.
+    #[arg(long, value_name = "[PROGRAM=]NAME")]
+    pub(crate) attach_to: Vec<String>,
     /// Whose helper numbers, map types and contexts the bytecode uses.
     #[arg(long, value_enum, default_value_t = PlatformArg::Windows, value_name = "PLATFORM")]
     pub(crate) platform: PlatformArg,

@@ -179,3 +179,31 @@ fn damaged_inputs() {
         }
     }
 }
+
+#[test]
+fn programs_are_attached_to_what_options_or_sections_say() {
+    let kernel = target("attached.o");
+    let known = |all: Option<&str>, single: &[(&str, &str)]| {
+        let pairs = single.iter();
+        let pairs = pairs.map(|(program, target)| ((*program).into(), (*target).into()));
+        let options = LoadOptions {
+            platform: Platform::Linux,
+            btf: Some(kernel.clone()),
+            attach_target: all.map(Into::into),
+            program_targets: pairs.collect(),
+            ..LoadOptions::default()
+        };
+        let object = program::load(&fs::read(data("attached.o")).unwrap(), &options).unwrap();
+        let attached = object.programs.iter();
+        let attached = attached.filter(|program| program.arguments.is_some());
+        attached
+            .map(|program| program.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known(None, &[]), ["there"]);
+    assert_eq!(known(Some("traced"), &[]), ["anywhere", "there"]);
+    assert_eq!(known(Some("untraced"), &[]), ["there"]);
+    let single = [("elsewhere", "traced"), ("there", "other")];
+    assert_eq!(known(None, &single), ["elsewhere"]);
+    assert_eq!(known(Some("traced"), &single), ["anywhere", "elsewhere"]);
+}

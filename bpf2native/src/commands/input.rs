@@ -42,6 +42,7 @@ pub(crate) fn job_of_many(
         ..LoadOptions::default()
     };
     add_types(&mut load, &args.program_types)?;
+    add_targets(&mut load, &args.attach_to)?;
     if let (Some(path), None) = (&args.btf, kernel.get()) {
         let _ = kernel.set(files::target_btf(path)?);
     }
@@ -66,6 +67,23 @@ fn add_types(load: &mut LoadOptions, texts: &[String]) -> Outcome<()> {
                 return Err(vec![Diagnostic::error(id::USAGE, text)]);
             }
             None => load.program_type = Some(program_type(load.platform, text)?),
+        }
+    }
+    Ok(())
+}
+
+/// Applies `--attach-to NAME` and `--attach-to PROGRAM=NAME`.
+fn add_targets(load: &mut LoadOptions, texts: &[String]) -> Outcome<()> {
+    for text in texts {
+        match text.split_once('=') {
+            Some((program, target)) => load
+                .program_targets
+                .push((program.to_owned(), target.to_owned())),
+            None if load.attach_target.is_some() => {
+                let text = "--attach-to is given twice for sections that say nothing";
+                return Err(vec![Diagnostic::error(id::USAGE, text)]);
+            }
+            None => load.attach_target = Some(text.clone()),
         }
     }
     Ok(())

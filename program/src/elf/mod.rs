@@ -50,6 +50,10 @@ pub struct LoadOptions {
     /// Types of the system that CO-RE relocations are resolved against; without them, the object's
     /// own.
     pub btf: Option<TargetBtf>,
+    /// What programs are attached to whose section does not say it.
+    pub attach_target: Option<String>,
+    /// What single programs are attached to, by name; wins over what the section says.
+    pub program_targets: Vec<(String, String)>,
 }
 
 /// What happens to a program that cannot be linked, because it (or a subprogram it reaches) has an
@@ -163,7 +167,7 @@ fn kernel_types(
     let Some(target) = options.btf.as_ref().filter(|_| is_linux) else {
         let mut attached = programs
             .iter()
-            .filter(|program| attachment(program).is_some());
+            .filter(|program| attachment(options, program).is_some());
         if let Some(first) = attached.next() {
             let more = attached.count();
             let others = if more == 0 {
@@ -179,25 +183,38 @@ fn kernel_types(
         }
         return Ok(None);
     };
-    let layouts = Layouts::new(target, programs.iter().filter_map(attachment))?;
+    let attachments = programs.iter();
+    let attachments = attachments.filter_map(|program| attachment(options, program));
+    let layouts = Layouts::new(target, attachments)?;
     for program in programs {
-        let Some(attachment) = attachment(program) else {
+        let Some(attachment) = attachment(options, program) else {
             continue;
         };
-        program.arguments = layouts.arguments(attachment);
-        if program.arguments.is_none() {
+        let arguments = layouts.arguments(attachment);
+        if arguments.is_none() {
             notes.push(format!(
-                "the BTF given does not have what section `{}` is attached to: the arguments of \
-                 `{}` are only numbers",
-                program.section, program.name
+                "the BTF given does not have `{}`, which `{}` in section `{}` is attached to: its \
+                 arguments are only numbers",
+                attachment.target(),
+                program.name,
+                program.section
             ));
         }
+        program.arguments = arguments;
     }
     Ok(Some(Arc::new(layouts)))
 }
 
-fn attachment(program: &Program) -> Option<Attachment<'_>> {
-    Attachment::of(program.attach_type, &program.section)
+/// What a program is attached to: as the options name it, or else as its section does.
+fn attachment<'a>(options: &'a LoadOptions, program: &'a Program) -> Option<Attachment<'a>> {
+    let mut named = options.program_targets.iter();
+    let named = named.find(|(name, _)| *name == program.name);
+    let section = program.section.split_once('/').map(|(_, target)| target);
+    let target = named.map(|(_, target)| &**target).or(section);
+    Attachment::of(
+        program.attach_type,
+        target.or(options.attach_target.as_deref())?,
+    )
 }
 
 /// The linker keeps the form; a mistake of ours must not reach the code generator.

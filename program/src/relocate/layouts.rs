@@ -43,8 +43,8 @@ enum Hook {
 }
 
 impl<'a> Attachment<'a> {
-    /// The attachment of a program in a section.
-    pub(crate) fn of(attach: Option<&AttachType>, section: &'a str) -> Option<Attachment<'a>> {
+    /// The attachment of a program to a function, tracepoint or the like by name.
+    pub(crate) fn of(attach: Option<&AttachType>, target: &'a str) -> Option<Attachment<'a>> {
         let hook = match attach?.prefix {
             "tp_btf" => Hook::Tracepoint,
             "fentry" => Hook::Entry,
@@ -53,8 +53,12 @@ impl<'a> Attachment<'a> {
             "iter" => Hook::Iterator,
             _ => return None,
         };
-        let (_, target) = section.split_once('/')?;
         Some(Attachment { hook, target })
+    }
+
+    /// What it is attached to.
+    pub(crate) fn target(&self) -> &'a str {
+        self.target
     }
 
     /// The name of the typedef or function in BTF that has the arguments.
@@ -402,7 +406,8 @@ mod tests {
 
     fn arguments(section: &str) -> Option<Vec<Argument>> {
         let attach = program_type::by_section(Platform::Linux, section);
-        let attachment = Attachment::of(attach, section)?;
+        let (_, target) = section.split_once('/')?;
+        let attachment = Attachment::of(attach, target)?;
         let layouts = Layouts::new(&kernel(), [attachment].into_iter()).unwrap();
         layouts.arguments(attachment)
     }
