@@ -8,13 +8,12 @@
 use crate::import as nt;
 use crate::level::Passive;
 use crate::origin::{self, Service};
-use crate::platform::print;
+use crate::platform::say;
 use crate::runtime;
 use crate::status::check;
 use abi::native::nmr::{
     Characteristics, MODULE_ID_EBPFCORE, ModuleId, NPI_NATIVE_MODULE, RegistrationInstance,
 };
-use alloc::format;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ebpfcore::control::{Arrival, Detached};
 use ebpfcore::native::ModuleMemory;
@@ -94,7 +93,7 @@ unsafe extern "system" fn attach(
     };
     // SAFETY: the image of a driver that the system loaded; it stays until detaching completes.
     if let Err(error) = unsafe { control.attach_module(&arrival) } {
-        print(format!("a module is refused: {error}").as_bytes());
+        say(format_args!("a module is refused: {error}"));
         return wdm::STATUS_INVALID_PARAMETER;
     }
     // SAFETY: obligation 1.

@@ -4,38 +4,14 @@
 //! source file's name, and the line. The debugger's output has the message.
 
 use crate::import::KeBugCheckEx;
-use crate::platform::print;
-use core::fmt::{self, Write};
+use crate::platform;
 
 const CODE: u32 = 0xebfc_0001;
 const TAG: u64 = u64::from_be_bytes(*b"EBPFCORE");
 
-/// As much of a message as fits.
-struct Line {
-    bytes: [u8; 256],
-    length: usize,
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let places = self.bytes.iter_mut().skip(self.length);
-        for (place, byte) in places.zip(text.bytes()) {
-            *place = byte;
-            self.length += 1;
-        }
-        Ok(())
-    }
-}
-
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut line = Line {
-        bytes: [0; 256],
-        length: 0,
-    };
-    // Never fails: what does not fit is cut.
-    let _ = write!(line, "{info}");
-    print(&line.bytes[..line.length]);
+    platform::say(format_args!("{info}"));
     let (file, number) = match info.location() {
         Some(place) => (place.file(), place.line()),
         None => ("", 0),

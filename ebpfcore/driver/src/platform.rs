@@ -2,6 +2,7 @@
 
 use crate::import as nt;
 use crate::{level, request, reserve};
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use ebpfcore::{Platform, Status};
 use wdk::nt::DISPATCH_LEVEL;
@@ -32,6 +33,34 @@ pub(crate) fn print(line: &[u8]) {
             line.as_ptr(),
         )
     };
+}
+
+/// As much of a line as fits.
+struct Line {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let places = self.bytes.iter_mut().skip(self.length);
+        for (place, byte) in places.zip(text.bytes()) {
+            *place = byte;
+            self.length += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a line that is put together on the stack, because memory may be short.
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    let mut line = Line {
+        bytes: [0; 256],
+        length: 0,
+    };
+    // Never fails: what does not fit is cut.
+    let _ = line.write_fmt(text);
+    print(&line.bytes[..line.length]);
 }
 
 /// The primary token of the calling process, while `action` looks at it; none at DISPATCH_LEVEL.

@@ -20,6 +20,7 @@
 
 mod loading;
 
+use super::reserve::Reserve;
 use super::{
     Control, Session,
     objects::{Object, State},
@@ -194,6 +195,11 @@ impl State {
 }
 
 impl Control {
+    /// Memory for what cannot fail while a module attaches.
+    pub(crate) fn reserve_for_module(&self) -> Result<Reserve<'_>, Error> {
+        Reserve::for_module(self.core.platform()).map_err(failed)
+    }
+
     /// Whether a module may attach, and in which way.
     pub(crate) fn welcome(&self, arrival: &Arrival<'_>) -> Result<Origin, Error> {
         let now_ns = self.core.platform().boot_ns();

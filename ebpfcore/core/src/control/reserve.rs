@@ -2,8 +2,8 @@
 //!
 //! The runtime's own allocations say when they fail; but the verifier, the linker of bytecode and the
 //! texts of errors use ordinary collections, which end the system when memory is short. Every message
-//! is therefore answered under a reserve ([`Platform::reserve`]): either it is there before anything
-//! happens, or the message gets [`Status::NoMemory`].
+//! is therefore answered under a reserve ([`Platform::reserve`]), and so is a native module that attaches:
+//! either it is there before anything happens, or they get [`Status::NoMemory`].
 //!
 //! How much verification needs is measured, not proved: 0.55 KiB for each slot of the largest programs
 //! of the corpus, 1.1 MiB for the loop with the most turns. The reserve is what lasts when the system
@@ -21,7 +21,7 @@ const VERIFICATION_BYTES: usize = 3 << 20;
 const SLOT_BYTES: usize = 2 << 10;
 
 /// A reserve of the current thread.
-pub(super) struct Reserve<'a> {
+pub(crate) struct Reserve<'a> {
     platform: &'a dyn Platform,
 }
 
@@ -31,7 +31,16 @@ impl<'a> Reserve<'a> {
         platform: &'a dyn Platform,
         request: &Request<'_>,
     ) -> Result<Reserve<'a>, Status> {
-        let reserve = platform.reserve(bytes(request));
+        Reserve::of(platform, bytes(request))
+    }
+
+    /// Sets aside what the arrival of a native module may need.
+    pub(super) fn for_module(platform: &'a dyn Platform) -> Result<Reserve<'a>, Status> {
+        Reserve::of(platform, OPERATION_BYTES)
+    }
+
+    fn of(platform: &'a dyn Platform, bytes: usize) -> Result<Reserve<'a>, Status> {
+        let reserve = platform.reserve(bytes);
         reserve
             .then_some(Reserve { platform })
             .ok_or(Status::NoMemory)

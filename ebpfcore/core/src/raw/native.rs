@@ -77,6 +77,7 @@ impl Control {
     /// What is wrong with the module; [`crate::Status::VerificationFailed`] when nobody authorised
     /// it, [`crate::Status::ObjectAlreadyExists`] when its id is taken.
     pub unsafe fn attach_module(&self, arrival: &Arrival<'_>) -> Result<(), Error> {
+        let _reserve = self.reserve_for_module()?;
         let origin = self.welcome(arrival)?;
         let extensions = self.linked();
         let typing = Typing::Guid(&extensions);
