@@ -6,19 +6,26 @@
 
 #[path = "../../core/tests/support/device.rs"]
 mod device;
+#[path = "../../core/tests/support/fixture.rs"]
+mod fixture;
 #[path = "../../core/tests/support/mod.rs"]
 mod support;
 
 use abi::ioctl::{Handle, Reply, Request};
 use abi::native::nmr::Characteristics;
+use abi::native::{
+    BtfResolvedFunctionData, BtfResolvedFunctionEntry, ProgramEntry, ProgramRuntimeContext,
+    module_id_of_hash,
+};
 use device::*;
-use ebpfcore::control::{Control, Shell};
+use ebpfcore::control::{Arrival, Control, Detached, NoSettings, Shell};
 use ebpfcore::extension::{Offer, Outlet};
 use ebpfcore::helper::NoExtensions;
 use ebpfcore::link::Capacity;
-use ebpfcore::native::ModuleMemory;
+use ebpfcore::native::{Error, ModuleMemory};
 use ebpfcore::{Hook, Shared, Status};
 use ebpfcore_nmr::{System, Watches, close_hook, open_hook};
+use fixture::{ANSWERS, Fixture, Helper, NEW};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -461,4 +468,80 @@ fn functions_by_name_are_read_too() {
         let text = answer.map_or_else(|error| error.to_string(), |()| String::from("accepted"));
         assert!(text.contains(expected), "{index}: {text}, not {expected}");
     }
+}
+
+/// A program of a native module that multiplies 6 and 7 by the function of the extension.
+unsafe extern "win64" fn multiplying(context: u64, runtime: *const ProgramRuntimeContext) -> u64 {
+    // SAFETY: the runtime context is as the native module ABI says.
+    unsafe {
+        let functions = (*runtime).btf_resolved_function_data as *const BtfResolvedFunctionData;
+        assert_eq!((*functions.add(1)).address, 0, "an unused slot");
+        let multiply: Helper = std::mem::transmute((*functions).address);
+        multiply(6, 7, 0, 0, 0, context)
+    }
+}
+
+/// A module whose table names a function of the extension, and one unused slot.
+fn module() -> Fixture {
+    let mut module = Fixture::new(NEW);
+    let function = multiplying as *const () as usize;
+    module.code.push(function as u64);
+    let entry = |name, id| BtfResolvedFunctionEntry {
+        header: BtfResolvedFunctionEntry::HEADER,
+        name: module.text(name),
+        module: id,
+    };
+    let functions = [entry(FUNCTION, MODULE), entry("", abi::Guid::default())];
+    let program = ProgramEntry {
+        btf_resolved_functions: module.part(&functions),
+        btf_resolved_function_count: 2,
+        ..module.program("multiply", function, &[])
+    };
+    module.answers.programs = (module.programs(&[program], NEW), 1);
+    module.answers.initial = (0, 0);
+    module
+}
+
+fn attach(world: &World, module: &Fixture) -> Result<(), Error> {
+    ANSWERS.set(module.answers);
+    let arrival = Arrival {
+        binding: 77,
+        module_id: module_id_of_hash([3; 32]),
+        table: module.table,
+        memory: module,
+        file_hash: None,
+        settings: &NoSettings,
+    };
+    // SAFETY: the getters and the program are functions of this process.
+    unsafe { world.control.attach_module(&arrival) }
+}
+
+#[test]
+fn native_programs_call_functions_of_extensions_by_name() {
+    let world = World::new(|_| {});
+    let module = module();
+    world.enter(|| {
+        world.watch();
+        let refused = attach(&world, &module).unwrap_err();
+        assert_eq!(refused.status(), Status::ExtensionFailedToLoad);
+        world.sample.start().unwrap();
+        attach(&world, &module).unwrap();
+        assert_eq!(invoke(world.control), [42]);
+    });
+    let stopped = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            world.enter(|| world.sample.stop());
+            stopped.store(true, Ordering::Release);
+        });
+        // The program is not called any more, but it is there, and so is what it may call.
+        while !invoke(world.control).is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(!stopped.load(Ordering::Acquire), "a program uses it");
+        let detached = world.enter(|| world.control.detach_module(77));
+        assert_eq!(detached, Detached::Now);
+    });
+    assert!(stopped.load(Ordering::Acquire));
+    world.end();
 }
