@@ -31,7 +31,7 @@ const MAP_BYTES: u64 = 1 << 20;
 const PATIENCE: u32 = 3;
 
 /// A machine with two processors on which time passes with each look at the clock.
-struct Machine;
+pub(crate) struct Machine;
 
 impl Platform for Machine {
     fn cpu_count(&self) -> u32 {
@@ -79,7 +79,7 @@ impl Platform for Machine {
     fn trace(&self, _line: &[u8]) {}
 }
 
-static MACHINE: Machine = Machine;
+pub(crate) static MACHINE: Machine = Machine;
 
 /// A process.
 #[derive(Default)]

@@ -13,6 +13,8 @@
 mod device;
 mod driver;
 mod instructions;
+mod maps;
+mod modules;
 pub mod mutate;
 mod objects;
 mod seeds;
@@ -30,7 +32,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub static TARGETS: [Target; 9] = [
+pub static TARGETS: [Target; 11] = [
     Target {
         name: "decoder",
         run: instructions::decoder,
@@ -84,6 +86,18 @@ pub static TARGETS: [Target; 9] = [
         run: device::device,
         seeds: device::seeds,
         max_len: 1 << 12,
+    },
+    Target {
+        name: "maps",
+        run: maps::maps,
+        seeds: maps::seeds,
+        max_len: 1 << 10,
+    },
+    Target {
+        name: "module",
+        run: modules::module,
+        seeds: modules::seeds,
+        max_len: 1 << 9,
     },
 ];
 

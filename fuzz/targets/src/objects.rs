@@ -1,6 +1,9 @@
 //! Targets of the `program` and `verifier` crates.
 
 use crate::{outcome, seeds};
+use ebpfcore::helper::NoExtensions;
+use ebpfcore::object::{Checking, load as load_programs};
+use ebpfcore::{Core, Shared, Status};
 use isa::{CallTarget, Imm64, Insn, InsnIdx, encode};
 use program::{
     KernelField, KernelType, LoadOptions, Object, Program, ProgramId, RawProgram, TargetBtf,
@@ -57,12 +60,12 @@ pub(crate) fn relocation(data: &[u8]) -> String {
     }
 }
 
+/// Three pieces of an input.
+type Parts<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
 /// An object, and the two sections of an input: which object (one byte), length of the first section
 /// (two bytes), first section, second section.
-fn parts<'a>(
-    templates: &'a [Vec<u8>],
-    data: &'a [u8],
-) -> Result<(&'a [u8], &'a [u8], &'a [u8]), &'static str> {
+fn parts<'a>(templates: &'a [Vec<u8>], data: &'a [u8]) -> Result<Parts<'a>, &'static str> {
     let [which, low, high, rest @ ..] = data else {
         return Err("too short");
     };
@@ -213,4 +216,29 @@ fn verify(object: &Object, id: ProgramId) -> String {
             outcome(&kind.unwrap_or_default())
         }
     }
+}
+
+/// Two programs that do nothing, for maps that hold programs.
+pub(crate) fn small_programs(
+    core: &Shared<Core>,
+) -> Result<Vec<Shared<ebpfcore::Program>>, Status> {
+    let exit = [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+    let Some(program_type) = abi::program_type::WINDOWS.first() else {
+        return Err(Status::ObjectNotFound);
+    };
+    let raw = RawProgram {
+        name: "small",
+        platform: abi::Platform::Windows,
+        program_type,
+        bytes: &exit,
+        maps: Vec::new(),
+    };
+    let object = program::from_bytecode(raw).map_err(|_| Status::InvalidArgument)?;
+    let verified = verifier::verify(&object, ProgramId(0), &verifier::Options::default());
+    let verified = verified.map_err(|_| Status::VerificationFailed)?;
+    let both = [verified.clone(), verified];
+    let loaded = load_programs(core, &object, &both, &NoExtensions, Checking::Unproved);
+    loaded
+        .map(|loaded| loaded.programs)
+        .map_err(|_| Status::NoMemory)
 }

@@ -19,8 +19,10 @@ pub use crate::raw::native::validate;
 pub use error::{Error, Item, Problem};
 pub use instance::{Instance, Loaded, Means, PinnedMap, Usage, instantiate, instantiate_with};
 pub use origin::same_file;
-pub(crate) use parse::{Tables, check_table, parse};
-pub(crate) use reader::{Array, Reader};
+pub(crate) use parse::check_table;
+pub use parse::{Tables, parse};
+pub use reader::Array;
+pub(crate) use reader::Reader;
 
 pub use sha256::Sha256;
 

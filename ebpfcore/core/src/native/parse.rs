@@ -27,14 +27,20 @@ const MAX_TABLE_BYTES: u64 = 4096;
 const MAX_HASH_BYTES: u64 = 64;
 
 /// What the getters of a module gave.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Tables {
-    pub(crate) version: ModuleVersion,
-    pub(crate) programs: Array,
-    pub(crate) maps: Array,
-    pub(crate) hash: Array,
-    pub(crate) initial: Array,
-    pub(crate) globals: Array,
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Tables {
+    /// Version of the compiler that made it.
+    pub version: ModuleVersion,
+    /// Programs.
+    pub programs: Array,
+    /// Maps.
+    pub maps: Array,
+    /// Hash of the object.
+    pub hash: Array,
+    /// Initial values.
+    pub initial: Array,
+    /// Global data sections.
+    pub globals: Array,
 }
 
 /// Checks the metadata table itself, before any of its functions is called.
@@ -66,7 +72,11 @@ pub(crate) fn check_table(address: u64, memory: &dyn ModuleMemory) -> Result<Met
 }
 
 /// Reads everything the tables lead to.
-pub(crate) fn parse(
+///
+/// # Errors
+///
+/// The first item that is not as the native module ABI says.
+pub fn parse(
     tables: &Tables,
     memory: &dyn ModuleMemory,
     typing: Typing<'_>,

@@ -24,9 +24,11 @@ pub(crate) struct Reader<'a> {
 
 /// An address and a count that a getter gave.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Array {
-    pub(crate) address: u64,
-    pub(crate) count: u64,
+pub struct Array {
+    /// Address of the first element.
+    pub address: u64,
+    /// Number of elements.
+    pub count: u64,
 }
 
 impl<'a> Reader<'a> {

@@ -548,6 +548,17 @@ impl Map {
         }
     }
 
+    /// Adds a record to the ring of an index: 0, or a processor.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidArgument`] for an index or a length that cannot be, [`Status::NoMemory`]
+    /// when there is no room, [`Status::OperationNotSupported`] for other kinds.
+    pub fn put_record(&self, index: u64, data: &[u8]) -> Result<(), Status> {
+        let _guard = self.core.pin();
+        self.ring(index)?.output(self.core.platform(), [data, &[]])
+    }
+
     /// Takes the next record of a ring buffer, or of any CPU's ring of a perf event array.
     ///
     /// # Errors
