@@ -97,6 +97,15 @@ impl EbpfResult {
             .map_or(EbpfResult::Failed, |row| row.code)
     }
 
+    /// The first code that maps to this Win32 error; anything unknown is a failure without a name.
+    #[must_use]
+    pub fn from_win32(code: u32) -> EbpfResult {
+        TABLE
+            .iter()
+            .find(|row| row.win32 == code)
+            .map_or(EbpfResult::Failed, |row| row.code)
+    }
+
     /// What a helper returns in r0 for this result, sign-extended to 64 bits.
     #[must_use]
     pub const fn negated(self) -> i64 {
@@ -120,6 +129,8 @@ mod tests {
         assert_eq!(EbpfResult::from_number(-1), None);
         assert_eq!(EbpfResult::from_number(35), None);
         assert_eq!(EbpfResult::from_ntstatus(0xdead_beef), EbpfResult::Failed);
+        assert_eq!(EbpfResult::from_win32(1168), EbpfResult::KeyNotFound);
+        assert_eq!(EbpfResult::from_win32(0xdead_beef), EbpfResult::Failed);
         assert_eq!(EbpfResult::KeyNotFound.negated(), -19);
     }
 

@@ -39,6 +39,17 @@ impl Client {
         crate::Simulator::of_this_process().map(|simulator| simulator.client())
     }
 
+    /// The runtime of this machine.
+    ///
+    /// # Errors
+    /// The driver does not run, or the caller may not open its device.
+    #[cfg(windows)]
+    pub fn connect() -> Result<Client, Error> {
+        let driver = crate::Driver::open();
+        let driver = driver.map_err(|cause| Error::new("open the runtime's device", cause))?;
+        Ok(Client::over(Arc::new(driver)))
+    }
+
     /// A runtime that is reached in another way.
     #[must_use]
     pub fn over(transport: Arc<dyn Transport>) -> Client {

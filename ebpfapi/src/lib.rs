@@ -38,6 +38,8 @@ mod ring;
 #[cfg(unix)]
 mod sim;
 mod transport;
+#[cfg(windows)]
+mod windows;
 
 pub use abi::ioctl::Handle;
 pub use abi::result::EbpfResult;
@@ -54,3 +56,5 @@ pub use ring::RingBuffer;
 #[cfg(unix)]
 pub use sim::Simulator;
 pub use transport::{Answer, NewService, Transport, Waiting};
+#[cfg(windows)]
+pub use windows::Driver;

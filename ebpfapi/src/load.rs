@@ -91,7 +91,8 @@ fn load_bytecode(
 ) -> Result<Loaded, Error> {
     let wanted = |at: usize| object.programs.get(at).is_some_and(|one| one.autoload);
     let numbered = || (0u16..).zip(&source.programs);
-    for (at, program) in numbered().filter(|(at, _)| wanted(usize::from(*at))) {
+    let checked = |at: &u16| wanted(usize::from(*at)) && !object.only_runtime_verifies;
+    for (at, program) in numbered().filter(|(at, _)| checked(at)) {
         let doing = || format!("load program {}", program.name);
         refuse_unsafe(source, ProgramId(at)).map_err(|cause| Error::new(doing(), cause))?;
     }

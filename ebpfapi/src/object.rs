@@ -26,6 +26,8 @@ pub struct OpenOptions {
     pub name: Option<String>,
     /// Type of the programs whose section says nothing about it.
     pub program_type: Option<&'static ProgramType>,
+    /// Programs are verified by the runtime only: its report knows no source lines.
+    pub only_runtime_verifies: bool,
 }
 
 /// An object file (`.o`) or a driver (`.sys`) with programs and maps.
@@ -36,6 +38,7 @@ pub struct Object {
     pub(crate) form: Form,
     pub(crate) programs: Vec<ObjectProgram>,
     pub(crate) maps: Vec<ObjectMap>,
+    pub(crate) only_runtime_verifies: bool,
 }
 
 /// In which form it has its code.
@@ -273,6 +276,7 @@ fn parse_elf(bytes: &[u8], name: String, options: &OpenOptions) -> Result<Object
         programs: programs.collect(),
         maps: maps.collect(),
         form: Form::Bytecode(Box::new(object)),
+        only_runtime_verifies: options.only_runtime_verifies,
     })
 }
 
@@ -304,6 +308,7 @@ fn parse_driver(bytes: &[u8], name: String) -> Result<Object, Cause> {
         programs: programs.collect(),
         maps: maps.collect(),
         form: Form::Native(bytes.to_vec()),
+        only_runtime_verifies: false,
     })
 }
 

@@ -3,7 +3,7 @@
 //! Under Wine it is the one whose request is dispatched; on a host a thread says itself which process
 //! it stands for ([`run_as`]). What is left out: everything of a process but its id and its end.
 
-use crate::platform::installed;
+use crate::platform::{Platform, installed};
 use std::cell::Cell;
 
 /// The system's own process.
@@ -16,7 +16,7 @@ thread_local! {
 /// Id of the calling process.
 #[must_use]
 pub fn current() -> u64 {
-    installed().map_or_else(|| CURRENT.get(), |platform| platform.process())
+    installed().map_or_else(|| CURRENT.get(), Platform::process)
 }
 
 /// Runs `action` on behalf of a process.

@@ -8,7 +8,7 @@ use super::{exports, put};
 use crate::images::Image;
 use crate::irql;
 use crate::machine::current;
-use crate::platform::installed;
+use crate::platform::{Platform, installed};
 use crate::status;
 
 /// `SystemModuleInformation`, and its rows (`RTL_PROCESS_MODULES`).
@@ -18,7 +18,7 @@ const ROW: usize = 296;
 const NAME_BYTES: usize = 256;
 
 fn images() -> Vec<Image> {
-    installed().map_or_else(|| current().images.list(), |platform| platform.images())
+    installed().map_or_else(|| current().images.list(), Platform::images)
 }
 
 /// The list as drivers get it.
