@@ -5,6 +5,7 @@
 //! is told in `docs`; other tests do the rest. What is left out: running on Windows.
 
 mod build;
+mod device;
 mod forward;
 mod identity;
 mod modules;

@@ -8,12 +8,12 @@
 //!                                    brings RATE frames per second: those of the capture, and
 //!                                    behind each EMPTY empty datagrams; prints what became of them
 //! testkernel sent                    what callouts injected for sending
-//! testkernel map NAME                entries of the runtime's maps of a name
+//! testkernel ebpf STEP + STEP ...    what one application does with the runtime, see [`steps`]
 //! ```
 
 mod device;
 mod frames;
-mod map;
+mod steps;
 
 use device::Device;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn run(arguments: &[String]) -> Result<String, String> {
             let numbers = [number(seconds)?, number(rate)?, number(empty)?];
             return traffic(Path::new(capture), numbers);
         }
-        ["map", name] => return map::dump(name),
+        ["ebpf", ref steps @ ..] => return steps::run(steps).map(|()| String::new()),
         _ => return Err("see the beginning of main.rs".to_owned()),
     };
     Ok(String::from_utf8_lossy(&ask(&request)?).into_owned())

@@ -28,9 +28,9 @@ pub(super) struct Built {
 pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
     let out = stand_in(root, "testkernel/shim", &[])?;
     stand_in(root, "testkernel/device", NATIVE)?;
-    stand_in(root, "testkernel/program", &[])?;
     copy(&out.join("testkernel.dll"), &folder.join("testkernel.sys"))?;
-    copy(&out.join("testkernel.exe"), &folder.join("testkernel.exe"))?;
+    let program = programs(root)?.join("testkernel.exe");
+    copy(&program, &folder.join("testkernel.exe"))?;
     let tool = tool(root)?;
     driver(root, &tool, folder, "droppacket")?;
     crate::dist::driver(root, folder)?;
@@ -54,13 +54,13 @@ fn stand_in(root: &Path, package: &str, flags: &[&str]) -> Result<PathBuf, Strin
     build.run(root)
 }
 
-/// The programs of the product for Windows; returns their folder.
+/// The programs of the product for Windows, and the test program; returns their folder.
 pub(super) fn programs(root: &Path) -> Result<PathBuf, String> {
     let build = Build {
         place: root,
         target: windows::PROGRAM,
         profile: PROFILE,
-        packages: &["bpf2native"],
+        packages: &["bpf2native", "testkernel-program"],
         flags: &[],
     };
     build.run(root)

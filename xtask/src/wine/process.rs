@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How often a running program is looked at.
@@ -20,6 +20,45 @@ pub(super) struct Wine {
     last: PathBuf,
     /// Whether the server ends with this value.
     is_owner: bool,
+}
+
+/// A program that runs while others do; it ends with this value.
+pub(super) struct Running {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Running {
+    /// Waits until the program has said something.
+    pub(super) fn wait_for(&mut self, line: &str, limit: Duration) -> Result<String, String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let output = std::fs::read(&self.output).unwrap_or_default();
+            let output = String::from_utf8_lossy(&output).replace('\r', "");
+            if output.lines().any(|said| said == line) {
+                return Ok(output);
+            }
+            let ended = self.child.try_wait().map_err(|error| error.to_string())?;
+            if ended.is_some() || Instant::now() > deadline {
+                return Err(format!("waits for {line:?}: {output}"));
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
+    /// Ends the program as a crash would.
+    pub(super) fn kill(mut self) -> Result<(), String> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended, or ends now; a test that failed does not leave it behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// How a program ended.
@@ -78,21 +117,34 @@ impl Wine {
         )
     }
 
-    fn spawn(&self, command: &mut Command, what: &str, limit: Duration) -> Result<Outcome, String> {
-        let fail = |error| format!("{what}: {error}");
-        let last = File::create(&self.last).map_err(fail)?;
-        let both = last.try_clone().map_err(fail)?;
+    /// Starts a program of Windows that goes on while others run.
+    pub(super) fn start(&self, arguments: &[&str]) -> Result<Running, String> {
+        let output = self.last.with_extension("running");
+        let mut command = Command::new("wine");
+        let child = self.begin(command.args(arguments), &output);
+        let child = child.map_err(|error| format!("{arguments:?}: {error}"))?;
+        Ok(Running { child, output })
+    }
+
+    /// Starts a program with a file for its output.
+    fn begin(&self, command: &mut Command, output: &Path) -> std::io::Result<Child> {
+        let output = File::create(output)?;
+        let both = output.try_clone()?;
         let overrides =
             "ntoskrnl.exe,netio.sys,ndis.sys,fwpkclnt.sys,bcryptprimitives=n;mscoree,mshtml=";
-        let mut child = command
+        command
             .env("WINEPREFIX", &self.prefix)
             .env("WINEDLLOVERRIDES", overrides)
             .env("WINEDEBUG", "-all,err+module,err+seh,+debugstr")
             .stdin(Stdio::null())
-            .stdout(last)
+            .stdout(output)
             .stderr(both)
             .spawn()
-            .map_err(fail)?;
+    }
+
+    fn spawn(&self, command: &mut Command, what: &str, limit: Duration) -> Result<Outcome, String> {
+        let fail = |error| format!("{what}: {error}");
+        let mut child = self.begin(command, &self.last).map_err(fail)?;
         let deadline = Instant::now() + limit;
         let status = loop {
             if let Some(status) = child.try_wait().map_err(fail)? {

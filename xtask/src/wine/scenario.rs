@@ -49,6 +49,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.come_and_go(cycles)?;
     run.everything_passes()?;
     run.settings_are_read()?;
+    run.device_is_used()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;
@@ -128,7 +129,7 @@ impl Run<'_> {
         if flood.passed + others.dropped != 0 || flood.dropped == 0 {
             self.fail(&format!("the flood is not dropped: {flood:?} {others:?}"));
         }
-        let dump = self.ask(&["map", "dropcnt_map"])?;
+        let dump = self.ask(&["ebpf", "map", "dropcnt_map"])?;
         if number(&dump.output) != Some(flood.dropped) {
             self.fail(&format!(
                 "{} are dropped, the map says {}",

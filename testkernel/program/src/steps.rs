@@ -1,0 +1,303 @@
+//! Steps of one application: it uses the runtime as any other, through the client library.
+//!
+//! ```text
+//! load FILE [runtime]     an object or a driver; with `runtime`, only the runtime verifies it
+//! attach [NUMBER]         all programs that were loaded, to an interface or compartment
+//! detach                  all of them
+//! verdicts NAME CAPTURE   what a program says about each frame, by test runs
+//! map NAME                entries of all maps of a name, key and value in hexadecimal digits
+//! set NAME KEY VALUE      an entry
+//! list                    what the runtime has
+//! pin NAME PATH, unpin PATH
+//! ask NAME                begins to wait for records of a ring buffer
+//! record NAME BYTES       writes a record
+//! cancel                  gives the waiting up
+//! answer                  how the waiting ended
+//! hold                    stays until somebody ends the process
+//! ```
+
+use crate::frames;
+use abi::ioctl::{Reply, Request};
+use ebpfapi::{
+    Answer, Client, Link, Map, Object, OpenOptions, Program, Run, Transport, Update, Waiting,
+};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an answer may take that has to come.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Room for the answer of a query.
+const ANSWER_BYTES: usize = 64;
+
+/// What the application has.
+struct Application {
+    transport: Arc<dyn Transport>,
+    client: Client,
+    programs: Vec<Program>,
+    maps: Vec<Map>,
+    links: Vec<Link>,
+    waiting: Option<Box<dyn Waiting>>,
+}
+
+/// Does the steps, which `+` divides.
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let transport = transport()?;
+    let mut application = Application {
+        client: Client::over(Arc::clone(&transport)),
+        transport,
+        programs: Vec::new(),
+        maps: Vec::new(),
+        links: Vec::new(),
+        waiting: None,
+    };
+    for step in words.split(|word| *word == "+") {
+        let text = application.step(step)?;
+        print!("{text}");
+        // Whoever waits for a line sees it.
+        let flushed = std::io::stdout().flush();
+        flushed.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+fn transport() -> Result<Arc<dyn Transport>, String> {
+    let driver = ebpfapi::Driver::open();
+    Ok(Arc::new(driver.map_err(|cause| cause.to_string())?))
+}
+
+/// Elsewhere there is no driver; the steps are the same over the runtime in this process.
+#[cfg(not(windows))]
+fn transport() -> Result<Arc<dyn Transport>, String> {
+    let simulator = ebpfapi::Simulator::new();
+    Ok(Arc::new(simulator.map_err(text)?))
+}
+
+fn text(error: ebpfapi::Error) -> String {
+    match error.report() {
+        Some(report) => format!("{error}\n{report}"),
+        None => error.to_string(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn bytes(digits: &str) -> Result<Vec<u8>, String> {
+    let wrong = || format!("{digits} are no bytes");
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let places = (0..digits.len()).step_by(2);
+    places.map(|at| byte(at).ok_or_else(wrong)).collect()
+}
+
+impl Application {
+    fn step(&mut self, words: &[&str]) -> Result<String, String> {
+        match *words {
+            ["load", file] => self.load(file, false),
+            ["load", file, "runtime"] => self.load(file, true),
+            ["attach"] => self.attach(None),
+            ["attach", number] => self.attach(Some(crate::number(number)? as u32)),
+            ["detach"] => self.detach(),
+            ["verdicts", name, capture] => self.verdicts(name, Path::new(capture)),
+            ["map", name] => self.entries(name),
+            ["set", name, key, value] => self.set(name, &bytes(key)?, &bytes(value)?),
+            ["list"] => self.list(),
+            ["pin", name, path] => self.pin(name, path),
+            ["unpin", path] => self
+                .client
+                .unpin(path)
+                .map_err(text)
+                .map(|()| String::new()),
+            ["ask", name] => self.ask(name),
+            ["record", name, record] => self.record(name, &bytes(record)?),
+            ["cancel"] => self.cancel(),
+            ["answer"] => self.answer(),
+            ["hold"] => {
+                println!("holding");
+                let _ = std::io::stdout().flush();
+                loop {
+                    std::thread::park();
+                }
+            }
+            _ => Err(format!("{words:?}: see the beginning of steps.rs")),
+        }
+    }
+
+    fn load(&mut self, file: &str, only_runtime_verifies: bool) -> Result<String, String> {
+        let options = OpenOptions {
+            only_runtime_verifies,
+            ..OpenOptions::default()
+        };
+        let object = Object::open_with(file, &options).map_err(text)?;
+        let loaded = object.load(&self.client).map_err(text)?;
+        let mut said = String::new();
+        for program in loaded.programs() {
+            let code = program.code_type().map_err(text)?;
+            let _ = writeln!(said, "loaded {} {code:?}", program.name());
+        }
+        self.programs.extend_from_slice(loaded.programs());
+        self.maps.extend(loaded.maps().map(|(_, map)| map.clone()));
+        Ok(said)
+    }
+
+    fn attach(&mut self, number: Option<u32>) -> Result<String, String> {
+        for program in &self.programs {
+            let link = match number {
+                Some(number) => program.attach_to(number),
+                None => program.attach(),
+            };
+            self.links.push(link.map_err(text)?);
+        }
+        Ok(format!("attached {}\n", self.programs.len()))
+    }
+
+    fn detach(&mut self) -> Result<String, String> {
+        let links = std::mem::take(&mut self.links);
+        links.iter().try_for_each(Link::detach).map_err(text)?;
+        Ok(format!("detached {}\n", links.len()))
+    }
+
+    /// A program of this application, or of another.
+    fn program(&self, name: &str) -> Result<Program, String> {
+        if let Some(own) = self.programs.iter().find(|program| program.name() == name) {
+            return Ok(own.clone());
+        }
+        for id in self.client.program_ids().map_err(text)? {
+            let program = self.client.program_by_id(id).map_err(text)?;
+            if program.name() == name {
+                return Ok(program);
+            }
+        }
+        Err(format!("there is no program {name}"))
+    }
+
+    /// The maps of a name, of this application or others.
+    fn maps(&self, name: &str) -> Result<Vec<Map>, String> {
+        let mut maps = Vec::new();
+        for id in self.client.map_ids().map_err(text)? {
+            let map = self.client.map_by_id(id).map_err(text)?;
+            if map.name() == name {
+                maps.push(map);
+            }
+        }
+        Ok(maps)
+    }
+
+    fn map(&self, name: &str) -> Result<Map, String> {
+        let first = self.maps(name)?.into_iter().next();
+        first.ok_or_else(|| format!("there is no map {name}"))
+    }
+
+    fn verdicts(&self, name: &str, capture: &Path) -> Result<String, String> {
+        let program = self.program(name)?;
+        let mut said = format!("verdicts of {name}:");
+        for frame in frames::capture(capture)? {
+            let run = Run {
+                data: &frame,
+                ..Run::default()
+            };
+            let result = program.test_run(&run).map_err(text)?;
+            let _ = write!(said, " {}", result.value);
+        }
+        Ok(said + "\n")
+    }
+
+    fn entries(&self, name: &str) -> Result<String, String> {
+        let mut said = String::new();
+        for map in self.maps(name)? {
+            for (key, value) in map.entries().map_err(text)? {
+                let _ = writeln!(said, "{} {}", hex(&key), hex(&value));
+            }
+        }
+        Ok(said)
+    }
+
+    fn set(&self, name: &str, key: &[u8], value: &[u8]) -> Result<String, String> {
+        let updated = self.map(name)?.update(key, value, Update::Any);
+        updated.map_err(text).map(|()| String::new())
+    }
+
+    fn list(&self) -> Result<String, String> {
+        let mut said = String::new();
+        for id in self.client.program_ids().map_err(text)? {
+            let info = self
+                .client
+                .program_by_id(id)
+                .and_then(|program| program.info());
+            let info = info.map_err(text)?;
+            let _ = writeln!(said, "program {} {:?}", info.name, info.code);
+        }
+        for id in self.client.map_ids().map_err(text)? {
+            let map = self.client.map_by_id(id).map_err(text)?;
+            let _ = writeln!(said, "map {}", map.name());
+        }
+        for id in self.client.link_ids().map_err(text)? {
+            let link = self.client.link_by_id(id).map_err(text)?;
+            let interface = link.info().map_err(text)?.interface();
+            let _ = writeln!(said, "link {interface:?}");
+        }
+        for pin in self.client.pins().map_err(text)? {
+            let _ = writeln!(said, "pin {}", pin.path);
+        }
+        Ok(said)
+    }
+
+    fn pin(&self, name: &str, path: &str) -> Result<String, String> {
+        let pinned = match self.program(name) {
+            Ok(program) => program.pin(path),
+            Err(_) => self.map(name)?.pin(path),
+        };
+        pinned.map_err(text).map(|()| String::new())
+    }
+
+    fn ask(&mut self, name: &str) -> Result<String, String> {
+        let map = self.map(name)?;
+        let request = Request::MapAsyncQuery {
+            map_handle: map.handle(),
+            index: 0,
+            consumer_offset: 0,
+        };
+        let mut message = [0; 64];
+        let length = request.encode(&mut message).map_err(|_| "too long")?;
+        let sent = self.transport.send(&message[..length], ANSWER_BYTES);
+        // The runtime may answer at once; only waiting is of interest here.
+        let Answer::Later(waiting) = sent.map_err(|cause| cause.to_string())? else {
+            return Err("there are records already".to_owned());
+        };
+        let ended = waiting.wait(Some(Duration::from_millis(50)));
+        self.waiting = Some(waiting);
+        // The handle stays open, or its file would take the request with it.
+        self.maps.push(map);
+        Ok(format!("waits: {}\n", ended.is_none()))
+    }
+
+    fn record(&self, name: &str, record: &[u8]) -> Result<String, String> {
+        let written = self.map(name)?.write_record(record);
+        written.map_err(text).map(|()| String::new())
+    }
+
+    fn cancel(&self) -> Result<String, String> {
+        let waiting = self.waiting.as_ref().ok_or("nothing was asked")?;
+        waiting.cancel();
+        Ok(String::new())
+    }
+
+    fn answer(&mut self) -> Result<String, String> {
+        let waiting = self.waiting.take().ok_or("nothing was asked")?;
+        Ok(match waiting.wait(Some(ANSWER)) {
+            None => "no answer\n".to_owned(),
+            Some(Err(cause)) => format!("ended: {cause}\n"),
+            Some(Ok(reply)) => match Reply::decode(&reply) {
+                Ok(Reply::MapAsyncQuery { producer, .. }) => format!("records up to {producer}\n"),
+                other => return Err(format!("{other:?}")),
+            },
+        })
+    }
+}
