@@ -19,10 +19,11 @@ struct Stop {
     service: Vec<u16>,
 }
 
+/// Units of a path with a zero behind them, for kernels that look for the end instead of counting.
 fn units(service: &[u8]) -> Result<Vec<u16>, Status> {
     let mut units = Vec::new();
     units
-        .try_reserve_exact(service.len() / 2)
+        .try_reserve_exact(service.len() / 2 + 1)
         .map_err(|_| Status::NoMemory)?;
     units.extend(
         service
@@ -31,6 +32,7 @@ fn units(service: &[u8]) -> Result<Vec<u16>, Status> {
             .iter()
             .map(|pair| u16::from_le_bytes(*pair)),
     );
+    units.push(0);
     Ok(units)
 }
 
@@ -38,7 +40,7 @@ extern "system" fn stop_driver(_device: u64, context: u64) {
     let stop = core::ptr::with_exposed_provenance_mut::<Stop>(context as usize);
     // SAFETY: `unload_driver` made it for this call alone.
     let stop = unsafe { Box::from_raw(stop) };
-    let service = text::string(&stop.service);
+    let service = text::counted(&stop.service);
     // SAFETY: a live string; the item is not queued any more.
     unsafe {
         nt::ZwUnloadDriver(&raw const service);
@@ -49,7 +51,7 @@ extern "system" fn stop_driver(_device: u64, context: u64) {
 impl Shell for System {
     fn load_driver(&self, service: &[u8]) -> Result<(), Status> {
         let units = units(service)?;
-        let service = text::string(&units);
+        let service = text::counted(&units);
         // SAFETY: a live string.
         match unsafe { nt::ZwLoadDriver(&raw const service) } {
             0.. => Ok(()),

@@ -27,3 +27,8 @@ pub(crate) fn string(units: &[u16]) -> UnicodeString {
         buffer: units.as_ptr().expose_provenance() as u64,
     }
 }
+
+/// Counted text over units that end with a zero, which does not count.
+pub(crate) fn counted(units: &[u16]) -> UnicodeString {
+    string(units.split_last().map_or(units, |(_, text)| text))
+}
