@@ -17,6 +17,7 @@ impl Run<'_> {
         self.unsafe_is_refused()?;
         self.users_are_refused()?;
         self.requests_wait()?;
+        self.module_is_loaded()?;
         self.nothing_is_left()
     }
 
@@ -78,6 +79,21 @@ impl Run<'_> {
         self.expect(&said, "EBPF_CANCELED");
         let client = self.hold(&asked[..asked.len() - 1])?;
         self.dies(client)
+    }
+
+    /// A driver is loaded by a message, and goes with the last user of its programs.
+    fn module_is_loaded(&mut self) -> Result<(), String> {
+        let driver = windows_path(&self.built.folder.join("droppacket.sys"));
+        let steps = ["load", &driver, "+", "attach", INTERFACE];
+        let mut client = self.hold(&steps)?;
+        client.wait_for("loaded DropPacket Native", COMMAND)?;
+        self.flood_is_dropped()?;
+        self.dies(client)?;
+        self.everything_passes()?;
+        // The file is free again for a service of its own.
+        self.started("droppacket")?;
+        self.flood_is_dropped()?;
+        self.stopped("droppacket")
     }
 
     fn example(&self, name: &str) -> String {
