@@ -100,8 +100,14 @@ fn bytes(digits: &str) -> Result<Vec<u8>, String> {
 impl Application {
     fn step(&mut self, words: &[&str]) -> Result<String, String> {
         match *words {
-            ["load", file] => self.load(file, false),
-            ["load", file, "runtime"] => self.load(file, true),
+            ["load", file] => self.load(file, &OpenOptions::default()),
+            ["load", file, "runtime"] => self.load(
+                file,
+                &OpenOptions {
+                    only_runtime_verifies: true,
+                    ..OpenOptions::default()
+                },
+            ),
             ["attach"] => self.attach(None),
             ["attach", number] => self.attach(Some(crate::number(number)? as u32)),
             ["detach"] => self.detach(),
@@ -130,12 +136,8 @@ impl Application {
         }
     }
 
-    fn load(&mut self, file: &str, only_runtime_verifies: bool) -> Result<String, String> {
-        let options = OpenOptions {
-            only_runtime_verifies,
-            ..OpenOptions::default()
-        };
-        let object = Object::open_with(file, &options).map_err(text)?;
+    fn load(&mut self, file: &str, options: &OpenOptions) -> Result<String, String> {
+        let object = Object::open_with(file, options).map_err(text)?;
         let loaded = object.load(&self.client).map_err(text)?;
         let mut said = String::new();
         for program in loaded.programs() {
