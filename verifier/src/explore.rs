@@ -7,6 +7,7 @@
 //! would be an endless path of the analysis, or pass for ever through covered states, each of which
 //! leads to the end of a path within as many steps as the analysis took.
 
+use self::rounds::Attempts;
 use crate::callback::Invocation;
 use crate::cfg::{self, Cfg, Located};
 use crate::contract::{self, Contracts};
@@ -54,8 +55,18 @@ impl<'a> Env<'a> {
     }
 }
 
+/// Why a more general state is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// To cover the paths that still come here.
+    Paths,
+    /// To sum up the loop that begins here.
+    Loop,
+}
+
 /// A more general state that is being tried in place of one that arrived.
 struct Guess {
+    aim: Aim,
     /// The trail up to where the general state is stored.
     trail: Mark,
     /// How many steps were taken when it began.
@@ -89,6 +100,10 @@ pub(crate) struct Explorer<'a, 'o> {
     stopped: bool,
     /// Guesses being tried, each inside the one before.
     guesses: Vec<Guess>,
+    /// Constants of the program that may bound loops, in ascending order.
+    ends: Vec<u64>,
+    /// Attempts to sum up loops, by their heads.
+    attempts: BTreeMap<InsnIdx, Attempts>,
     /// Guesses that were taken back, by instruction.
     failed_guesses: BTreeMap<InsnIdx, u32>,
     /// Callbacks being followed, each inside the one before.
@@ -153,8 +168,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
             env,
             options,
             observer,
-            visited: Visited::new(memory(env, options)),
             counts_loops: heads.is_some(),
+            visited: Visited::new(memory(env, options), heads.clone().unwrap_or_default()),
             trail: Trail::new(heads.unwrap_or_default()),
             facts: Facts::unreached(env.program),
             fresh: 0,
@@ -163,6 +178,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
             origin: Origin::default(),
             stopped: false,
             guesses: Vec::new(),
+            ends: rounds::ends(env.program),
+            attempts: BTreeMap::new(),
             failed_guesses: BTreeMap::new(),
             running: Vec::new(),
             later: Vec::new(),
@@ -220,7 +237,9 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.running.clear();
         self.guesses.clear();
         self.failed_guesses.clear();
-        self.visited = Visited::new(memory(self.env, self.options));
+        self.attempts.clear();
+        let heads = self.trail.most().1.to_vec();
+        self.visited = Visited::new(memory(self.env, self.options), heads);
     }
 
     /// Follows all paths from a state.
@@ -329,8 +348,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
     }
 
     /// Puts a more general state in place of the one that arrives, if there is a promising one;
-    /// returns the path as it was.
-    fn guess(&mut self, path: &mut Waiting) -> Option<Waiting> {
+    /// returns what to remember of that.
+    fn guess(&mut self, path: &mut Waiting) -> Option<Guess> {
         self.drop_finished_guesses();
         let failed = self.failed_guesses.get(&path.at).copied().unwrap_or(0);
         if failed >= limits::GUESSES_PER_INSN || self.guesses.len() >= limits::GUESSES {
@@ -341,22 +360,42 @@ impl<'a, 'o> Explorer<'a, 'o> {
             .next_turns(path.at, &path.state)
             .filter(|_| self.is_counted(path.at))
             .or_else(|| self.visited.guess(path.at, &path.state))?;
-        Some(Waiting {
-            at: path.at,
-            state: core::mem::replace(&mut path.state, general),
-        })
+        Some(self.replace(path, Aim::Paths, general))
+    }
+
+    /// Puts a more general state in place of the one that arrives.
+    fn replace(&mut self, path: &mut Waiting, aim: Aim, general: State) -> Guess {
+        Guess {
+            aim,
+            trail: self.trail.mark(),
+            steps: self.steps,
+            before: Waiting {
+                at: path.at,
+                state: core::mem::replace(&mut path.state, general),
+            },
+        }
     }
 
     /// A path from a guess failed: goes on with what the guess replaced. False when there is none.
     fn take_back(&mut self, path: &mut Waiting) -> bool {
         self.drop_finished_guesses();
-        let Some(guess) = self.guesses.pop() else {
+        let Some(mut guess) = self.guesses.pop() else {
             return false;
         };
+        // A loop that is summed up from a guess fails because of that guess most of the time.
+        let is_cause = |outer: &mut Guess| guess.aim == Aim::Loop && outer.aim == Aim::Paths;
+        if let Some(outer) = self.guesses.pop_if(is_cause) {
+            guess = outer;
+        }
         self.trail.take_back(guess.trail, &mut self.visited);
         self.drop_finished_callbacks();
-        let failed = self.failed_guesses.entry(guess.before.at).or_default();
-        *failed = failed.saturating_add(1);
+        match guess.aim {
+            Aim::Paths => {
+                let failed = self.failed_guesses.entry(guess.before.at).or_default();
+                *failed = failed.saturating_add(1);
+            }
+            Aim::Loop => self.attempts.entry(guess.before.at).or_default().fail(),
+        }
         *path = guess.before;
         self.observer.resumed(path.at);
         self.is_retry = true;
@@ -366,10 +405,13 @@ impl<'a, 'o> Explorer<'a, 'o> {
     /// A guess must not cost more than a fair part of the budget.
     fn is_guess_too_long(&mut self) -> bool {
         self.drop_finished_guesses();
-        let most = self.options.steps / limits::GUESS_SHARE;
-        self.guesses
-            .last()
-            .is_some_and(|guess| self.steps.saturating_sub(guess.steps) > most)
+        self.guesses.last().is_some_and(|guess| {
+            let share = match guess.aim {
+                Aim::Paths => limits::GUESS_SHARE,
+                Aim::Loop => limits::LOOP_SHARE,
+            };
+            self.steps.saturating_sub(guess.steps) > self.options.steps / share
+        })
     }
 
     /// Memory is used up: takes back a guess that is being tried, if there is one.
@@ -422,25 +464,30 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 rest: work::Work::default(),
             }));
         }
-        let before = match core::mem::take(&mut self.is_retry) {
-            true => None,
-            false => self.guess(path),
+        if let Some(end) = self.close(path)? {
+            return Ok(Some(end));
+        }
+        let mut guess = None;
+        let mut measure = None;
+        if !core::mem::take(&mut self.is_retry) {
+            (guess, measure) = self.sum_up(path).unzip();
+            guess = guess.or_else(|| self.guess(path));
+        }
+        let done = self.trail.done();
+        let visit = match measure {
+            Some(measure) => self.visited.sum_up(path.at, &path.state, (measure, done)),
+            None => self.visited.visit(path.at, &path.state, done),
         };
-        match self.visited.visit(path.at, &path.state, self.trail.done()) {
+        match visit {
             Visit::Covered(end) => {
                 self.observer.pruned(path.at);
                 Ok(Some(end))
             }
             Visit::Endless => Err(Reason::EndlessLoop),
             Visit::Go(node) => {
-                let trail = self.trail.mark();
                 if let Some(node) = node {
                     self.trail.store(node);
-                    self.guesses.extend(before.map(|before| Guess {
-                        trail,
-                        steps: self.steps,
-                        before,
-                    }));
+                    self.guesses.extend(guess);
                 }
                 Ok(None)
             }
@@ -462,7 +509,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             let is_own = own.as_ref().is_some_and(|own| own.contains(&place));
             is_own && matches!(insn, Some(Insn::MayGoto { .. }))
         };
-        self.trail.lean_on(node, counts, &mut self.visited)
+        self.trail.takes_turn_since(node, counts) && self.trail.lean_on(node, &mut self.visited)
     }
 
     /// Whether the instruction counts the turns of a loop.
@@ -623,6 +670,8 @@ fn memory(env: &Env<'_>, options: &Options) -> usize {
     let own = limits::BYTES_PER_INSN.saturating_mul(env.program.insns.len());
     options.memory.saturating_add(own)
 }
+
+mod rounds;
 
 #[cfg(test)]
 mod recheck;

@@ -20,6 +20,15 @@ impl State {
     /// A state that contains this one and in which what differs from `old` is widened or forgotten;
     /// `None` when the states have different frames or resources, or nothing differs.
     pub(crate) fn generalised(&self, old: &State) -> Option<State> {
+        self.general(old, |_, _| Scalar::UNKNOWN)
+    }
+
+    /// The same, with numbers that are what either state has.
+    pub(crate) fn joined(&self, old: &State) -> Option<State> {
+        self.general(old, Scalar::join)
+    }
+
+    fn general(&self, old: &State, wide: Wide) -> Option<State> {
         let same_shape = self.frames().len() == old.frames().len()
             && self.references.is_empty()
             && old.references.is_empty()
@@ -32,14 +41,18 @@ impl State {
         let mut names = Names::default();
         for (depth, old) in old.frames().iter().enumerate() {
             let frame = general.frame_mut(u8::try_from(depth).ok()?)?;
-            changed |= generalise_frame(frame, old, &mut names)?;
+            changed |= generalise_frame(frame, old, (&mut names, wide))?;
         }
         changed.then_some(general)
     }
 }
 
 /// Whether something was widened; `None` when the frames do not fit.
-fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>, names: &mut Names) -> Option<bool> {
+fn generalise_frame(
+    frame: &mut Frame,
+    old: &Rc<Frame>,
+    (names, wide): (&mut Names, Wide),
+) -> Option<bool> {
     if frame.function != old.function || frame.call != old.call || frame.role != old.role {
         return None;
     }
@@ -48,8 +61,8 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>, names: &mut Names) -> Op
         let value = frame.register(reg);
         match (value, &old.register(reg)) {
             (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
-                if let Some(wide) = widened(&scalar, known) {
-                    frame.set(reg, Value::number(wide));
+                if let Some(scalar) = widened(&scalar, known, wide) {
+                    frame.set(reg, Value::number(scalar));
                     changed = true;
                 } else if is_unrelated(frame.packed(reg), old.packed(reg), names) {
                     frame.set(reg, Value::number(scalar));
@@ -65,13 +78,16 @@ fn generalise_frame(frame: &mut Frame, old: &Rc<Frame>, names: &mut Names) -> Op
             _ => return None,
         }
     }
-    Some(changed | generalise_stack(&mut frame.stack, &old.stack, names))
+    Some(changed | generalise_stack(&mut frame.stack, &old.stack, (names, wide)))
 }
 
-/// What covers both, unless the old one does already: anything at all. Guesses are hardly ever
-/// wrong, and narrower ones only postpone the question to the next state.
-fn widened(new: &Scalar, old: &Scalar) -> Option<Scalar> {
-    (!new.leq(old)).then_some(Scalar::UNKNOWN)
+/// What stands for two numbers. For guesses that is anything at all: they are hardly ever wrong, and
+/// narrower ones only postpone the question to the next state.
+type Wide = fn(&Scalar, &Scalar) -> Scalar;
+
+/// What covers both, unless the old one does already.
+fn widened(new: &Scalar, old: &Scalar, wide: Wide) -> Option<Scalar> {
+    (!new.leq(old)).then(|| wide(new, old))
 }
 
 /// Does the new state say that the number has to do with others, and the old one does not?
@@ -98,7 +114,7 @@ fn forgotten(new: &Value, old: &Value) -> Value {
     Value::uninitialised()
 }
 
-fn generalise_stack(stack: &mut Stack, old: &Stack, names: &mut Names) -> bool {
+fn generalise_stack(stack: &mut Stack, old: &Stack, (names, wide): (&mut Names, Wide)) -> bool {
     let mut changed = false;
     for index in 0..SLOTS {
         let (slot, known) = (stack.slot(index), old.slot(index));
@@ -113,39 +129,39 @@ fn generalise_stack(stack: &mut Stack, old: &Stack, names: &mut Names) -> bool {
             }
             continue;
         }
-        let wide = generalised_slot(slot, known);
-        if wide != *slot {
-            stack.replace(index, wide);
+        let general = generalised_slot(slot, known, wide);
+        if general != *slot {
+            stack.replace(index, general);
             changed = true;
         }
     }
     changed
 }
 
-fn generalised_slot(slot: &Slot, old: &Slot) -> Slot {
+fn generalised_slot(slot: &Slot, old: &Slot, wide: Wide) -> Slot {
     match slot {
         Slot::Whole(value) => {
             let Some(known) = old.part(0, 8) else {
                 return EMPTY;
             };
-            let wide = match (&value.value(), &known.value()) {
+            let general = match (&value.value(), &known.value()) {
                 (Value::Number { scalar, .. }, Value::Number { scalar: known, .. }) => {
-                    Value::number(widened(scalar, known).unwrap_or(*scalar))
+                    Value::number(widened(scalar, known, wide).unwrap_or(*scalar))
                 }
                 (value, known) => forgotten(value, known),
             };
-            if wide.is_readable() {
-                Slot::Whole(Packed::from(wide))
+            if general.is_readable() {
+                Slot::Whole(Packed::from(general))
             } else {
                 EMPTY
             }
         }
         Slot::Halves(halves) => {
-            let mut wide = (**halves).clone();
-            for (index, half) in wide.iter_mut().enumerate() {
-                generalise_half(half, old.part(4 * index, 4).as_ref());
+            let mut general = (**halves).clone();
+            for (index, half) in general.iter_mut().enumerate() {
+                generalise_half(half, old.part(4 * index, 4).as_ref(), wide);
             }
-            Slot::Halves(Rc::new(wide))
+            Slot::Halves(Rc::new(general))
         }
         Slot::Bytes(_) => Slot::Bytes(core::array::from_fn(|at| {
             match (slot.byte(at), old.byte(at)) {
@@ -157,13 +173,13 @@ fn generalised_slot(slot: &Slot, old: &Slot) -> Slot {
     }
 }
 
-fn generalise_half(half: &mut Half, old: Option<&Packed>) {
+fn generalise_half(half: &mut Half, old: Option<&Packed>, wide: Wide) {
     let (Half::Number(number), Some(known)) = (&half, old) else {
         return;
     };
     if let (Some(scalar), Some(known)) = (number.scalar(), known.scalar())
-        && let Some(wide) = widened(&scalar, &known)
+        && let Some(scalar) = widened(&scalar, &known, wide)
     {
-        *half = Half::Number(Packed::number(&wide.truncate32(), Link::NONE));
+        *half = Half::Number(Packed::number(&scalar.truncate32(), Link::NONE));
     }
 }

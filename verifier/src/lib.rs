@@ -36,6 +36,7 @@ pub mod limits;
 pub mod link;
 mod live;
 mod map_use;
+mod measure;
 mod memory;
 mod need;
 pub mod options;

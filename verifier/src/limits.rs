@@ -12,7 +12,7 @@ pub const REJECTIONS: usize = 8;
 pub const MEMORY: usize = 40 << 20;
 /// Bytes that each instruction of a program adds to that: a path through a program with a branch for
 /// every few instructions keeps a state and a way that waits for each.
-pub const BYTES_PER_INSN: usize = 320;
+pub const BYTES_PER_INSN: usize = 640;
 /// Loops whose rounds are counted. Every stored state holds a count for each; programs with more
 /// loops are judged all the same.
 pub const COUNTED_LOOPS: usize = 64;
@@ -24,6 +24,21 @@ pub const GUESSES: usize = 64;
 pub const GUESSES_PER_INSN: u32 = 3;
 /// A guess may take this part of the step budget.
 pub const GUESS_SHARE: u64 = 8;
+/// Rounds of a loop that is not followed round by round, counted from where that begins (Linux:
+/// `BPF_MAX_LOOPS`, 2^23).
+pub const ROUNDS: u32 = 1 << 23;
+/// Rounds that are followed one by one before a loop is tried to be summed up.
+pub const FOLLOWED_ROUNDS: u32 = 64;
+/// Wrong attempts to sum a loop up until it has gone round eight times as often.
+pub const LOOP_ATTEMPTS: u32 = 6;
+/// Returns of a loop whose numbers are joined; those of further ones may be anything.
+pub const JOINED_RETURNS: usize = 3;
+/// How often that may be eight times as often.
+pub const LOOP_STAGES: u32 = 3;
+/// An attempt may take this part of the step budget.
+pub const LOOP_SHARE: u64 = 16;
+/// Numbers of a loop head whose changes are watched.
+pub const MEASURED_NUMBERS: usize = 16;
 /// Finished states compared at one instruction before the least useful is dropped.
 pub const STATES_PER_INSN: usize = 64;
 /// Largest distance of a pointer from its base (Linux: `BPF_MAX_VAR_OFF`, 2^29): far from where

@@ -187,7 +187,7 @@ impl Trail {
             match entry {
                 Entry::Step(step) => observer.needed(*step, &Needed(&need)),
                 Entry::Effect(effect) => effect.undo(&mut need),
-                Entry::Node(node) => need = visited.finish(*node, &need, &done),
+                Entry::Node(node) => need = visited.finish(*node, &need, &mut done),
                 Entry::Fork(fork) => {
                     if let Some(second) = fork.second.take() {
                         fork.need = need;
@@ -210,32 +210,32 @@ impl Trail {
         None
     }
 
-    /// The path ends where a state stored earlier on it covers it: the proofs of all states stored
-    /// since lean on that one's. False when that state is not on the path, or when the path has not
-    /// gone on since at an instruction that `counts`: a loop through ways on which a `may_goto`
-    /// jumps, because no turns are left, has no end.
-    pub(crate) fn lean_on(
-        &self,
-        node: NodeId,
-        counts: impl Fn(InsnIdx) -> bool,
-        visited: &mut Visited,
-    ) -> bool {
-        let is_it = |entry: &Entry| matches!(entry, Entry::Node(id) if *id == node);
-        let Some(before) = self.entries.iter().rposition(is_it) else {
-            return false;
-        };
-        let since = self
-            .entries
-            .get(before.saturating_add(1)..)
-            .unwrap_or_default();
+    /// Whether the path has gone on at an instruction that `counts` since a state was stored: a loop
+    /// through ways on which a `may_goto` jumps, because no turns are left, has no end. False when that
+    /// state is not on the path.
+    pub(crate) fn takes_turn_since(&self, node: NodeId, counts: impl Fn(InsnIdx) -> bool) -> bool {
         let takes_turn = |entry: &Entry| match entry {
             // The second way is the jump.
             Entry::Fork(fork) => fork.second.is_some() && counts(fork.at),
             _ => false,
         };
-        if !since.iter().any(takes_turn) {
+        let since = self.since(node);
+        since.is_some_and(|since| since.iter().any(takes_turn))
+    }
+
+    /// What was noted since a state was stored; `None` when that is not on the path.
+    fn since(&self, node: NodeId) -> Option<&[Entry]> {
+        let is_it = |entry: &Entry| matches!(entry, Entry::Node(id) if *id == node);
+        let before = self.entries.iter().rposition(is_it)?;
+        self.entries.get(before.saturating_add(1)..)
+    }
+
+    /// The path ends where a state stored earlier on it covers it: the proofs of all states stored
+    /// since lean on that one's. False when that state is not on the path.
+    pub(crate) fn lean_on(&self, node: NodeId, visited: &mut Visited) -> bool {
+        let Some(since) = self.since(node) else {
             return false;
-        }
+        };
         for entry in since {
             if let Entry::Node(id) = entry {
                 visited.lean(*id);

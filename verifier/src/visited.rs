@@ -7,6 +7,7 @@
 //! may go round for ever, unless a `may_goto` counts the rounds. When a state is finished it is relaxed to what was needed of it.
 
 use crate::limits;
+use crate::measure::{Measure, Ranges};
 use crate::need::Need;
 use crate::size::BLOCK;
 use crate::state::State;
@@ -33,6 +34,20 @@ struct Node {
     bytes: usize,
     /// When it was finished or useful last; 0 while it is open.
     used: u64,
+    /// What bounds the rounds of the loop that begins here, if they are not followed one by one.
+    measure: Option<Measure>,
+    /// Jumps back to here that the path had made when it came in from outside of the loop.
+    entered: u32,
+}
+
+/// How a path comes back to a state whose loop is being summed up.
+pub(crate) enum Return {
+    /// The state covers the path, whose rounds are bounded; it asks this.
+    Closed(NodeId, Need),
+    /// The state does not cover the path.
+    Uncovered,
+    /// Nothing bounds the rounds; with these ranges something may.
+    Unbounded(Ranges),
 }
 
 /// What is stored for one instruction.
@@ -49,6 +64,7 @@ pub(crate) struct Visited {
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     places: BTreeMap<InsnIdx, Place>,
+    heads: Vec<InsnIdx>,
     /// Memory that all is charged with, and the finished states among it.
     bytes: usize,
     finished_bytes: usize,
@@ -82,9 +98,10 @@ const FINISHED_SHARE: usize = 8;
 const DENSE: usize = 64;
 
 impl Visited {
-    /// None, and so many bytes for them.
-    pub(crate) fn new(most: usize) -> Visited {
+    /// None, and so many bytes for them, in a program with these loop heads, in ascending order.
+    pub(crate) fn new(most: usize, heads: Vec<InsnIdx>) -> Visited {
         Visited {
+            heads,
             nodes: Vec::new(),
             free: Vec::new(),
             places: BTreeMap::new(),
@@ -210,6 +227,75 @@ impl Visited {
         state.generalised(before.state.state())
     }
 
+    /// Comes back to the last open state of the same run of the function whose loop is being summed
+    /// up, if there is one. `arrived` is what the loop is summed up in place of; `ends` are constants
+    /// that numbers may be compared with.
+    ///
+    /// Closing the path there is sound for the reason given at [`Visited::turn`], with the measure in
+    /// place of the turns: a run that comes back has strictly less of it left.
+    pub(crate) fn comes_back(
+        &mut self,
+        at: InsnIdx,
+        state: &State,
+        (arrived, ends): (Option<&State>, &[u64]),
+    ) -> Option<Return> {
+        let id = self.open_in_run(at, state, |node| node.measure.is_some())?;
+        let node = self.nodes.get_mut(id.0 as usize)?.as_mut()?;
+        if !node.state.covers(state) {
+            return Some(Return::Uncovered);
+        }
+        let measure = node.measure.as_mut()?;
+        let ranges = arrived.map(|arrived| measure.ranges(arrived, state, ends));
+        if measure.comes_back(state) {
+            return Some(Return::Closed(id, node.state.state().asks()));
+        }
+        Some(Return::Unbounded(ranges.unwrap_or_default()))
+    }
+
+    /// The state with which the loop was at its head before, and how many rounds in a row were followed
+    /// since it was entered; `done` is what the path has done.
+    pub(crate) fn last_round(
+        &self,
+        at: InsnIdx,
+        state: &State,
+        done: &Work,
+    ) -> Option<(&State, u32)> {
+        let id = self.open_in_run(at, state, |_| true)?;
+        let node = self.nodes.get(id.0 as usize)?.as_ref()?;
+        let rounds = self.rounds(at, done);
+        let is_back = self.rounds(at, &node.work) < rounds;
+        is_back.then(|| (node.state.state(), rounds.saturating_sub(node.entered)))
+    }
+
+    /// How often a path that has done this has jumped back to a place.
+    fn rounds(&self, at: InsnIdx, done: &Work) -> u32 {
+        let head = self.heads.binary_search(&at).ok();
+        let rounds = head.and_then(|head| done.rounds.get(head));
+        rounds.copied().unwrap_or(0)
+    }
+
+    /// Whether a place is the head of a loop whose rounds are counted.
+    pub(crate) fn is_head(&self, at: InsnIdx) -> bool {
+        self.heads.binary_search(&at).is_ok()
+    }
+
+    /// Stores the state of a loop head whose loop is summed up from here on.
+    pub(crate) fn sum_up(
+        &mut self,
+        at: InsnIdx,
+        state: &State,
+        (measure, done): (Measure, &Work),
+    ) -> Visit {
+        if let Some(end) = self.covers(at, state) {
+            return Visit::Covered(end);
+        }
+        let id = self.store((at, state.fingerprint()), state, done);
+        if let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::as_mut) {
+            node.measure = Some(measure);
+        }
+        Visit::Go(Some(id))
+    }
+
     /// The last open state at an instruction in the same run of the function that fits.
     fn open_in_run(
         &self,
@@ -243,13 +329,20 @@ impl Visited {
     }
 
     /// All paths from a node were followed, this was needed of its state, and no path through it did
-    /// more. What the state asks of those that it will cover.
-    pub(crate) fn finish(&mut self, id: NodeId, need: &Need, done: &Work) -> Need {
+    /// more than `done`, where loops that are summed up from it went round once; they are counted in.
+    /// What the state asks of those that it will cover.
+    pub(crate) fn finish(&mut self, id: NodeId, need: &Need, done: &mut Work) -> Need {
         let Some(node) = self.nodes.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return Need::default();
         };
         node.state.relax(need);
-        node.work = done.clone().minus(&node.work);
+        let once = done.clone().minus(&node.work);
+        let rounds = node.measure.as_ref().and_then(Measure::rounds);
+        // Each way back was followed once, and the way out of the loop comes after the last round.
+        let all = rounds.map_or(once.clone(), |rounds| once.times(u64::from(rounds) + 1));
+        *done = core::mem::take(&mut node.work).plus(&all);
+        node.work = all;
+        node.measure = None;
         let (at, fingerprint, asks) = (node.at, node.fingerprint, node.state.state().asks());
         if node.leans {
             self.abandon(id);
@@ -310,6 +403,13 @@ impl Visited {
     }
 
     fn store(&mut self, (at, fingerprint): (InsnIdx, u64), state: &State, done: &Work) -> NodeId {
+        let rounds = self.rounds(at, done);
+        // Without a jump back since the last arrival this is one from outside.
+        let last = self.open_in_run(at, state, |_| true);
+        let last = last.and_then(|id| self.nodes.get(id.0 as usize)?.as_ref());
+        let entered = last
+            .filter(|node| self.rounds(at, &node.work) < rounds)
+            .map_or(rounds, |node| node.entered);
         let state = state.clone();
         let bytes = state.own_bytes() + done.bytes();
         self.bytes = self.bytes.saturating_add(bytes);
@@ -321,6 +421,8 @@ impl Visited {
             leans: false,
             bytes,
             used: 0,
+            measure: None,
+            entered,
         };
         let id = match self.free.pop() {
             Some(id) => {
@@ -357,12 +459,12 @@ mod tests {
 
     /// Stores so many states and finishes all but the open ones; exactly what they hold is needed.
     fn filled(most: usize, finished: u64, open: u64) -> Visited {
-        let mut visited = Visited::new(most);
+        let mut visited = Visited::new(most, Vec::new());
         let done = Work::none(0);
         for number in 0..finished {
             let state = state(number);
             let id = visited.store_anyway(InsnIdx(number as u32), &state, &done);
-            visited.finish(id, &state.asks(), &done);
+            visited.finish(id, &state.asks(), &mut done.clone());
         }
         for number in 0..open {
             visited.store_anyway(InsnIdx(0), &state(finished + number), &done);

@@ -57,6 +57,16 @@ impl Work {
         self
     }
 
+    /// So many times that.
+    pub(crate) fn times(mut self, count: u64) -> Work {
+        self.insns = self.insns.saturating_mul(count);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        for rounds in &mut self.rounds {
+            *rounds = rounds.saturating_mul(count);
+        }
+        self
+    }
+
     /// The larger of each.
     pub(crate) fn most(mut self, other: &Work) -> Work {
         self.insns = self.insns.max(other.insns);

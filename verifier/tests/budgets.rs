@@ -182,16 +182,24 @@ fn many_branches_that_decide_nothing() {
     assert!(verdict(&insns));
 }
 
-/// So many rounds of a loop with a branch in it that nothing decides, and of which a number depends.
-fn rounds_with_a_branch(rounds: i32) -> Vec<Insn> {
+/// Rounds of a loop with a branch in it that nothing decides, and of which a number depends, until a
+/// number that jumps to and fro is `end`.
+fn rounds_with_a_branch(end: i32) -> Vec<Insn> {
+    let times_five = Insn::Alu {
+        op: isa::AluOp::Mul,
+        width: isa::Width::W64,
+        dst: Reg::R6,
+        src: Operand::Imm(5),
+    };
     vec![
         mov(Reg::R6, 0),
         mov(Reg::R7, 0),
         Insn::Call(CallTarget::Helper(6)),
         jump_if(Cond::Eq, Reg::R0, 5, 1),
         add(Reg::R7, 1),
+        times_five,
         add(Reg::R6, 1),
-        jump_if(Cond::Lt, Reg::R6, rounds, -5),
+        jump_if(Cond::Ne, Reg::R6, end, -6),
         mov(Reg::R0, 1),
         Insn::Exit,
     ]

@@ -72,20 +72,39 @@ pub fn check(object: &Object, effort: Effort, seed: u64) -> Result<Option<Accept
     let mut random = Random::new(seed);
     let mut accepted = Accepted::default();
     for _ in 0..effort.runs {
-        let mut follower = Follower::new(&record, effort.compared);
-        let mut machine = Machine::new(&verified, &mut random);
-        let mut meter = Meter::new(&verified);
-        let watch = |at, machine: &Machine<'_, '_>| {
-            meter.arrive(at)?;
-            follower.arrive(at, machine)
-        };
-        match machine.run(effort.steps, watch) {
-            Ok(End::Exit) => accepted.runs += 1,
-            Ok(End::NotModelled) => accepted.not_modelled += 1,
-            Err((at, why)) => return Err(Finding { at, why }),
-        }
+        run(&verified, &record, (effort, &mut random), &mut accepted)?;
     }
     Ok(Some(accepted))
+}
+
+/// Runs an accepted program once.
+fn run(
+    verified: &Verified<'_>,
+    record: &Record,
+    (effort, random): (Effort, &mut Random),
+    accepted: &mut Accepted,
+) -> Result<(), Finding> {
+    let mut follower = Follower::new(record, effort.compared);
+    let mut machine = Machine::new(verified, random);
+    let mut meter = Meter::new(verified);
+    let watch = |at, machine: &Machine<'_, '_>| {
+        meter.arrive(at)?;
+        follower.arrive(at, machine)
+    };
+    match machine.run(effort.steps, watch) {
+        Ok(End::Exit) => accepted.runs += 1,
+        Ok(End::NotModelled) => accepted.not_modelled += 1,
+        Ok(End::Stopped(at)) => match &verified.facts().work {
+            // It may take longer than there is time for.
+            Some(most) if most.insns > effort.steps as u64 => accepted.not_modelled += 1,
+            _ => {
+                let why = format!("did not end within {} steps", effort.steps);
+                return Err(Finding { at, why });
+            }
+        },
+        Err((at, why)) => return Err(Finding { at, why }),
+    }
+    Ok(())
 }
 
 /// Compares what a run does with the most that the facts allow.

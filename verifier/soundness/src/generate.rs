@@ -5,6 +5,7 @@
 //! after the packet moved, a record that is not given back.
 
 mod calls;
+mod loops;
 
 use crate::cases;
 use crate::random::Random;
@@ -639,26 +640,6 @@ impl Writer<'_> {
                 *now = Kind::Nothing;
             }
         }
-    }
-
-    fn counted_loop(&mut self) {
-        if self.depth >= 1 {
-            return;
-        }
-        let (label, counter) = (self.label(), self.target());
-        let step = *self.random.pick(&[1, 1, 1, 2, 3]);
-        let limit = step * (1 + self.random.below(12));
-        let cond = *self.random.pick(&["!=", "<", "<", "s<"]);
-        self.line(&format!("r{counter} = 0\nloop{label}:"));
-        self.set(counter, Kind::Nothing);
-        self.depth += 1;
-        for _ in 0..=self.random.below(2) {
-            self.snippet();
-        }
-        self.depth -= 1;
-        self.line(&format!("r{counter} += {step}"));
-        self.line(&format!("if r{counter} {cond} {limit} goto loop{label}"));
-        self.set(counter, Kind::Number);
     }
 
     fn copy(&mut self) {

@@ -186,6 +186,8 @@ pub enum End {
     Exit,
     /// Not modelled any further.
     NotModelled,
+    /// Stopped before the end, here.
+    Stopped(InsnIdx),
 }
 
 impl<'a, 'r> Machine<'a, 'r> {
@@ -233,7 +235,7 @@ impl<'a, 'r> Machine<'a, 'r> {
                 Err(fault) => return Err((at, fault.into())),
             }
         }
-        Err((at, format!("did not end within {steps} steps")))
+        Ok(End::Stopped(at))
     }
 
     /// The program that runs.
