@@ -57,9 +57,8 @@ fn below_system(name: &[u16]) -> &[u16] {
 /// What follows a beginning in ASCII.
 fn without<'a>(name: &'a [u16], prefix: &str) -> Option<&'a [u16]> {
     let (start, rest) = name.split_at_checked(prefix.len())?;
-    let fits = prefix.bytes().zip(start);
-    fits.map(|(byte, unit)| fold(u16::from(byte)) == fold(*unit))
-        .all(|is_same| is_same)
+    let mut fits = prefix.bytes().zip(start);
+    fits.all(|(byte, unit)| fold(u16::from(byte)) == fold(*unit))
         .then_some(rest)
 }
 

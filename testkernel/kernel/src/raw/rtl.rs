@@ -156,10 +156,11 @@ unsafe fn converted(piece: &str, arguments: &mut impl Iterator<Item = u64>) -> S
     };
     let mut rest = rest.chars();
     let value = match rest.next() {
-        // SAFETY: obligation 1: text, of the length that came before it.
         Some('s') => {
-            String::from_utf8_lossy(&unsafe { text(arguments.next().unwrap_or(0), limit) })
-                .into_owned()
+            let address = arguments.next().unwrap_or(0);
+            // SAFETY: obligation 1: text, of the length that came before it.
+            let bytes = unsafe { text(address, limit) };
+            String::from_utf8_lossy(&bytes).into_owned()
         }
         Some('u') => (arguments.next().unwrap_or(0) as u32).to_string(),
         Some('d') => (arguments.next().unwrap_or(0) as i32).to_string(),
