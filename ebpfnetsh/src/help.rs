@@ -149,7 +149,8 @@ pub fn reference() -> String {
 const INTRODUCTION: &str = "<!-- Made from the table in ebpfnetsh/src/table.rs; `BLESS=1 cargo test -p ebpfnetsh` writes it. -->
 # Commands of netsh
 
-`netsh add helper %windir%\\system32\\ebpfnetsh.dll` makes netsh know the context `ebpf`, once and for all.
+These are the commands of the context `ebpf` of netsh, as a library; the helper that netsh itself would load is
+not made yet.
 The commands are typed in one line, `netsh ebpf show programs`, or at netsh's prompt after `ebpf`.
 
 Arguments stand in the order given here or as `tag=value` in any order. Verbs, objects, tags and words of
