@@ -12,7 +12,7 @@ use crate::{
     raw::helpers::address_of,
 };
 use abi::{
-    Platform, ProgramType,
+    Guid, Platform, ProgramType,
     native::{
         BtfResolvedFunctionData, GlobalVariableSectionData, HelperFunctionData, MapData, MapDataV1,
         ProgramRuntimeContext, VERSION_ARRAY_DATA,
@@ -197,7 +197,9 @@ fn types(module: &Module, extensions: &dyn Extensions) -> Result<Vec<Held>, Erro
     let mut types = list(module.programs.len())?;
     for info in &module.programs {
         let guid = info.program_type.guid;
-        if info.program_type.platform != Platform::Windows {
+        // Types that were found by name have no GUID that anybody could describe.
+        let has_guid = guid != Guid::from_u128(0);
+        if info.program_type.platform != Platform::Windows || !has_guid {
             types.push((info.program_type, None));
             continue;
         }
