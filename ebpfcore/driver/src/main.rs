@@ -27,6 +27,7 @@ mod request;
 mod reserve;
 mod runtime;
 mod shell;
+mod spin;
 mod status;
 mod text;
 

@@ -9,14 +9,13 @@
 //! released and no piece of it is left, and only then is its block given back.
 
 use crate::import::{KeGetCurrentIrql, PsGetCurrentThreadId};
-use crate::platform::Kernel;
 use crate::pool;
+use crate::spin::Spinning;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use ebpfcore::raw::locked::Locked;
 use wdk::nt::DISPATCH_LEVEL;
 
-static KERNEL: Kernel = Kernel;
-static REGIONS: Locked<List> = Locked::new(List(core::ptr::null_mut()));
+/// Memory is given back at any level up to DISPATCH, so nobody may wait here.
+static REGIONS: Spinning<List> = Spinning::new(List(core::ptr::null_mut()));
 /// Pieces in use, of all regions.
 static PIECES: AtomicUsize = AtomicUsize::new(0);
 
@@ -104,7 +103,7 @@ pub(crate) fn begin(bytes: usize) -> bool {
     if region.is_null() {
         return false;
     }
-    let mut list = REGIONS.lock(&KERNEL);
+    let mut list = REGIONS.lock();
     // SAFETY: a fresh block with room for the header; the pool aligns it.
     unsafe {
         region.write(Region {
@@ -123,7 +122,7 @@ pub(crate) fn begin(bytes: usize) -> bool {
 /// Gives back what is left of the current thread's reserve.
 pub(crate) fn end() {
     let unused = {
-        let mut list = REGIONS.lock(&KERNEL);
+        let mut list = REGIONS.lock();
         let Some(place) = list.own() else { return };
         // SAFETY: a place in the list, whose lock is held.
         unsafe {
@@ -141,7 +140,7 @@ pub(crate) fn take(size: usize) -> *mut u8 {
         // What interrupts the thread has no right to its reserve.
         return core::ptr::null_mut();
     }
-    let mut list = REGIONS.lock(&KERNEL);
+    let mut list = REGIONS.lock();
     let Some(place) = list.own() else {
         return core::ptr::null_mut();
     };
@@ -169,7 +168,7 @@ pub(crate) fn give(piece: *mut u8) -> bool {
         return false;
     }
     let unused = {
-        let mut list = REGIONS.lock(&KERNEL);
+        let mut list = REGIONS.lock();
         let holds = |region: &Region, start: usize| {
             let offset = piece.addr().wrapping_sub(start);
             offset < region.size
