@@ -45,7 +45,7 @@ impl Link {
     }
 
     /// Lets the program stay attached when all handles are closed, until somebody detaches it
-    /// ([`Link::detach`] of [`Client::link_by_id`]).
+    /// ([`Link::detach`] of [`crate::Client::link_by_id`]).
     ///
     /// # Errors
     /// It was detached before.

@@ -1,7 +1,7 @@
 //! Extensions: drivers that bring program types, functions and hooks.
 //!
 //! An extension registers as provider of interfaces of eBPF for Windows; the shell is a client of
-//! them and hands over what it finds. [`parse`] reads a provider's tables through bounds-checked
+//! them and hands over what it finds. `parse` reads a provider's tables through bounds-checked
 //! reads, like those of a native module; `describe` makes a row of a program type out of them;
 //! [`Outlet`] is what the hook of an extension calls. Who provides what at a time, and the wait for
 //! programs when a provider leaves, is in [`crate::control`].
