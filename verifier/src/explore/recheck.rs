@@ -21,10 +21,17 @@ const STATES: usize = 40;
 /// The same for real programs, which are large.
 const STATES_OF_REAL: usize = 5;
 
+/// Steps of a program that is checked: what is refused for its length is not followed to the end of
+/// the usual budget first.
+const STEPS: u64 = 100_000;
+
 /// How many states were checked; `None` when the program is refused.
 fn recheck(object: &Object, program: usize, most: usize, name: &str) -> Option<usize> {
     let program = &object.programs[program];
-    let options = Options::default();
+    let options = Options {
+        steps: STEPS,
+        ..Options::default()
+    };
     let env = Env::of(object, program).ok()?;
     let mut silent = Silent;
     let mut first = Explorer::new(&env, &options, &mut silent);
