@@ -327,6 +327,38 @@ fn full_lru_tables_evict_without_harm() {
     check(|| table(MapKind::LruHash, 2));
 }
 
+/// Two writers update and delete the same keys of a table that has room for all of them, or may
+/// evict: no update may be refused.
+fn table_with_room(kind: MapKind, max_entries: u32) {
+    let core = core();
+    let map = map(&core, kind, [8, 24, max_entries]);
+    let writing = [0, 1].map(|own: u64| {
+        let map = Shared::clone(&map);
+        thread::spawn(move || {
+            for round in 0..3 {
+                let key = (own + round) % 2;
+                put(&map, key, round).unwrap();
+                put(&map, 1 - key, round).unwrap();
+                let _ = map.delete(&key.to_le_bytes());
+            }
+        })
+    });
+    for thread in writing {
+        thread.join().unwrap();
+    }
+    assert_eq!(entries(&map), map.len(), "entries and count differ");
+}
+
+#[test]
+fn writers_of_the_same_keys_never_find_a_table_full() {
+    check(|| table_with_room(MapKind::Hash, 2));
+}
+
+#[test]
+fn lru_tables_of_one_entry_always_take_one_more() {
+    check(|| table_with_room(MapKind::LruHash, 1));
+}
+
 /// A helper of the runtime by name, called without a run.
 fn helper(name: &str) -> impl Fn([u64; 5]) -> u64 {
     let xdp = program_type::by_name(Numbering::Linux, "xdp").unwrap();

@@ -365,76 +365,83 @@ impl Table {
         mode: Mode,
         fresh: u64,
     ) -> Result<Replaced, Status> {
-        // Room is reserved before the bucket is locked, because eviction locks other buckets.
-        // SAFETY: the caller's obligations.
-        let mut reserved = unsafe { self.find_node(key, hash) } == 0;
-        if reserved && mode == Mode::Replace {
-            return Err(Status::KeyNotFound);
-        }
-        if reserved {
-            self.reserve(env)?;
-        }
-        let bucket = self.lock(env, hash);
-        // SAFETY: the bucket is locked.
-        let (link, old) = unsafe { self.find_link(bucket.word, key) };
-        let verdict = match (old, mode) {
-            (0, Mode::Replace) => Err(Status::KeyNotFound),
-            (0, _) if !reserved => Err(Status::OutOfSpace),
-            (1.., Mode::Insert) => Err(Status::KeyAlreadyExists),
-            _ => Ok(()),
-        };
-        // SAFETY: `fresh` and `old` are nodes of the pool; the bucket is locked.
-        unsafe {
-            match verdict {
-                Ok(()) if old == 0 => {
-                    let first = bucket.word.load(Ordering::Relaxed);
-                    header(fresh).flags.store(LIVE, Ordering::Relaxed);
-                    header(fresh).next.store(first & !LOCKED, Ordering::Relaxed);
-                    bucket.word.store(fresh | LOCKED, Ordering::Release);
-                    reserved = false;
-                }
-                Ok(()) => {
-                    let flags = header(old).flags.swap(0, Ordering::Relaxed);
-                    let next = header(old).next.load(Ordering::Relaxed);
-                    header(fresh).flags.store(LIVE | flags, Ordering::Relaxed);
-                    header(fresh).next.store(next, Ordering::Relaxed);
-                    let lock = link.load(Ordering::Relaxed) & LOCKED;
-                    link.store(fresh | lock, Ordering::Release);
-                }
-                Err(_) => {}
-            }
-        }
-        drop(bucket);
-        if reserved {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
-        verdict?;
-        if old == 0 {
-            return Ok(Replaced(0));
-        }
-        self.pool.retire(env, old);
-        Ok(Replaced(old + self.value_offset as u64))
-    }
-
-    /// Counts one more entry, evicting if the table is full and may evict.
-    fn reserve(&self, env: Env<'_>) -> Result<(), Status> {
         loop {
-            if self.count.fetch_add(1, Ordering::Relaxed) < self.shape.max_entries as usize {
-                return Ok(());
-            }
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            if !self.shape.evicts || !self.evict(env) {
-                return Err(Status::OutOfSpace);
+            let bucket = self.lock(env, hash);
+            // SAFETY: the bucket is locked.
+            let (link, old) = unsafe { self.find_link(bucket.word, key) };
+            match (old, mode) {
+                (0, Mode::Replace) => return Err(Status::KeyNotFound),
+                (1.., Mode::Insert) => return Err(Status::KeyAlreadyExists),
+                // SAFETY: `old` is in the chain, `fresh` a node of the pool; the bucket is locked.
+                (1.., _) => unsafe {
+                    Table::exchange(link, old, fresh);
+                    drop(bucket);
+                    self.pool.retire(env, old);
+                    return Ok(Replaced(old + self.value_offset as u64));
+                },
+                // SAFETY: as above.
+                (0, _) if self.reserve() => unsafe {
+                    Table::push(&bucket, fresh);
+                    return Ok(Replaced(0));
+                },
+                (0, _) if !self.shape.evicts => return Err(Status::OutOfSpace),
+                (0, _) => {
+                    // Another bucket is locked for the eviction, so this one must be free.
+                    drop(bucket);
+                    self.evict(env);
+                }
             }
         }
     }
 
-    /// Removes one entry that was not used lately (second chance); false when none is left.
-    fn evict(&self, env: Env<'_>) -> bool {
-        loop {
+    /// Puts a node in the place of another. Safety: `link` points at `old`, `fresh` is known to
+    /// the caller alone, and the bucket is locked.
+    unsafe fn exchange(link: &AtomicU64, old: u64, fresh: u64) {
+        // SAFETY: nodes of the pool.
+        let (from, to) = unsafe { (header(old), header(fresh)) };
+        let flags = from.flags.swap(0, Ordering::Relaxed);
+        to.flags.store(LIVE | flags, Ordering::Relaxed);
+        to.next
+            .store(from.next.load(Ordering::Relaxed), Ordering::Relaxed);
+        let lock = link.load(Ordering::Relaxed) & LOCKED;
+        link.store(fresh | lock, Ordering::Release);
+    }
+
+    /// Puts a node in front of its chain. Safety: `fresh` is known to the caller alone.
+    unsafe fn push(bucket: &BucketGuard<'_>, fresh: u64) {
+        // SAFETY: a node of the pool.
+        let header = unsafe { header(fresh) };
+        let first = bucket.word.load(Ordering::Relaxed);
+        header.flags.store(LIVE, Ordering::Relaxed);
+        header.next.store(first & !LOCKED, Ordering::Relaxed);
+        bucket.word.store(fresh | LOCKED, Ordering::Release);
+    }
+
+    /// Counts one more entry, if there is room. The key's bucket is locked and does not have it:
+    /// what is counted is inserted, so nobody finds the table full for an entry that never comes.
+    fn reserve(&self) -> bool {
+        let (max, relaxed) = (self.shape.max_entries as usize, Ordering::Relaxed);
+        let mut count = self.count.load(relaxed);
+        while count < max {
+            match self
+                .count
+                .compare_exchange_weak(count, count + 1, relaxed, relaxed)
+            {
+                Ok(_) => return true,
+                Err(now) => count = now,
+            }
+        }
+        false
+    }
+
+    /// Removes one entry that was not used lately (second chance), unless there is room already.
+    fn evict(&self, env: Env<'_>) {
+        while self.len() >= self.shape.max_entries as usize {
             let node = self.pool.candidate(env);
             if node == 0 {
-                return self.len() < self.shape.max_entries as usize;
+                // All entries are counted and on their way into the table, under their locks.
+                spin_loop();
+                continue;
             }
             // SAFETY: candidates are nodes of the pool; keys of pool nodes are readable.
             unsafe {
@@ -446,7 +453,7 @@ impl Table {
                     self.unlink(link, node);
                     drop(bucket);
                     self.pool.retire(env, node);
-                    return true;
+                    return;
                 }
             }
         }
@@ -714,9 +721,11 @@ impl PoolInner {
         self.limbo_last = node;
     }
 
-    /// Advances the clock hand to a live node that was not used since it last passed; 0 when two
-    /// rounds find none.
+    /// Advances the clock hand to a live node that was not used since it last passed. Readers may
+    /// use all of them faster than the hand goes: after two rounds any live one will do. 0 when
+    /// there is none.
     fn candidate(&mut self) -> u64 {
+        let mut live = 0;
         let total: usize = self
             .blocks
             .iter()
@@ -740,7 +749,10 @@ impl PoolInner {
             if seen & (LIVE | USED) == LIVE {
                 return node;
             }
+            if seen & LIVE != 0 {
+                live = node;
+            }
         }
-        0
+        live
     }
 }
