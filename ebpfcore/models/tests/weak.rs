@@ -52,6 +52,13 @@ mod atomic {
                     self.0.load(order)
                 }
 
+                pub(crate) fn store(&self, value: $number, order: Ordering) {
+                    writing(order, |order| match order {
+                        Ordering::AcqRel => self.0.store(value, Ordering::Release),
+                        weaker => self.0.store(value, weaker),
+                    });
+                }
+
                 pub(crate) fn fetch_add(&self, value: $number, order: Ordering) -> $number {
                     writing(order, |order| self.0.fetch_add(value, order))
                 }
@@ -101,7 +108,7 @@ extern crate alloc;
 pub mod epoch;
 
 use atomic::{AtomicUsize, Ordering};
-use epoch::{Epoch, FOLLOW};
+use epoch::{Epoch, FOLLOW, Guard};
 
 /// A place that names one of two values, and the values.
 struct World {
@@ -113,7 +120,10 @@ struct World {
 
 // SAFETY is loom's: the cells are what is being checked.
 fn read(world: &World, cpu: u32) {
-    let pinned = world.epoch.pin(cpu);
+    read_under(world, world.epoch.pin(cpu));
+}
+
+fn read_under(world: &World, pinned: Guard<'_>) {
     let at = world.place.load(FOLLOW);
     let is_over = world.values[at].with(peek);
     assert!(!is_over, "a value was read after its end");
@@ -176,14 +186,13 @@ fn a_reader_is_waited_for() {
 }
 
 /// Another thread advances the epoch meanwhile, with a look at the readers that may be out of date: a
-/// reader that does not look at the epoch again is lost here.
-#[test]
-fn whoever_advances_the_epoch() {
-    check(5, || {
+/// counted reader that does not look at the epoch again is lost here.
+fn advanced_by_another(pin: for<'a> fn(&'a Epoch, u32) -> Guard<'a>) {
+    check(5, move || {
         let world = world();
         let reader = {
             let world = Arc::clone(&world);
-            thread::spawn(move || read(&world, 0))
+            thread::spawn(move || read_under(&world, pin(&world.epoch, 0)))
         };
         let other = {
             let world = Arc::clone(&world);
@@ -200,5 +209,55 @@ fn whoever_advances_the_epoch() {
         }
         reader.join().unwrap();
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn whoever_advances_the_epoch() {
+    advanced_by_another(Epoch::pin);
+}
+
+#[test]
+fn whoever_advances_the_epoch_of_counted_readers() {
+    advanced_by_another(Epoch::pin_beside);
+}
+
+/// Readers of one processor: who finds the place taken is counted, and who comes after a reader has the
+/// same place.
+#[test]
+fn readers_that_share_a_processor() {
+    check(3, || {
+        let world = world();
+        let readers = [0, 0].map(|cpu| {
+            let world = Arc::clone(&world);
+            thread::spawn(move || read(&world, cpu))
+        });
+        replace(&world);
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+/// A reader inside of another one on its own processor.
+#[test]
+fn a_reader_interrupts_another() {
+    check(5, || {
+        let world = world();
+        let reader = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || {
+                let outer = world.epoch.pin(0);
+                let at = world.place.load(FOLLOW);
+                read(&world, 0);
+                assert!(
+                    !world.values[at].with(peek),
+                    "an inner reader ended an outer one"
+                );
+                drop(outer);
+            })
+        };
+        replace(&world);
+        reader.join().unwrap();
     });
 }
