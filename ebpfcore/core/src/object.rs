@@ -186,6 +186,12 @@ pub fn make_maps(core: &Shared<Core>, object: &Object) -> Result<Vec<Shared<Map>
         };
         maps.push(map.map_err(error)?);
     }
+    for (definition, map) in object.maps.iter().zip(&maps) {
+        let inner = definition.inner.map(|inner| usize::from(inner.0));
+        if let Some(inner) = inner.and_then(|inner| maps.get(inner)) {
+            map.note_template(inner);
+        }
+    }
     for global in &object.globals {
         let Some(map) = maps.get(usize::from(global.map.0)) else {
             continue;

@@ -356,3 +356,30 @@ fn pinned_maps_are_told_flat() {
     assert_eq!(words(34), [2, 4, 8, 7, 0, 1]);
     assert_eq!(data[60..], *br"BPF:\b");
 }
+
+/// A map of maps tells which map its own are made like, also when that one is gone.
+#[test]
+fn the_template_of_inner_maps_is_told() {
+    let (control, process) = (control(), Process::new());
+    let info = |handle| {
+        let bytes = ask(
+            &control,
+            &process,
+            &Request::GetObjectInfo { handle, info: &[] },
+        )
+        .unwrap();
+        let info = reply!(bytes, GetObjectInfo, info);
+        [0, 88].map(|at| u32::from_le_bytes(info[at..at + 4].try_into().unwrap()))
+    };
+    let inner = create_map(&control, &process, 2, [4, 8, 7]);
+    let [inner_id, none] = info(inner);
+    assert_eq!(none, 0);
+    // Hash of maps, array of maps; a plain map has no use for a template.
+    for (kind, expected) in [(6, inner_id), (7, inner_id), (2, 0)] {
+        let outer = try_create_map(&control, &process, kind, [4, 4, 2], inner).unwrap();
+        assert_eq!(info(outer)[1], expected, "type {kind}");
+    }
+    let outer = try_create_map(&control, &process, 7, [4, 4, 2], inner).unwrap();
+    close(&control, &process, inner).unwrap();
+    assert_eq!(info(outer)[1], inner_id);
+}

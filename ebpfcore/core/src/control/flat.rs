@@ -101,14 +101,12 @@ impl Flat {
         let row = definition.kind.row(definition.platform);
         let number = row.and_then(|row| row.number(definition.platform));
         let (keys, values) = (definition.key_size, definition.value_size);
-        // The template of inner maps is no object, so it has no id.
-        let inner = 0;
         let words = [
             number.unwrap_or(0),
             keys,
             values,
             definition.max_entries,
-            inner,
+            map.template_id(),
             PIN_BY_NAME,
         ];
         words.into_iter().try_for_each(|word| self.number(word))

@@ -86,6 +86,7 @@ fn map_info(state: &State, map: &Map) -> Result<Vec<u8>, Status> {
         .number(12, definition.value_size)
         .number(16, definition.max_entries)
         .name(20, &definition.name)
+        .number(88, map.template_id())
         .number(92, state.pins.count(map.id()));
     Ok(info.0)
 }

@@ -47,10 +47,14 @@ impl Session<'_> {
     ) -> Result<usize, Status> {
         let inner = match inner {
             Handle::INVALID => None,
-            handle => Some(self.map(handle)?.definition().clone()),
+            handle => Some(self.map(handle)?),
         };
+        let template = inner.as_ref().map(|inner| inner.definition().clone());
         let definition = local_definition(&definition, name)?;
-        let map = Map::new(&self.control.core, definition, inner)?;
+        let map = Map::new(&self.control.core, definition, template)?;
+        if let Some(inner) = inner.filter(|_| map.template().is_some()) {
+            map.note_template(&inner);
+        }
         let entry = Entry::new(map.id(), Object::Map(map));
         let handle = self.control.publish(self.client, entry)?;
         self.reply_handle(handle, &Reply::CreateMap { handle })

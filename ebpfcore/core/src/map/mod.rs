@@ -12,6 +12,7 @@ pub(crate) mod ring;
 pub(crate) mod slots;
 pub(crate) mod waiters;
 
+use crate::atomic::{AtomicU32, Ordering};
 use crate::{Core, Shared, Status};
 use abi::{MapKind, Platform};
 use alloc::string::String;
@@ -75,6 +76,8 @@ pub struct Map {
     pub(crate) definition: Definition,
     pub(crate) core: Shared<Core>,
     id: u32,
+    /// Id of the map that those in a map of maps are made like, or 0.
+    template_id: AtomicU32,
 }
 
 /// Storage by kind.
@@ -116,6 +119,7 @@ impl Map {
             definition,
             core: Shared::clone(core),
             id: core.take_id(),
+            template_id: AtomicU32::new(0),
         })
     }
 
@@ -139,6 +143,22 @@ impl Map {
             Body::HashOfMaps(hash) => hash.template.as_ref(),
             _ => None,
         }
+    }
+
+    /// Id of the map whose definition is the [`Map::template`], or 0. That map may be gone by now;
+    /// its id is not given to another one.
+    #[must_use]
+    pub fn template_id(&self) -> u32 {
+        self.template_id.load(Ordering::Relaxed)
+    }
+
+    /// Says which map the template was taken from; a second map is not noted.
+    pub(crate) fn note_template(&self, inner: &Map) {
+        let (none, id) = (0, inner.id());
+        // Loses against whoever noted one before.
+        let _ = self
+            .template_id
+            .compare_exchange(none, id, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Its id, unique among the objects of the runtime.

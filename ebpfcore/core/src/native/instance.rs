@@ -270,6 +270,11 @@ fn make_maps(
         let item = || Item::MapNamed(info.definition.name.clone());
         maps.push(map.map_err(|status| Error::new(item(), Problem::Status(status)))?);
     }
+    for (info, map) in module.maps.iter().zip(&maps) {
+        if let Some(inner) = info.inner.and_then(|inner| maps.get(inner)) {
+            map.note_template(inner);
+        }
+    }
     Ok(maps)
 }
 
