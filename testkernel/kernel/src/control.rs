@@ -139,7 +139,8 @@ pub fn faults(machine: &Machine) -> Vec<String> {
         .files
         .left()
         .into_iter()
-        .chain(machine.events.left());
+        .chain(machine.events.left())
+        .chain(machine.views.left());
     for left in platforms.chain(machine.injection.left()).chain(objects) {
         faults.push(format!("left: {left}"));
     }

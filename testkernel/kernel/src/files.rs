@@ -5,7 +5,7 @@
 //! a handle that only means something to drivers, and only for the process that it was opened for.
 //! Handles and references count separately: clean-up comes with the last handle, close with the last
 //! reference. A process that ends has its handles closed ([`Files::handles_of`]). What is left out:
-//! duplicates of handles.
+//! rights of handles.
 
 use crate::report::lock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ const TYPE_AND_SIZE: u64 = 5 | (OBJECT_WORDS as u64 * 8) << 16;
 struct File {
     object: Box<[u64; OBJECT_WORDS]>,
     references: u64,
+    handles: u64,
     device: u64,
 }
 
@@ -99,6 +100,7 @@ impl Files {
             File {
                 object,
                 references: 1,
+                handles: 1,
                 device,
             },
         );
@@ -113,17 +115,33 @@ impl Files {
         Some(object)
     }
 
-    /// Closes a handle of a process: its driver has to be told, before [`Files::release`].
-    pub fn close(&self, handle: u64, process: u64) -> Option<Event> {
+    /// Makes a handle of another process to the file of a handle.
+    pub fn duplicate(&self, handle: u64, from: u64, to: u64) -> Option<u64> {
+        let mut state = lock(&self.0);
+        let object = state.file(handle, from)?;
+        let file = state.files.get_mut(&object)?;
+        (file.handles, file.references) = (file.handles + 1, file.references + 1);
+        state.numbers += 1;
+        let made = FIRST_HANDLE + state.numbers * HANDLE_STEP;
+        let (file, process) = (object, to);
+        state.handles.insert(made, Handle { file, process });
+        Some(made)
+    }
+
+    /// Closes a handle of a process; gives its file, for [`Files::release`]. Before that its driver
+    /// has to be told of the event, if it was the last handle.
+    pub fn close(&self, handle: u64, process: u64) -> Option<(u64, Option<Event>)> {
         let mut state = lock(&self.0);
         let file = state.file(handle, process)?;
         state.handles.remove(&handle);
-        let device = state.files.get(&file)?.device;
-        Some(Event {
-            device,
+        let found = state.files.get_mut(&file)?;
+        found.handles = found.handles.saturating_sub(1);
+        let event = Event {
+            device: found.device,
             file,
             is_last: false,
-        })
+        };
+        Some((file, (found.handles == 0).then_some(event)))
     }
 
     /// Gives a reference up; the result is for the driver, and then for [`Files::forget`].

@@ -28,6 +28,7 @@ pub mod report;
 pub mod status;
 #[cfg(target_arch = "x86_64")]
 pub mod traffic;
+pub mod views;
 pub mod wfp;
 #[cfg(target_arch = "x86_64")]
 mod wire;

@@ -10,6 +10,7 @@ use crate::nmr::Registrar;
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::report::Reports;
+use crate::views::Views;
 use crate::wfp::Engine;
 use crate::wfp::inject::Injection;
 use crate::work::{Events, Work};
@@ -45,6 +46,8 @@ pub struct Machine {
     pub work: Work,
     /// Events of user mode; unused under Wine.
     pub events: Events,
+    /// Memory of drivers that processes see, and who is told of their ends.
+    pub views: Views,
     /// The simulated registry and its open keys; unused under Wine, which has one.
     pub keys: Mutex<Keys>,
 }

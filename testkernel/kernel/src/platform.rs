@@ -2,6 +2,7 @@
 
 use crate::images::Image;
 use crate::registry::Value;
+use crate::views::Access;
 use std::sync::OnceLock;
 
 /// Services of the kernel underneath.
@@ -24,6 +25,16 @@ pub trait Platform: Sync {
     fn process(&self) -> u64;
     /// Has [`crate::raw::process_ended`] called when a process ends; false when it has ended.
     fn watch_process(&self, process: u64) -> bool;
+    /// Pages that can be shown to processes, or 0.
+    fn take_pages(&self, len_bytes: u64) -> u64;
+    /// Gives back pages of [`Platform::take_pages`].
+    fn give_pages(&self, address: u64);
+    /// Maps pages into a process; the address there, or 0.
+    fn show_pages(&self, process: u64, pages: (u64, u64), access: Access) -> u64;
+    /// Takes back what [`Platform::show_pages`] gave.
+    fn hide_pages(&self, process: u64, address: u64);
+    /// Raises an exception in the driver that called.
+    fn raise(&self, status: u32);
     /// Frees memory that the kernel underneath gave the driver.
     fn free_foreign(&self, address: u64, tag: u32);
 }

@@ -1,7 +1,8 @@
 //! The process that drivers serve.
 //!
 //! Under Wine it is the one whose request is dispatched; on a host a thread says itself which process
-//! it stands for ([`run_as`]). What is left out: everything of a process but its id and its end.
+//! it stands for ([`run_as`]). A driver may attach a thread to another one. What is left out:
+//! everything of a process but its id and its end.
 
 use crate::platform::{Platform, installed};
 use std::cell::Cell;
@@ -10,25 +11,34 @@ use std::cell::Cell;
 pub const SYSTEM: u64 = 4;
 
 thread_local! {
-    static CURRENT: Cell<u64> = const { Cell::new(SYSTEM) };
+    /// Whom the thread works for, when something else than what lies underneath says so.
+    static CURRENT: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// Id of the calling process.
 #[must_use]
 pub fn current() -> u64 {
-    installed().map_or_else(|| CURRENT.get(), Platform::process)
+    let underneath = || installed().map_or(SYSTEM, Platform::process);
+    CURRENT.get().unwrap_or_else(underneath)
+}
+
+/// Lets the thread work for a process, or for the one that it really belongs to; gives whom it
+/// worked for before.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn attach(process: Option<u64>) -> Option<u64> {
+    CURRENT.replace(process)
 }
 
 /// Runs `action` on behalf of a process.
 pub fn run_as<T>(process: u64, action: impl FnOnce() -> T) -> T {
     /// Puts the outer process back, also when `action` panics.
-    struct Leave(u64);
+    struct Leave(Option<u64>);
     impl Drop for Leave {
         fn drop(&mut self) {
             CURRENT.set(self.0);
         }
     }
-    let _leave = Leave(CURRENT.replace(process));
+    let _leave = Leave(CURRENT.replace(Some(process)));
     action()
 }
 

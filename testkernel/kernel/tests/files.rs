@@ -16,7 +16,7 @@ fn clean_up_comes_with_the_last_handle_and_close_with_the_last_reference() {
         file,
         is_last: false,
     };
-    assert_eq!(files.close(handle, 8), Some(event));
+    assert_eq!(files.close(handle, 8), Some((file, Some(event))));
     assert_eq!(
         (files.close(handle, 8), files.reference(handle, 8)),
         (None, None)
@@ -36,6 +36,20 @@ fn clean_up_comes_with_the_last_handle_and_close_with_the_last_reference() {
     assert!(files.left().is_empty());
     files.remove_device(device);
     assert_eq!(files.device(r"\Device\One"), None);
+}
+
+#[test]
+fn a_duplicate_keeps_the_file_open() {
+    let files = Files::default();
+    let (handle, file) = files.open(0x1000, 8);
+    let other = files.duplicate(handle, 8, 12).unwrap();
+    assert_eq!(files.duplicate(handle, 12, 8), None, "it is not theirs");
+    assert_eq!(files.reference(other, 12), Some(file));
+    assert_eq!(files.release(file), Some(None));
+    assert_eq!(files.close(handle, 8), Some((file, None)));
+    assert_eq!(files.release(file), Some(None));
+    let last = files.close(other, 12).unwrap();
+    assert!(last.1.is_some());
 }
 
 #[test]

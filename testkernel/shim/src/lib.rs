@@ -11,6 +11,7 @@
 
 mod device;
 mod image;
+mod pages;
 mod process;
 mod registry;
 
@@ -18,6 +19,7 @@ use std::ffi::{CString, c_char};
 use testkernel::images::Image;
 use testkernel::platform::{Platform, install};
 use testkernel::registry::Value;
+use testkernel::views::Access;
 
 /// Wine.
 struct Wine;
@@ -74,6 +76,26 @@ impl Platform for Wine {
 
     fn watch_process(&self, process: u64) -> bool {
         process::watch(process)
+    }
+
+    fn take_pages(&self, len_bytes: u64) -> u64 {
+        pages::take(len_bytes)
+    }
+
+    fn give_pages(&self, address: u64) {
+        pages::give(address);
+    }
+
+    fn show_pages(&self, process: u64, pages: (u64, u64), access: Access) -> u64 {
+        pages::show(process, pages, access)
+    }
+
+    fn hide_pages(&self, process: u64, address: u64) {
+        pages::hide(process, address);
+    }
+
+    fn raise(&self, status: u32) {
+        pages::raise(status);
     }
 
     fn free_foreign(&self, address: u64, tag: u32) {

@@ -147,6 +147,12 @@ exports! { "ntoskrnl.exe", Simulator:
         }
     }
 
+    /// Objects that drivers refer to here live as long as the machine.
+    fn ObfReferenceObject(_object: u64) -> u64 {
+        irql::at_most(irql::DISPATCH, "ObfReferenceObject");
+        1
+    }
+
     fn IoReleaseCancelSpinLock(level: u8) {
         irql::at_least(irql::DISPATCH, "IoReleaseCancelSpinLock");
         if !CANCEL.swap(false, Ordering::Release) {
@@ -225,6 +231,17 @@ impl Caller {
     /// Closes a handle; false when it is none.
     pub fn close(&self, handle: u64) -> bool {
         self.run(|| file::close(handle))
+    }
+
+    /// Gives another process a handle to what a handle of this one means.
+    #[must_use]
+    pub fn duplicate(&self, handle: u64, to: &Caller) -> Option<u64> {
+        if self.machine.files.watch(to.process) {
+            // On a host the end of a process is said by who plays it.
+            process::watch(to.process);
+        }
+        let files = &self.machine.files;
+        files.duplicate(handle, self.process, to.process)
     }
 
     /// The process ends.

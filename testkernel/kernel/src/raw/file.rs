@@ -170,11 +170,13 @@ pub(super) fn close(handle: u64) -> bool {
 }
 
 fn close_of(process: u64, handle: u64) -> bool {
-    let Some(event) = current().files.close(handle, process) else {
+    let Some((file, event)) = current().files.close(handle, process) else {
         return false;
     };
-    send(MAJOR_CLEANUP, event);
-    release(event.file)
+    if let Some(event) = event {
+        send(MAJOR_CLEANUP, event);
+    }
+    release(file)
 }
 
 /// Closes what a process had open: it ended.

@@ -14,8 +14,10 @@ pub mod fwps;
 mod image;
 mod io;
 mod ke;
+mod mm;
 pub mod ndis;
 mod netio;
+mod pages;
 mod query;
 mod read;
 mod rtl;
@@ -97,6 +99,7 @@ static TABLES: &[&[Row]] = &[
     image::ROWS,
     io::ROWS,
     ke::ROWS,
+    mm::ROWS,
     ndis::ROWS,
     netio::ROWS,
     query::ROWS,
@@ -156,7 +159,10 @@ pub unsafe fn call_unload(machine: &Arc<Machine>, unload: u64, driver: u64) {
 
 /// A process ended: the system closes its handles.
 pub fn process_ended(machine: &Arc<Machine>, process: u64) {
-    machine.enter(|| file::process_ended(process));
+    machine.enter(|| {
+        mm::process_ended(process);
+        file::process_ended(process);
+    });
 }
 
 /// Reads a structure.

@@ -100,6 +100,12 @@ exports! { "ntoskrnl.exe", Simulator:
         found
     }
 
+    /// Looks for who handles an exception of a driver; here nothing raises one.
+    fn __C_specific_handler(_record: u64, _frame: u64, _context: u64, _dispatcher: u64) -> u32 {
+        const CONTINUE_SEARCH: u32 = 1;
+        CONTINUE_SEARCH
+    }
+
     /// The system ends, and with it this process.
     fn KeBugCheckEx(code: u32, p1: u64, p2: u64, p3: u64, p4: u64) {
         let lines = current().reports.lines();

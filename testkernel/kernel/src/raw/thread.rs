@@ -21,6 +21,7 @@ const STACK_BYTES: u64 = 0x1_2000 - 0x800;
 /// Addresses that stand for the objects of the thread and its process.
 const THREAD_OBJECT: u64 = 0xffff_9300_0000_0000;
 const PROCESS_OBJECT: u64 = 0xffff_9400_0000_0000;
+const OBJECT_STEP: u64 = 0x1000;
 /// Tag and bytes of work items.
 const TAG: u32 = u32::from_le_bytes(*b"IoWi");
 const ITEM_BYTES: u64 = 32;
@@ -62,6 +63,11 @@ thread_local! {
 
 fn function(address: u64) -> *const () {
     std::ptr::with_exposed_provenance(address as usize)
+}
+
+/// The id of a process by its object.
+pub(super) fn process_of(object: u64) -> u64 {
+    object.wrapping_sub(PROCESS_OBJECT) / OBJECT_STEP
 }
 
 /// A work item: the driver of its device.
@@ -147,7 +153,7 @@ exports! { "ntoskrnl.exe", Simulator:
     }
 
     fn PsGetCurrentThread() -> u64 {
-        THREAD_OBJECT + super::ke::thread_number() * 0x1000
+        THREAD_OBJECT + super::ke::thread_number() * OBJECT_STEP
     }
 
     fn PsGetCurrentThreadId() -> u64 {
@@ -155,7 +161,7 @@ exports! { "ntoskrnl.exe", Simulator:
     }
 
     fn PsGetCurrentProcess() -> u64 {
-        PROCESS_OBJECT + process::current() * 0x1000
+        PROCESS_OBJECT + process::current() * OBJECT_STEP
     }
 
     fn PsGetCurrentProcessId() -> u64 {
