@@ -27,7 +27,8 @@ const PROGRAMS: &[&str] = &["bpf2native"];
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(
     "imports-nx",
-    "Windows without ExAllocatePool2 is asked for NonPagedPoolNx",
+    "Windows without ExAllocatePool2 is asked for NonPagedPoolNx; rings are shown to processes with \
+     MdlMappingNoExecute",
 )];
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {

@@ -10,11 +10,12 @@ use crate::level::Passive;
 use crate::request;
 use crate::runtime;
 use crate::text::with_string;
+use crate::views;
 use abi::ioctl::{DEVICE, Handle};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use ebpfcore::Status;
-use ebpfcore::control::Client;
+use ebpfcore::control::{Client, Pages};
 use wdk::nt::{self as wdm, FileObject, IoStatus, Irp, ObjectAttributes};
 
 /// Whose addresses and rights count.
@@ -129,7 +130,7 @@ fn new_file() -> Result<Handle, Status> {
 }
 
 /// The last handle of a file is gone.
-pub(crate) fn gone(_: &Passive, file: u64) {
+pub(crate) fn gone(passive: &Passive, file: u64) {
     if file == 0 {
         return;
     }
@@ -139,10 +140,19 @@ pub(crate) fn gone(_: &Passive, file: u64) {
     if by_message.is_ok() {
         return;
     }
-    let id = object.swap(0, Ordering::AcqRel) as u32;
+    let id = forget(passive, file, object);
     if let (1.., Some(control)) = (id, runtime::control()) {
         control.handle_closed(id);
     }
+}
+
+/// Takes the object of a file that nobody has open any more, and what processes see of it.
+fn forget(passive: &Passive, file: u64, object: &AtomicU64) -> u32 {
+    let id = object.swap(0, Ordering::AcqRel) as u32;
+    if id != NOBODY {
+        views::gone(passive, file);
+    }
+    id
 }
 
 impl Client for Caller<'_> {
@@ -178,11 +188,31 @@ impl Client for Caller<'_> {
             // SAFETY: a handle of this process.
             let closed = unsafe { nt::ObCloseHandle(handle.0, USER_MODE) };
             if state.swap(OPEN, Ordering::AcqRel) == CLOSED {
-                return Some(object.swap(0, Ordering::AcqRel) as u32);
+                return Some(forget(self.passive, file, object));
             }
             (closed >= 0).then_some(NOBODY)
         })
         .flatten()
+    }
+
+    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
+        let shown = with_file(map, USER_MODE, |file| {
+            // SAFETY: referenced while this runs.
+            let (_, object) = unsafe { contexts(file) };
+            let is_open = || object.load(Ordering::Acquire) != 0;
+            views::show(self.passive, file, pages, is_open)
+        });
+        shown.unwrap_or(Err(Status::InvalidFd))
+    }
+
+    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
+        match with_file(map, USER_MODE, |file| {
+            views::hide(self.passive, file, index)
+        }) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Status::ObjectNotFound),
+            None => Err(Status::InvalidFd),
+        }
     }
 
     fn is_privileged(&self) -> bool {

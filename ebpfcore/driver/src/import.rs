@@ -58,6 +58,7 @@ unsafe extern "system" {
         object: *mut u64,
         information: u64,
     ) -> i32;
+    pub(crate) fn ObfReferenceObject(object: u64) -> i64;
     pub(crate) fn ObfDereferenceObject(object: u64) -> i64;
     pub(crate) fn ObCloseHandle(handle: u64, mode: i8) -> i32;
     pub(crate) fn ZwClose(handle: u64) -> i32;
@@ -113,6 +114,30 @@ unsafe extern "system" {
         written: *mut u32,
         text: *const u8,
         length: u32,
+    ) -> i32;
+    pub(crate) fn IoAllocateMdl(
+        address: u64,
+        bytes: u32,
+        is_secondary: u8,
+        charges_quota: u8,
+        irp: u64,
+    ) -> u64;
+    pub(crate) fn IoFreeMdl(list: u64);
+    pub(crate) fn MmBuildMdlForNonPagedPool(list: u64);
+    pub(crate) fn MmMapLockedPagesSpecifyCache(
+        list: u64,
+        mode: i8,
+        cache: u32,
+        wanted: u64,
+        bugcheck: u32,
+        priority: u32,
+    ) -> u64;
+    pub(crate) fn MmUnmapLockedPages(address: u64, list: u64);
+    pub(crate) fn KeStackAttachProcess(process: u64, state: *mut [u64; 6]);
+    pub(crate) fn KeUnstackDetachProcess(state: *mut [u64; 6]);
+    pub(crate) fn PsSetCreateProcessNotifyRoutine(
+        routine: extern "system" fn(u64, u64, u8),
+        remove: u8,
     ) -> i32;
     pub(crate) fn ZwLoadDriver(service: *const UnicodeString) -> i32;
     pub(crate) fn ZwUnloadDriver(service: *const UnicodeString) -> i32;
@@ -187,6 +212,7 @@ unsafe extern "C" {
     fn memset(to: *mut u8, value: i32, bytes: usize) -> *mut u8;
     fn memcmp(left: *const u8, right: *const u8, bytes: usize) -> i32;
     fn __chkstk();
+    fn __C_specific_handler();
 }
 
 #[link(name = "NETIO.SYS", kind = "raw-dylib", modifiers = "+verbatim")]

@@ -99,7 +99,9 @@ exports! {
             SeReleaseSubjectContext SeQueryAuthenticationIdToken SeTokenIsAdmin ZwCreateFile
             ZwLoadDriver ZwUnloadDriver ZwQuerySystemInformation ZwReadFile ZwEnumerateKey
             PsGetCurrentThread RtlMultiByteToUnicodeN IoAllocateMdl IoFreeMdl
-            MmBuildMdlForNonPagedPool MmUnmapLockedPages;
+            MmBuildMdlForNonPagedPool MmMapLockedPagesSpecifyCache MmUnmapLockedPages
+            KeStackAttachProcess KeUnstackDetachProcess ObfReferenceObject
+            PsSetCreateProcessNotifyRoutine;
         Vista: DbgPrintEx __C_specific_handler __chkstk EtwRegister EtwUnregister EtwWrite
             KeQueryActiveProcessorCount KeGetCurrentIrql RtlCaptureStackBackTrace
             KeExpandKernelStackAndCalloutEx;
