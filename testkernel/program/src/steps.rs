@@ -11,6 +11,8 @@
 //! pin NAME PATH, unpin PATH
 //! ask NAME                begins to wait for records of a ring buffer
 //! record NAME BYTES       writes a record
+//! read NAME               the records of a ring buffer, in place
+//! short NAME              the same while each allocation of drivers fails once, in turn
 //! cancel                  gives the waiting up
 //! answer                  how the waiting ended
 //! hold                    stays until somebody ends the process
@@ -19,16 +21,20 @@
 use crate::frames;
 use abi::ioctl::{Reply, Request};
 use ebpfapi::{
-    Answer, Client, Link, Map, Object, OpenOptions, Program, Run, Transport, Update, Waiting,
+    Answer, Client, Link, Map, Object, OpenOptions, Program, RingBuffer, Run, Transport, Update,
+    Waiting,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use testkernel::control;
 
 /// How long an answer may take that has to come.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Allocations that are made to fail; showing a ring needs fewer.
+const MOST_ALLOCATIONS: u64 = 12;
 /// Room for the answer of a query.
 const ANSWER_BYTES: usize = 64;
 
@@ -39,6 +45,7 @@ struct Application {
     programs: Vec<Program>,
     maps: Vec<Map>,
     links: Vec<Link>,
+    rings: Vec<RingBuffer>,
     waiting: Option<Box<dyn Waiting>>,
 }
 
@@ -51,6 +58,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         programs: Vec::new(),
         maps: Vec::new(),
         links: Vec::new(),
+        rings: Vec::new(),
         waiting: None,
     };
     for step in words.split(|word| *word == "+") {
@@ -122,6 +130,8 @@ impl Application {
                 .map_err(text)
                 .map(|()| String::new()),
             ["ask", name] => self.ask(name),
+            ["read", name] => self.read(name),
+            ["short", name] => self.read_when_short(name),
             ["record", name, record] => self.record(name, &bytes(record)?),
             ["cancel"] => self.cancel(),
             ["answer"] => self.answer(),
@@ -283,6 +293,42 @@ impl Application {
     fn record(&self, name: &str, record: &[u8]) -> Result<String, String> {
         let written = self.map(name)?.write_record(record);
         written.map_err(text).map(|()| String::new())
+    }
+
+    /// Reads what there is; the view stays as long as the application.
+    fn read(&mut self, name: &str) -> Result<String, String> {
+        let mut ring = RingBuffer::open(&self.map(name)?).map_err(text)?;
+        let mut said = String::new();
+        while ring.wait(Some(Duration::ZERO)).map_err(text)? {
+            while let Some(record) = ring.read().map_err(text)? {
+                let _ = writeln!(said, "record {}", hex(&record));
+            }
+        }
+        self.rings.push(ring);
+        Ok(said)
+    }
+
+    /// Opens the ring again and again until no allocation is left that can fail.
+    fn read_when_short(&mut self, name: &str) -> Result<String, String> {
+        let (mut refused, map) = (0, self.map(name)?);
+        for after in 0..MOST_ALLOCATIONS {
+            crate::ask(&control::Request::FailAllocation(after))?;
+            let opened = RingBuffer::open(&map);
+            // What did not fail yet fails here, for nobody.
+            crate::ask(&control::Request::FailAllocation(u64::MAX >> 1))?;
+            refused += u32::from(opened.is_err());
+            if let Err(error) = opened {
+                let error = text(error);
+                let is_short = |words| error.contains(words);
+                if !["EBPF_NO_MEMORY", "EBPF_OUT_OF_SPACE"]
+                    .into_iter()
+                    .any(is_short)
+                {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(format!("refused {}\n", refused > 0))
     }
 
     fn cancel(&self) -> Result<String, String> {

@@ -92,6 +92,10 @@ fn waiting_ends_by_a_record_or_by_being_cancelled() {
     );
     let (_, said, error) = run(&[&asked[..], &["cancel", "+", "answer"]].concat());
     assert!(said.contains("EBPF_CANCELED"), "{said}{error}");
+    let read = ["record", "events_map", "03", "+", "read", "events_map"];
+    let all = [&asked[..3], &["record", "events_map", "0102", "+"], &read].concat();
+    let (_, said, error) = run(&all);
+    assert!(said.ends_with("record 0102\nrecord 03\n"), "{said}{error}");
     let (is_done, _, error) = run(&["answer"]);
     assert!(!is_done && error.contains("nothing was asked"), "{error}");
 }

@@ -17,6 +17,7 @@ impl Run<'_> {
         self.unsafe_is_refused()?;
         self.users_are_refused()?;
         self.requests_wait()?;
+        self.rings_are_seen()?;
         self.module_is_loaded()?;
         self.nothing_is_left()
     }
@@ -78,6 +79,33 @@ impl Run<'_> {
         let said = self.steps(&[&asked[..], &["cancel", "+", "answer"]].concat())?;
         self.expect(&said, "EBPF_CANCELED");
         let client = self.hold(&asked[..asked.len() - 1])?;
+        self.dies(client)
+    }
+
+    /// Records are read where the driver wrote them, in memory that it shows to the application; the
+    /// system takes that away from one that dies. When memory is short the application is told.
+    fn rings_are_seen(&mut self) -> Result<(), String> {
+        let object = self.example("flow_logger.o");
+        let written = [
+            "load",
+            &object,
+            "+",
+            "record",
+            "events_map",
+            "0102",
+            "+",
+            "record",
+            "events_map",
+            "03",
+        ];
+        let read = ["+", "read", "events_map"];
+        let steps = [&written[..], &read, &read].concat();
+        let said = self.steps(&steps)?;
+        self.expect(&said, "record 0102\nrecord 03\n");
+        let short = [&written[..], &["+", "short", "events_map"], &read].concat();
+        let said = self.steps(&short)?;
+        self.expect(&said, "refused true\nrecord 0102\nrecord 03\n");
+        let client = self.hold(&[&written[..], &read].concat())?;
         self.dies(client)
     }
 
