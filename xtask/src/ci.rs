@@ -51,7 +51,7 @@ const STEPS: &[Step] = &[
     Step { name: "lint", what: "length, nesting and headers", command: &["cargo", "xtask", "lint"], environment: &[], needs: Need::Nothing },
     Step { name: "clippy", what: "clippy without warnings", command: &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], environment: &[], needs: Need::Nothing },
     Step { name: "no-std", what: "crates of the kernel side without std", command: &["cargo", "check", "--target", NO_STD, "--package", "isa", "--package", "abi", "--package", "program", "--package", "verifier", "--package", "ebpfcore", "--no-default-features"], environment: &[], needs: Need::Target(NO_STD) },
-    Step { name: "test", what: "all tests", command: &["cargo", "test", "--workspace", "--quiet"], environment: &[], needs: Need::Nothing },
+    Step { name: "test", what: "all tests", command: &["cargo", "test", "--workspace", "--quiet", "--no-fail-fast"], environment: &[], needs: Need::Nothing },
     Step { name: "doc", what: "documentation without warnings", command: &["cargo", "doc", "--workspace", "--no-deps", "--quiet"], environment: &[("RUSTDOCFLAGS", "-D warnings")], needs: Need::Nothing },
     Step { name: "deny", what: "licences, advisories and duplicates of dependencies", command: &["cargo", "deny", "check"], environment: &[], needs: Need::Cargo("deny") },
     Step { name: "wine", what: "drivers and programs under Wine", command: &["cargo", "xtask", "wine"], environment: &[], needs: Need::Command("wine") },
