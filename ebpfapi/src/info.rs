@@ -12,6 +12,12 @@ use abi::{Guid, MapTypeRow, Platform, ProgramType};
 
 /// Bytes of a name with its terminator.
 const NAME_BYTES: usize = 64;
+/// Bytes of a program's structure in eBPF for Windows.
+const PROGRAM_INFO: usize = 128;
+/// Bytes of it with the runs, in front of the ids of maps.
+const PROGRAM_DETAILS: usize = PROGRAM_INFO + 8;
+/// Room that is offered for a structure: the ids of a thousand maps.
+const ROOM: usize = 4096;
 
 /// Kinds of objects; the discriminants are those of `ebpf_object_type_t`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -70,6 +76,10 @@ pub struct ProgramInfo {
     pub number: u32,
     /// Maps that it uses.
     pub map_count: u32,
+    /// Ids of these maps, as far as the runtime tells them.
+    pub map_ids: Vec<u32>,
+    /// How often it was run; `None` when the runtime does not say.
+    pub runs: Option<u64>,
     /// Its name.
     pub name: String,
     /// Its type.
@@ -218,15 +228,24 @@ pub(crate) fn map(handle: &OwnedHandle) -> Result<MapInfo, Error> {
     })
 }
 
-/// 0 id, 4 type, 8 number of maps, 24 name, 88 type, 104 attach type, 120 pins, 124 links.
+/// 0 id, 4 type, 8 number of maps, 24 name, 88 type, 104 attach type, 120 pins, 124 links; of this
+/// project's runtime also 128 runs, 136 ids of the maps.
 pub(crate) fn program(handle: &OwnedHandle) -> Result<ProgramInfo, Error> {
     let bytes = raw(handle, ObjectKind::Program)?;
     let fields = Fields(&bytes);
     let (code, file, section) = query(handle)?;
+    let map_count = fields.number(8);
+    let told = bytes.get(PROGRAM_DETAILS..).unwrap_or_default();
+    let ids = told
+        .chunks_exact(size_of::<u32>())
+        .map(|id| Fields(id).number(0));
+    let runs = bytes.len() >= PROGRAM_DETAILS;
     Ok(ProgramInfo {
         id: fields.number(0),
         number: fields.number(4),
-        map_count: fields.number(8),
+        map_count,
+        map_ids: ids.take(map_count as usize).collect(),
+        runs: runs.then(|| u64::from_le_bytes(fields.array(PROGRAM_INFO))),
         name: fields.name(24),
         program_type: fields.guid(88),
         attach_type: fields.guid(104),
@@ -269,7 +288,7 @@ pub(crate) fn kind(handle: &OwnedHandle) -> Result<ObjectKind, Error> {
 fn raw(handle: &OwnedHandle, kind: ObjectKind) -> Result<Vec<u8>, Error> {
     let request = Request::GetObjectInfo {
         handle: handle.get(),
-        info: &[],
+        info: &[0; ROOM],
     };
     handle.client().ask(&request, |reply| {
         let (found, info) = answer!(reply, GetObjectInfo { object_type, info }

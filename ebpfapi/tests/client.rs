@@ -66,7 +66,9 @@ fn verdict(program: &ebpfapi::Program, udp_bytes: u16) -> u32 {
         repeat: 3,
         ..Run::default()
     };
+    let before = program.info().unwrap().runs.unwrap();
     let result = program.test_run(&run).unwrap();
+    assert_eq!(program.info().unwrap().runs, Some(before + 3));
     assert_eq!(result.data, data, "the packet is as it was");
     result.value
 }

@@ -41,7 +41,7 @@ pub(crate) enum Command {
     Pin(Pin),
     /// Print records of a ring buffer as they come.
     Events(Events),
-    /// Totals and rates of the counters that programs keep in maps.
+    /// Runs of programs and counters that they keep in maps, with rates.
     Stats(Stats),
     /// Print a completion script for a shell.
     Completions {

@@ -34,10 +34,14 @@ fn list(client: &Client) -> Outcome {
 
 fn show(info: &ProgramInfo) -> Outcome {
     let mut text = line(info);
+    let ids: Vec<String> = info.map_ids.iter().map(u32::to_string).collect();
     let _ = writeln!(
         text,
-        "    section {}  maps {}",
-        info.section, info.map_count
+        "    section {}  maps {}  map ids {}  runs {}",
+        info.section,
+        info.map_count,
+        value::or_dash(&ids.join(",")),
+        value::or_dash(&info.runs.map_or_else(String::new, |runs| runs.to_string()))
     );
     Ok(Response {
         text,
@@ -79,6 +83,8 @@ fn json(info: &ProgramInfo) -> Value {
         "file": info.file,
         "mode": mode(info),
         "maps": info.map_count,
+        "map_ids": info.map_ids,
+        "runs": info.runs,
         "links": info.links,
         "pins": info.pinned_paths,
     })

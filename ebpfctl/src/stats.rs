@@ -1,8 +1,8 @@
-//! `ebpfctl stats`: what programs count.
+//! `ebpfctl stats`: how often programs run, and what they count.
 //!
-//! The runtime counts no runs: that would cost each packet. Programs that count do it in maps with
-//! values of 8 bytes; shown is the sum of each such map and how much it grows per second. On a terminal
-//! `--watch` draws the last rates as a line of bars; elsewhere it prints lines.
+//! The runtime counts the runs of each program. Programs that count themselves do it in maps with
+//! values of 8 bytes; shown is the sum of each such map. Both come with how much they grow per second.
+//! On a terminal `--watch` draws the last rates as a line of bars; elsewhere it prints lines.
 
 use crate::args::Stats;
 use crate::{Outcome, Output, Response, value};
@@ -29,7 +29,16 @@ enum Form {
     Graph,
 }
 
-/// What is known of one map.
+/// What counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    /// The runtime, runs of the program of an id.
+    Program(u32),
+    /// Programs, in the map of an id.
+    Map(u32),
+}
+
+/// What is known of one counter.
 #[derive(Default)]
 struct Counter {
     name: String,
@@ -69,18 +78,14 @@ pub(crate) fn run<W: Write>(client: &Client, args: &Stats, out: &mut Output<W>) 
 /// Reads all counters; rates need the time since the last reading.
 fn measure(
     client: &Client,
-    counters: &mut BTreeMap<u32, Counter>,
+    counters: &mut BTreeMap<Source, Counter>,
     elapsed: Option<Duration>,
 ) -> Outcome<()> {
-    let ids = client.map_ids()?;
-    counters.retain(|id, _| ids.contains(id));
-    for id in ids {
-        // A map may go between listing and reading.
-        let Ok(map) = client.map_by_id(id) else {
-            continue;
-        };
-        let Some(total) = total(&map) else { continue };
-        let counter = counters.entry(id).or_default();
+    let mut found = runs(client)?;
+    found.extend(sums(client)?);
+    counters.retain(|source, _| found.iter().any(|(known, ..)| known == source));
+    for (source, name, total) in found {
+        let counter = counters.entry(source).or_default();
         if let Some(elapsed) = elapsed.filter(|_| !counter.name.is_empty()) {
             let grown = u128::from(total.saturating_sub(counter.total));
             let rate = grown * 1_000_000_000 / elapsed.as_nanos().max(1);
@@ -88,9 +93,32 @@ fn measure(
             let over = counter.rates.len().saturating_sub(HISTORY);
             counter.rates.drain(..over);
         }
-        (counter.name, counter.total) = (map.name().to_owned(), total);
+        (counter.name, counter.total) = (name, total);
     }
     Ok(())
+}
+
+/// The runs of all programs, where the runtime tells them.
+fn runs(client: &Client) -> Outcome<Vec<(Source, String, u64)>> {
+    let counted = |id| {
+        // A program may go between listing and asking.
+        let info = client.program_by_id(id).ok()?.info().ok()?;
+        Some((Source::Program(id), info.name, info.runs?))
+    };
+    Ok(client
+        .program_ids()?
+        .into_iter()
+        .filter_map(counted)
+        .collect())
+}
+
+/// The sums of all maps that count.
+fn sums(client: &Client) -> Outcome<Vec<(Source, String, u64)>> {
+    let counted = |id| {
+        let map = client.map_by_id(id).ok()?;
+        Some((Source::Map(id), map.name().to_owned(), total(&map)?))
+    };
+    Ok(client.map_ids()?.into_iter().filter_map(counted).collect())
 }
 
 /// The sum of a map's values; `None` when they are no counters.
@@ -116,13 +144,13 @@ fn total(map: &Map) -> Option<u64> {
     Some(values.filter_map(value::as_number).fold(0, sum))
 }
 
-fn answer(counters: &BTreeMap<u32, Counter>, form: Form) -> Response {
+fn answer(counters: &BTreeMap<Source, Counter>, form: Form) -> Response {
     let mut text = format!(
-        "{:>6}  {:<24} {:>16} {:>12}\n",
-        "MAP", "NAME", "TOTAL", "PER SECOND"
+        "{:<7} {:>6}  {:<24} {:>16} {:>12}\n",
+        "WHAT", "ID", "NAME", "TOTAL", "PER SECOND"
     );
-    let mut all: Vec<Value> = Vec::new();
-    for (id, counter) in counters {
+    let (mut programs, mut maps): (Vec<Value>, Vec<Value>) = Default::default();
+    for (source, counter) in counters {
         let rate = counter.rates.last();
         let shown = rate.map_or_else(|| "-".to_owned(), u64::to_string);
         let graph = match form {
@@ -130,12 +158,22 @@ fn answer(counters: &BTreeMap<u32, Counter>, form: Form) -> Response {
             Form::Lines => String::new(),
         };
         let (name, total) = (&counter.name, counter.total);
-        text += &format!("{id:>6}  {name:<24} {total:>16} {shown:>12}{graph}\n");
-        all.push(json!({"map": id, "name": name, "total": total, "per_second": rate}));
+        let (what, id) = match source {
+            Source::Program(id) => {
+                programs
+                    .push(json!({"program": id, "name": name, "runs": total, "per_second": rate}));
+                ("runs", id)
+            }
+            Source::Map(id) => {
+                maps.push(json!({"map": id, "name": name, "total": total, "per_second": rate}));
+                ("counter", id)
+            }
+        };
+        text += &format!("{what:<7} {id:>6}  {name:<24} {total:>16} {shown:>12}{graph}\n");
     }
     Response {
         text,
-        json: json!({"counters": all}),
+        json: json!({"programs": programs, "counters": maps}),
     }
 }
 

@@ -46,6 +46,14 @@ fn number(text: &str, size: usize) -> Option<Vec<u8>> {
     range.contains(&number).then(|| bytes[..size].to_vec())
 }
 
+/// A text, or a dash where there is none.
+pub(crate) fn or_dash(text: &str) -> &str {
+    match text {
+        "" => "-",
+        text => text,
+    }
+}
+
 /// Bytes as digits.
 pub(crate) fn digits(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

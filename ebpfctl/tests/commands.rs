@@ -56,6 +56,7 @@ fn loaded_programs_are_listed() {
     assert_eq!(program["maps"], 2);
     let shown = text(&["--load", OBJECT, "prog", "show", "name:DropPacket"]);
     assert!(shown.contains("section xdp"), "{shown}");
+    assert!(shown.ends_with("runs 0\n"), "{shown}");
 }
 
 #[test]
@@ -178,6 +179,11 @@ fn counters_are_summed() {
     );
     assert!(!stats.contains('\u{1b}'), "draws only on terminals");
     let stats = json(&["--load", OBJECT, "stats"]);
+    let program = &stats["programs"][0];
+    assert_eq!(
+        (&program["name"], program["runs"].as_u64()),
+        (&"DropPacket".into(), Some(0))
+    );
     assert_eq!(
         stats["counters"].as_array().unwrap().len(),
         1,

@@ -30,6 +30,7 @@ pub mod pin;
 mod platform;
 mod program;
 pub mod raw;
+mod runs;
 mod status;
 mod sync;
 

@@ -3,6 +3,7 @@
 use crate::{
     Core, Machine, Shared, Status,
     native::{Instance, Usage},
+    runs::Runs,
 };
 use abi::ProgramType;
 use alloc::string::String;
@@ -15,6 +16,7 @@ pub struct Program {
     code: Code,
     /// The provider of the functions of its type, when that is an extension.
     provider: Option<Shared<Usage>>,
+    runs: Runs,
 }
 
 /// How a program is executed.
@@ -46,13 +48,13 @@ impl Program {
         program_type: &'static ProgramType,
         code: Code,
     ) -> Result<Shared<Program>, Status> {
-        Program::with_id(core.take_id(), name, (program_type, None), code)
+        Program::with_id((core, core.take_id()), name, (program_type, None), code)
     }
 
     /// A program under an id that was taken before its code was known, and what it holds of the
     /// provider of its type.
     pub(crate) fn with_id(
-        id: u32,
+        (core, id): (&Core, u32),
         name: &str,
         (program_type, provider): (&'static ProgramType, Option<Shared<Usage>>),
         code: Code,
@@ -68,6 +70,7 @@ impl Program {
             program_type,
             code,
             provider,
+            runs: Runs::new(core.platform().cpu_count())?,
         })
     }
 
@@ -111,6 +114,18 @@ impl Program {
         let instance = self.instance();
         self.provider.as_ref().is_some_and(is_meant)
             || instance.is_some_and(|instance| instance.usages().any(is_meant))
+    }
+
+    /// How often it was run.
+    #[must_use]
+    pub fn runs(&self) -> u64 {
+        self.runs.sum()
+    }
+
+    /// Notes that a run begins on a processor.
+    #[inline(always)]
+    pub(crate) fn count_run(&self, cpu: u32) {
+        self.runs.count(cpu);
     }
 
     /// Its code.

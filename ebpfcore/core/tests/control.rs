@@ -95,6 +95,24 @@ fn maps_live_as_long_as_their_handles() {
     assert_eq!(control.object_count(), 0);
 }
 
+/// How often a program ran, and its maps: what the runtime tells who asks with more room.
+fn details(control: &Control, process: &Process, handle: Handle) -> (u64, Vec<u32>) {
+    let request = Request::GetObjectInfo {
+        handle,
+        info: &[0; 4096],
+    };
+    let info = reply!(
+        ask(control, process, &request).unwrap(),
+        GetObjectInfo,
+        info
+    );
+    let (runs, maps) = info[128..].split_first_chunk().unwrap();
+    let maps = maps
+        .chunks(4)
+        .map(|id| u32::from_le_bytes(id.try_into().unwrap()));
+    (u64::from_le_bytes(*runs), maps.collect())
+}
+
 #[test]
 fn batches_go_through_a_whole_map() {
     let (control, process) = (control(), Process::new());
@@ -227,6 +245,11 @@ fn a_program_is_verified_attached_and_detached() {
     let info = reply!(bytes.unwrap(), GetObjectInfo, info);
     assert_eq!(&info[24..29], b"prog\0");
     assert_eq!((info[8], info[124]), (1, 1), "one map, one link");
+    assert_eq!(info.len(), 128, "no more than eBPF for Windows tells");
+    assert_eq!(
+        details(&control, &process, program),
+        (2, vec![process.handles.borrow()[&map.0]])
+    );
     let bytes = ask(
         &control,
         &process,

@@ -1,6 +1,7 @@
 //! What user mode is told about an object: `bpf_map_info`, `bpf_prog_info`, `bpf_link_info`.
 //!
 //! The structures are those of eBPF for Windows, at fixed offsets; fields that are not set are zero.
+//! A program's goes on with what this runtime alone tells, for those who ask with more room.
 
 use super::{
     Session,
@@ -13,12 +14,15 @@ use alloc::vec::Vec;
 /// Bytes of the three structures.
 const MAP_INFO: usize = 96;
 const PROGRAM_INFO: usize = 128;
+/// Bytes of a program's without the ids of its maps.
+const PROGRAM_DETAILS: usize = PROGRAM_INFO + 8;
 const LINK_INFO: usize = 56;
 /// Bytes of a name with its terminator.
 const NAME: usize = 64;
 
 impl Session<'_> {
-    pub(super) fn object_info(self, handle: Handle) -> Result<usize, Status> {
+    /// Tells about an object; `room` are the bytes of the structure that the caller brought.
+    pub(super) fn object_info(self, handle: Handle, room: usize) -> Result<usize, Status> {
         let id = self.id(handle)?;
         let (kind, info) = {
             let state = self.control.lock();
@@ -26,7 +30,9 @@ impl Session<'_> {
             let info = match &entry.object {
                 Object::Map(map) => map_info(&state, map)?,
                 Object::Program(program) => {
-                    program_info(&state, entry, program, &self.control.core)?
+                    let mut info = program_info(&state, entry, program, &self.control.core)?;
+                    info.truncate(room.max(PROGRAM_INFO));
+                    info
                 }
                 Object::Link(link) => link_info(link, &self.control.core)?,
                 Object::Draft(_) => return Err(Status::InvalidState),
@@ -92,7 +98,8 @@ fn map_info(state: &State, map: &Map) -> Result<Vec<u8>, Status> {
 }
 
 /// 0 id, 4 type, 8 number of maps, 16 address of their ids, 24 name, 88 type, 104 attach type,
-/// 120 pins, 124 links. The address belongs to the caller and is not followed here.
+/// 120 pins, 124 links. The address belongs to the caller and is not followed here. Beyond it: 128 runs,
+/// 136 ids of the maps.
 fn program_info(
     state: &State,
     entry: &Entry,
@@ -107,18 +114,20 @@ fn program_info(
         _ => false,
     };
     let links = state.entries().iter().filter(is_linked).count();
-    let info = Info::new(PROGRAM_INFO)?
+    let maps = maps_of(program).iter().chain(&entry.bound);
+    let count = maps.clone().count();
+    let info = Info::new(PROGRAM_DETAILS + count * size_of::<u32>())?
         .number(0, program.id())
         .number(4, program.program_type().number)
-        .number(
-            8,
-            u32::try_from(maps_of(program).len() + entry.bound.len()).unwrap_or(u32::MAX),
-        )
+        .number(8, u32::try_from(count).unwrap_or(u32::MAX))
         .name(24, program.name())
         .with(88, &program.program_type().guid.to_bytes())
         .with(104, &entry.attach_type.to_bytes())
         .number(120, state.pins.count(program.id()))
-        .number(124, u32::try_from(links).unwrap_or(u32::MAX));
+        .number(124, u32::try_from(links).unwrap_or(u32::MAX))
+        .with(PROGRAM_INFO, &program.runs().to_le_bytes());
+    let ids = (PROGRAM_DETAILS..).step_by(size_of::<u32>()).zip(maps);
+    let info = ids.fold(info, |info, (at, map)| info.number(at, map.id()));
     Ok(info.0)
 }
 

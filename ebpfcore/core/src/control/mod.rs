@@ -370,7 +370,7 @@ impl Session<'_> {
             R::GetNextMapId { start_id } => self.next_id(start_id, ObjectKind::Map),
             R::GetNextProgramId { start_id } => self.next_id(start_id, ObjectKind::Program),
             R::GetNextLinkId { start_id } => self.next_id(start_id, ObjectKind::Link),
-            R::GetObjectInfo { handle, .. } => self.object_info(handle),
+            R::GetObjectInfo { handle, info } => self.object_info(handle, info.len()),
             R::EpochSynchronize {} => self.synchronize(),
             R::ProgramTestRun {
                 program_handle,

@@ -172,7 +172,7 @@ impl Session<'_> {
             },
         )?;
         let held = (input.program_type, provider);
-        Program::with_id(input.id, &input.name, held, code).map_err(plain)
+        Program::with_id((&self.control.core, input.id), &input.name, held, code).map_err(plain)
     }
 
     /// Keeps flags for those who attach the program.

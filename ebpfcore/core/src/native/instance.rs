@@ -129,7 +129,7 @@ pub fn instantiate_with(
             runtime_context: core::ptr::from_ref(context).expose_provenance() as u64,
             instance: Shared::clone(&instance),
         };
-        let program = Program::with_id(core.take_id(), &info.name, program_type, code);
+        let program = Program::with_id((core, core.take_id()), &info.name, program_type, code);
         programs.push(program.map_err(table_error)?);
     }
     fill_initial(module, &maps, &programs)?;

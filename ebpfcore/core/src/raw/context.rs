@@ -224,6 +224,7 @@ impl Run<'_> {
         self.state.tail_calls.set(0);
         self.state.next.set(0);
         self.state.reserved_used.set(0);
+        program.count_run(self.state.cpu.get());
         // SAFETY: the obligations of the caller, passed on.
         unsafe {
             self.describe(program, context);
