@@ -1,5 +1,5 @@
 //! What is installed on Windows, put into `dist/`: `ebpfcore.sys`, built, checked and signed, and
-//! `bpf2native.exe`.
+//! the programs.
 //!
 //! The signer is the per-user test certificate that `bpf2native` uses, and the checker is the one
 //! that it runs on its own output. Every rule must pass; the one warning that is expected is named
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// Packages whose programs are installed.
-const PROGRAMS: &[&str] = &["bpf2native"];
+const PROGRAMS: &[&str] = &["bpf2native", "ebpfctl"];
 
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(

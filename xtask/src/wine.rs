@@ -5,6 +5,7 @@
 //! is told in `docs`; other tests do the rest. What is left out: running on Windows.
 
 mod build;
+mod ctl;
 mod device;
 mod forward;
 mod identity;

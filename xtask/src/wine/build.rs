@@ -29,8 +29,10 @@ pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
     let out = stand_in(root, "testkernel/shim", &[])?;
     stand_in(root, "testkernel/device", NATIVE)?;
     copy(&out.join("testkernel.dll"), &folder.join("testkernel.sys"))?;
-    let program = programs(root)?.join("testkernel.exe");
-    copy(&program, &folder.join("testkernel.exe"))?;
+    let programs = programs(root)?;
+    for name in ["testkernel.exe", "ebpfctl.exe"] {
+        copy(&programs.join(name), &folder.join(name))?;
+    }
     let tool = tool(root)?;
     driver(root, &tool, folder, "droppacket")?;
     crate::dist::driver(root, folder)?;
@@ -60,7 +62,7 @@ pub(super) fn programs(root: &Path) -> Result<PathBuf, String> {
         place: root,
         target: windows::PROGRAM,
         profile: PROFILE,
-        packages: &["bpf2native", "testkernel-program"],
+        packages: &["bpf2native", "ebpfctl", "testkernel-program"],
         flags: &[],
     };
     build.run(root)

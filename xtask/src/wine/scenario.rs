@@ -50,6 +50,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.everything_passes()?;
     run.settings_are_read()?;
     run.device_is_used()?;
+    run.ebpfctl_is_used()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;
