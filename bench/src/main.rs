@@ -11,8 +11,12 @@ mod computer;
 mod corpus_run;
 mod decode;
 mod domain;
+#[cfg(all(unix, target_arch = "x86_64"))]
+mod engines;
 mod harness;
 mod hook;
+#[cfg(all(unix, target_arch = "x86_64"))]
+mod inputs;
 mod pipeline;
 mod process;
 mod run;
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
     computer::register(&mut bench);
     decode::register(&mut bench);
     domain::register(&mut bench);
+    #[cfg(all(unix, target_arch = "x86_64"))]
+    engines::register(&mut bench);
     hook::register(&mut bench);
     pipeline::register(&mut bench);
     run::register(&mut bench);

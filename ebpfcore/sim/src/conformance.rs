@@ -13,6 +13,8 @@ use crate::raw::fault::Watch;
 use crate::raw::memory::{Memory, Reach};
 use crate::{Driver, Engine, Error};
 use abi::{Context, Guid, Platform, ProgramType};
+use ebpfcore::helper::Extensions as _;
+use ebpfcore::interpreter::Callee;
 use ebpfcore::{CONTEXT_HEADER_BYTES, Core, Program, Shared, native, object::Checking};
 use program::{Object, ProgramId, RawProgram};
 use testkernel::registry::ModuleIdValue;
@@ -66,34 +68,77 @@ pub fn run(bytecode: &[u8], memory: &[u8], engine: Engine) -> Result<Outcome, Er
         maps: Vec::new(),
     })
     .map_err(Error::Bytecode)?;
-    let Some(assumed) = Verified::assume(&object, ProgramId(0)) else {
-        return Err(Error::NoProgram {
-            name: NAME.to_owned(),
-            known: Vec::new(),
-        });
-    };
-    let core = Core::new(HostPlatform::leaked(Environment::default()));
-    let core = core.map_err(|_| Error::Memory(std::io::ErrorKind::OutOfMemory.into()))?;
+    let assumed = assume(&object)?;
+    let core = core()?;
     match engine {
         Engine::Native => native(&core, &assumed, memory),
         Engine::Interpreter => interpreted(&core, &object, assumed, memory),
     }
 }
 
+/// A program as machine code in this process, which stays mapped as long as this lives.
+pub struct Compiled {
+    // Dropped before what it refers to.
+    program: Shared<Program>,
+    driver: Driver,
+}
+
+impl Compiled {
+    /// Compiles the first program of an object, which nobody has to have proved.
+    ///
+    /// # Errors
+    /// It cannot be compiled, or this host does not run it.
+    pub fn new(object: &Object) -> Result<Compiled, Error> {
+        Compiled::over(&core()?, &assume(object)?)
+    }
+
+    fn over(core: &Shared<Core>, assumed: &Verified<'_>) -> Result<Compiled, Error> {
+        let programs = std::slice::from_ref(assumed);
+        let module =
+            codegen::compile(programs, &codegen::Options::default()).map_err(Error::Codegen)?;
+        let image = image::link_for_host(&module).map_err(Error::Image)?;
+        let driver = Driver::start(image.bytes(), NAME, &ModuleIdValue::NoKey)?;
+        let program_type = |_: &str| Some(&PROGRAM_TYPE);
+        let typing = native::Typing::Name(Platform::Windows, &program_type);
+        let module = driver.module(typing)?;
+        let loaded = native::instantiate(core, &module, &SuiteExtensions).map_err(Error::Module)?;
+        let program = loaded.programs.into_iter().next();
+        Ok(Compiled {
+            program: program.ok_or(Error::NotAttached)?,
+            driver,
+        })
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
 fn native(core: &Shared<Core>, assumed: &Verified<'_>, bytes: &[u8]) -> Result<Outcome, Error> {
-    let programs = std::slice::from_ref(assumed);
-    let module =
-        codegen::compile(programs, &codegen::Options::default()).map_err(Error::Codegen)?;
-    let image = image::link_for_host(&module).map_err(Error::Image)?;
-    // Declared before what refers to it, and so dropped last.
-    let driver = Driver::start(image.bytes(), NAME, &ModuleIdValue::NoKey)?;
-    let program_type = |_: &str| Some(&PROGRAM_TYPE);
-    let typing = native::Typing::Name(Platform::Windows, &program_type);
-    let module = driver.module(typing)?;
-    let loaded = native::instantiate(core, &module, &SuiteExtensions).map_err(Error::Module)?;
-    let program = loaded.programs.first().ok_or(Error::NotAttached)?;
-    let _watch = Watch::new(NAME, driver.image_range());
-    invoke(core, program, bytes)
+    let compiled = Compiled::over(core, assumed)?;
+    let _watch = Watch::new(NAME, compiled.driver.image_range());
+    invoke(core, &compiled.program, bytes)
+}
+
+/// A helper of the suite by its number.
+#[must_use]
+pub fn helper(number: i32) -> Option<Callee> {
+    SuiteExtensions.by_number(&PROGRAM_TYPE, u32::try_from(number).ok()?)
+}
+
+/// The first program of an object as if it were proved.
+fn assume(object: &Object) -> Result<Verified<'_>, Error> {
+    Verified::assume(object, ProgramId(0)).ok_or_else(|| Error::NoProgram {
+        name: NAME.to_owned(),
+        known: Vec::new(),
+    })
+}
+
+fn core() -> Result<Shared<Core>, Error> {
+    let core = Core::new(HostPlatform::leaked(Environment::default()));
+    core.map_err(|_| Error::Memory(std::io::ErrorKind::OutOfMemory.into()))
 }
 
 fn interpreted(
