@@ -1,4 +1,5 @@
-//! Tasks of this repository: `cargo xtask lint`, `ci`, `dist`, `fuzz`, `kernel`, `wine`.
+//! Tasks of this repository: `cargo xtask lint`, `ci`, `dist`, `fuzz`, `kernel`, `miri`, `soak`,
+//! `tsan`, `wine`.
 //!
 //! Everything that continuous integration does is a task here, so that it can be run on any machine
 //! in the same way. What is left out: building and running the product; that is `cargo` itself.
@@ -6,6 +7,7 @@
 mod ci;
 mod dist;
 mod fuzz;
+mod judges;
 mod kernel;
 mod lint;
 mod windows;
@@ -34,6 +36,12 @@ enum Task {
     Fuzz(fuzz::Args),
     /// Ask the Linux kernel's verifier for its verdicts and compare (needs root)
     Kernel(kernel::Args),
+    /// Run the runtime's tests over raw memory under Miri (needs a nightly compiler)
+    Miri(judges::Args),
+    /// Run the models of concurrency much longer than the tests do
+    Soak,
+    /// Run the runtime's tests of threads under the thread sanitizer (needs a nightly compiler)
+    Tsan(judges::Args),
     /// Run drivers under Wine, with the real service manager and stand-ins for what Wine lacks
     Wine(wine::Args),
 }
@@ -46,6 +54,9 @@ fn main() -> ExitCode {
         Task::Dist(args) => dist::run(&root, &args),
         Task::Fuzz(args) => fuzz::run(&root, &args),
         Task::Kernel(args) => kernel::run(&root, &args),
+        Task::Miri(args) => judges::memory(&root, &args),
+        Task::Soak => judges::models(&root),
+        Task::Tsan(args) => judges::threads(&root, &args),
         Task::Wine(args) => wine::run(&root, &args),
     };
     match ok {

@@ -24,13 +24,20 @@ use std::sync::Arc;
 
 /// Runs of each model and scheduler.
 const RUNS: usize = 3000;
+/// And when `SOAK` is set.
+const SOAK: usize = 100_000;
 /// Switches that a bug may need, for the second scheduler.
 const DEPTH: usize = 4;
 
 fn check(model: impl Fn() + Send + Sync + Copy + 'static) {
-    let random = RandomScheduler::new_from_seed(1, RUNS);
+    let runs = if std::env::var_os("SOAK").is_some() {
+        SOAK
+    } else {
+        RUNS
+    };
+    let random = RandomScheduler::new_from_seed(1, runs);
     Runner::new(random, shuttle::Config::default()).run(model);
-    let placed = PctScheduler::new_from_seed(1, DEPTH, RUNS);
+    let placed = PctScheduler::new_from_seed(1, DEPTH, runs);
     Runner::new(placed, shuttle::Config::default()).run(model);
 }
 

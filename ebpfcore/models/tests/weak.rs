@@ -162,10 +162,12 @@ fn world() -> Arc<World> {
     })
 }
 
-/// Tries all orders with up to so many switches away from a thread that could go on.
+/// Tries all orders with up to so many switches away from a thread that could go on; one more when
+/// `SOAK` is set.
 fn check(switches: usize, model: impl Fn() + Send + Sync + 'static) {
+    let more = usize::from(std::env::var_os("SOAK").is_some());
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(switches);
+    builder.preemption_bound = Some(switches + more);
     builder.check(model);
 }
 
@@ -188,7 +190,7 @@ fn a_reader_is_waited_for() {
 /// Another thread advances the epoch meanwhile, with a look at the readers that may be out of date: a
 /// counted reader that does not look at the epoch again is lost here.
 fn advanced_by_another(pin: for<'a> fn(&'a Epoch, u32) -> Guard<'a>) {
-    check(5, move || {
+    check(4, move || {
         let world = world();
         let reader = {
             let world = Arc::clone(&world);

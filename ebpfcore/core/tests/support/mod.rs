@@ -105,6 +105,8 @@ impl TestPlatform {
 
 /// A runtime with a platform of its own.
 pub(crate) fn core() -> (Shared<Core>, &'static TestPlatform) {
+    /// Never given back, which is not a leak while they can be reached.
+    static ALL: Mutex<Vec<&TestPlatform>> = Mutex::new(Vec::new());
     let platform: &'static TestPlatform = Box::leak(Box::new(TestPlatform {
         lines: Mutex::default(),
         random: AtomicU32::new(12345),
@@ -112,6 +114,7 @@ pub(crate) fn core() -> (Shared<Core>, &'static TestPlatform) {
         signals: Mutex::default(),
         forgotten: Mutex::default(),
     }));
+    ALL.lock().unwrap().push(platform);
     (Core::new(platform).unwrap(), platform)
 }
 
