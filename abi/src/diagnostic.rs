@@ -75,7 +75,7 @@ diagnostics! {
     RELOCATION_UNSUPPORTED = 111, Environment, "unsupported relocation", "Programs may refer to maps, global variables and functions; pointers inside global variables cannot be initialised.";
     RELOCATION_INVALID = 112, Environment, "a relocation does not fit what it refers to", "Compile with `clang -target bpf -O2 -g -c`.";
     SYMBOL_UNRESOLVED = 113, Environment, "undefined symbol", "Define the function or variable in this file; platform functions need `__ksym` and, on Windows, a `module_id:{GUID}` declaration tag.";
-    EXTERN_UNSUPPORTED = 114, Environment, "extern variables have no meaning here", "On Windows, replace the extern by a `const volatile` global variable or a map; on Linux, values of `.kconfig` can be used.";
+    EXTERN_UNSUPPORTED = 114, Environment, "extern variables have no meaning here", "On Windows, replace the extern by a `const volatile` global variable or a map; on Linux, values of `.kconfig` can be used (`--kconfig`, `--kernel-version`).";
     CALL_TARGET_INVALID = 115, Environment, "a call or function address does not point to the start of a function", "Compile with `clang -target bpf -O2 -g -c`.";
     MAP_MALFORMED = 120, Environment, "a map definition cannot be understood", "Define the map as a structure in `SEC(\".maps\")` with `__uint(type, ...)`, `__type(key, ...)`, `__type(value, ...)`, `__uint(max_entries, ...)`, and compile with `-g`.";
     MAP_TYPE_UNKNOWN = 121, Environment, "the platform has no such map type", "Check the type number and `--platform`.";

@@ -113,6 +113,15 @@ pub(crate) struct ObjectArgs {
     /// repeated.
     #[arg(long, value_name = "[PROGRAM=]NAME")]
     pub(crate) attach_to: Vec<String>,
+    /// Configuration of the kernel that programs for Linux ask for (`.kconfig`): the text of
+    /// `/proc/config.gz` or `/boot/config-*`, or one value; may be repeated, the last one wins.
+    /// Programs are judged for all values of what is not given.
+    #[arg(long, value_name = "FILE|NAME=VALUE")]
+    pub(crate) kconfig: Vec<String>,
+    /// Version of the kernel that programs for Linux ask for (`LINUX_KERNEL_VERSION`): `6.1`,
+    /// `6.1.12`, or what `uname -r` prints.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kernel_version: Option<String>,
     /// Whose helper numbers, map types and contexts the bytecode uses.
     #[arg(long, value_enum, default_value_t = PlatformArg::Windows, value_name = "PLATFORM")]
     pub(crate) platform: PlatformArg,

@@ -157,3 +157,112 @@ fn guarded_accesses_run() {
         }
     }
 }
+
+/// Each program needs other values of the kernel's configuration to be safe.
+#[test]
+fn values_of_the_configuration_decide() {
+    let verify = |program: &str, more: &[&str]| {
+        let mut command = bpf2native();
+        let object = root().join("program/tests/data/kconfig_values.o");
+        command
+            .arg("verify")
+            .arg(object)
+            .args(["--platform", "linux"]);
+        run(command.args(["--program", program]).args(more))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    std::fs::write(&config, "# Linux/x86 6.1\nCONFIG_HZ=7\nCONFIG_BPF=y\n").unwrap();
+    let file = config.to_str().unwrap();
+    let rows: [(&str, &[&str], i32); 9] = [
+        ("version", &[], 1),
+        ("version", &["--kernel-version", "5.3.18-generic"], 1),
+        ("version", &["--kernel-version", "5.4"], 0),
+        ("version", &["--kconfig", file], 1),
+        ("lookup", &[], 1),
+        ("lookup", &["--kconfig", file], 0),
+        (
+            "lookup",
+            &["--kconfig", file, "--kconfig", "CONFIG_HZ=8"],
+            1,
+        ),
+        ("lookup", &["--kconfig", "CONFIG_HZ=-1"], 1),
+        ("sum", &[], 0),
+    ];
+    for (program, more, code) in rows {
+        let ran = verify(program, more);
+        assert_eq!(ran.code, code, "{program} {more:?}: {ran:?}");
+    }
+    let unknown = |more: &[&str]| {
+        let mut command = bpf2native();
+        let object = root().join("program/tests/data/kconfig_values.o");
+        command
+            .arg("verify")
+            .arg(object)
+            .args(["--platform", "linux"]);
+        run_json(command.args(more)).1["files"][0]["notes"].to_string()
+    };
+    let notes = unknown(&["--kconfig", file, "--kernel-version", "6.1"]);
+    assert!(!notes.contains("is not known"), "{notes}");
+    let notes = unknown(&["--kconfig", "CONFIG_HZ=7"]);
+    assert!(notes.contains("LINUX_KERNEL_VERSION, "), "{notes}");
+    assert!(!notes.contains("CONFIG_HZ"), "{notes}");
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("config.gz");
+    std::fs::write(&packed, [0x1f, 0x8b, 8, 0]).unwrap();
+    let rows: [(&[&str], &str, &str); 5] = [
+        (&["--kconfig", "CONFIG_HZ=fast"], "BN0130", "CONFIG_HZ"),
+        (&["--kconfig", "CONFIG_HZ="], "BN0701", "CONFIG_NAME=VALUE"),
+        (&["--kconfig", "missing"], "BN0702", "missing"),
+        (&["--kconfig", packed.to_str().unwrap()], "BN0701", "zcat"),
+        (&["--kernel-version", "six"], "BN0701", "6.1.12"),
+    ];
+    for (more, id, text) in rows {
+        let mut command = bpf2native();
+        let object = root().join("program/tests/data/kconfig_values.o");
+        command
+            .arg("verify")
+            .arg(object)
+            .args(["--platform", "linux"]);
+        let ran = run(command.args(more));
+        assert_eq!(ran.code, 2, "{more:?}: {ran:?}");
+        assert!(
+            ran.stderr.contains(id) && ran.stderr.contains(text),
+            "{ran:?}"
+        );
+    }
+}
+
+/// The interpreter and the compiled code see the values that were given.
+#[test]
+fn values_of_the_configuration_run() {
+    for engine in ["native", "interpreter"] {
+        let mut command = bpf2native();
+        let object = root().join("program/tests/data/kconfig_values.o");
+        command.arg("run").arg(object).args(["--platform", "linux"]);
+        command.args([
+            "--program",
+            "sum",
+            "--engine",
+            engine,
+            "--kernel-version",
+            "6.1",
+        ]);
+        command.args([
+            "--kconfig",
+            "CONFIG_XDP_SOCKETS=m",
+            "--kconfig",
+            "CONFIG_BPF=y",
+        ]);
+        command.args(["--kconfig", "CONFIG_HZ=1"]);
+        command.args(["--kconfig", "CONFIG_DEFAULT_HOSTNAME=\"a\"", "--ctx"]);
+        let ran = run(command.arg("00".repeat(24)));
+        let mut words = ran.stdout.split_whitespace();
+        let result = words.find(|word| *word == "result").and(words.next());
+        assert_eq!(result, Some("2197"), "{engine}: {ran:?}");
+    }
+}

@@ -218,7 +218,7 @@ fn maps_and_globals_come_from_the_runtime() {
             section: ".data".to_owned(),
             map: MapId(map),
             data: vec![0; 12],
-            assumed: false,
+            assumed: Vec::new(),
         })
         .to_vec();
     let maps = [(0, 0), (1 << 8, 0), (2 << 16, 0), (0, 0)];

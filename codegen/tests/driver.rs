@@ -432,7 +432,7 @@ fn rich() -> Object {
         section: ".data".to_owned(),
         map: MapId(3),
         data: vec![1, 2, 3, 4, 5, 6, 7, 8],
-        assumed: false,
+        assumed: Vec::new(),
     }];
     object.sha256 = [7; 32];
     object

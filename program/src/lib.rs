@@ -22,6 +22,8 @@ pub mod model;
 #[cfg(feature = "elf")]
 mod btf;
 #[cfg(feature = "elf")]
+mod configuration;
+#[cfg(feature = "elf")]
 mod elf;
 #[cfg(feature = "elf")]
 mod maps;
@@ -29,6 +31,8 @@ mod maps;
 mod relocate;
 
 pub use bytecode::{RawProgram, from_bytecode};
+#[cfg(feature = "elf")]
+pub use configuration::Configuration;
 #[cfg(feature = "elf")]
 pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
 pub use error::{LoadError, Place};

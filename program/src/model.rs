@@ -4,6 +4,7 @@ use crate::error::LoadError;
 use crate::kernel::{Argument, KernelTypes};
 use abi::{AttachType, MapKind, Platform, ProgramType};
 use alloc::{string::String, sync::Arc, vec::Vec};
+use core::ops::Range;
 use isa::{Insn, InsnIdx};
 
 /// Index of a map in [`Object::maps`]. Prints as `m0`.
@@ -149,9 +150,21 @@ pub struct GlobalSection {
     pub map: MapId,
     /// Initial bytes, as long as the map's value.
     pub data: Vec<u8>,
-    /// The bytes only stand in for what the system has that the program is loaded into (`.kconfig`):
+    /// Bytes that only stand in for what the system has that the program is loaded into (`.kconfig`):
     /// nothing may be concluded from them.
-    pub assumed: bool,
+    pub assumed: Vec<Range<usize>>,
+}
+
+impl GlobalSection {
+    /// Some of the bytes, where none of them only stands in for others.
+    #[must_use]
+    pub fn known(&self, bytes: Range<usize>) -> Option<&[u8]> {
+        let hides = |gap: &Range<usize>| gap.start < bytes.end && bytes.start < gap.end;
+        match self.assumed.iter().any(hides) {
+            true => None,
+            false => self.data.get(bytes),
+        }
+    }
 }
 
 /// A platform function called through BTF (`call` with src 2).
@@ -317,17 +330,15 @@ impl Object {
         self.maps.get(usize::from(id.0))
     }
 
-    /// The bytes of a map that holds constants, whatever runs: none where they can change or only
-    /// the target system knows them.
+    /// What a map holds whose bytes are constant, whatever runs: nothing where they can change.
     #[must_use]
-    pub fn constants(&self, id: MapId) -> Option<&[u8]> {
+    pub fn constants(&self, id: MapId) -> Option<&GlobalSection> {
         let is_frozen = self.map(id).is_some_and(|map| map.frozen);
         // Elsewhere a privileged user could change them after the proof.
         if !is_frozen || self.platform != Platform::Linux {
             return None;
         }
-        let section = self.globals.iter().find(|section| section.map == id)?;
-        (!section.assumed).then_some(&*section.data)
+        self.globals.iter().find(|section| section.map == id)
     }
 
     /// The programs that a function is part of as a subprogram.

@@ -19,6 +19,7 @@ fn platform(file: &str) -> Platform {
     let linux = [
         "contracts.o",
         "kconfig.linux.o",
+        "kconfig_values.o",
         "legacy_linux.o",
         "legacy_iproute2.o",
         "map_in_map.linux.o",

@@ -246,7 +246,10 @@ impl Step<'_, '_> {
     /// Does a zero byte follow in a read-only section?
     fn is_constant_string(&self, map: MapId, offset: Option<i64>) -> bool {
         let start = offset.and_then(|offset| usize::try_from(offset).ok());
-        let rest = start.and_then(|start| self.env.object.constants(map)?.get(start..));
+        let section = self.env.object.constants(map);
+        let rest = section
+            .zip(start)
+            .and_then(|(section, start)| section.known(start..section.data.len()));
         rest.is_some_and(|rest| rest.contains(&0))
     }
 

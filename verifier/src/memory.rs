@@ -292,7 +292,7 @@ impl Step<'_, '_> {
     fn constant(&self, base: &Base, map: MapId, span: Span) -> Option<Scalar> {
         let low = usize::try_from(span.low).ok()?;
         let high = usize::try_from(span.high).ok()?;
-        let bytes = self.env.object.constants(map)?.get(low..high)?;
+        let bytes = self.env.object.constants(map)?.known(low..high)?;
         let size = usize::try_from(span.size).ok()?;
         let mut words = bytes.windows(size).step_by(stride(&base.pointer.var));
         if words.len() > limits::CONSTANTS {

@@ -43,6 +43,7 @@ pub(crate) fn job_of_many(
     };
     add_types(&mut load, &args.program_types)?;
     add_targets(&mut load, &args.attach_to)?;
+    add_configuration(&mut load, args)?;
     if let (Some(path), None) = (&args.btf, kernel.get()) {
         let _ = kernel.set(files::target_btf(path)?);
     }
@@ -85,6 +86,34 @@ fn add_targets(load: &mut LoadOptions, texts: &[String]) -> Outcome<()> {
             }
             None => load.attach_target = Some(text.clone()),
         }
+    }
+    Ok(())
+}
+
+/// Applies `--kconfig FILE`, `--kconfig NAME=VALUE` and `--kernel-version VERSION`.
+fn add_configuration(load: &mut LoadOptions, args: &ObjectArgs) -> Outcome<()> {
+    let refuse = |option: &str, error: String| {
+        let text = format!("{option}: {error}");
+        vec![Diagnostic::error(id::USAGE, text)]
+    };
+    for text in &args.kconfig {
+        let known = &mut load.configuration;
+        if text.contains('=') {
+            let added = known.add(text);
+            added.map_err(|error| refuse("--kconfig", error))?;
+            continue;
+        }
+        let path = Path::new(text);
+        let bytes = files::read(path, abi::limits::ELF_BYTES)?;
+        let added = match str::from_utf8(&bytes) {
+            Ok(lines) => known.add_file(lines),
+            Err(_) => Err("it is no text; unpack it first (`zcat`)".to_owned()),
+        };
+        added.map_err(|error| in_file(refuse("--kconfig", error), path))?;
+    }
+    if let Some(version) = &args.kernel_version {
+        let set = load.configuration.set_version(version);
+        set.map_err(|error| refuse("--kernel-version", error))?;
     }
     Ok(())
 }

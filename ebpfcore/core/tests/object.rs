@@ -76,7 +76,7 @@ fn object(first: Vec<Insn>, second: Vec<Insn>) -> Object {
             section: ".data".into(),
             map: MapId(0),
             data: data.into(),
-            assumed: false,
+            assumed: Vec::new(),
         }],
         btf_functions: Vec::new(),
         programs: vec![source("first", first), source("second", second)],

@@ -333,6 +333,15 @@ impl<'d> Btf<'d> {
         self.extra(ty, index as usize * 8 + 4)
     }
 
+    /// Whether a type is a number of one byte that says yes or no.
+    pub(crate) fn is_bool(&self, id: TypeId) -> Result<bool, LoadError> {
+        /// `BTF_INT_BOOL` among the bits of the encoding.
+        const BOOL: u32 = 4 << 24;
+        let (_, ty) = self.strip(id)?;
+        let is_byte = ty.kind == Kind::Int && ty.size_or_type == 1;
+        Ok(is_byte && self.extra(&ty, 0)? & BOOL != 0)
+    }
+
     /// Whether a type is a signed number.
     pub(crate) fn is_signed(&self, id: TypeId) -> Result<bool, LoadError> {
         /// `BTF_INT_SIGNED` among the bits of the encoding.

@@ -33,6 +33,7 @@ pub(crate) struct Externs<'d> {
     names: BTreeMap<&'d str, Extern>,
     functions: Vec<Result<BtfFunction, LoadError>>,
     configuration_bytes: u32,
+    configuration: Vec<(&'d str, TypeId, u32)>,
 }
 
 impl<'d> Externs<'d> {
@@ -43,6 +44,7 @@ impl<'d> Externs<'d> {
             names: BTreeMap::new(),
             functions: Vec::new(),
             configuration_bytes: 0,
+            configuration: Vec::new(),
         };
         let Some(btf) = btf else {
             return Ok(externs);
@@ -65,7 +67,11 @@ impl<'d> Externs<'d> {
             return Ok(());
         }
         let what = match ty.kind {
-            _ if section == KCONFIG => Extern::Kconfig(self.place_value(btf, id)?),
+            _ if section == KCONFIG => {
+                let at = self.place_value(btf, id)?;
+                self.configuration.push((name, id, at));
+                Extern::Kconfig(at)
+            }
             Kind::Function => {
                 let tags = btf.tags(id)?;
                 self.functions
@@ -98,6 +104,11 @@ impl<'d> Externs<'d> {
     /// Whose loader would resolve them.
     pub(crate) fn platform(&self) -> Platform {
         self.platform
+    }
+
+    /// Name, variable and place of each value of the configuration.
+    pub(crate) fn configuration(&self) -> &[(&'d str, TypeId, u32)] {
+        &self.configuration
     }
 
     /// Bytes of all values of the configuration.

@@ -17,6 +17,7 @@ mod sections;
 
 use crate::{
     btf::{Btf, ext::BtfExt},
+    configuration::Configuration,
     error::LoadError,
     form,
     kernel::KernelTypes,
@@ -54,6 +55,8 @@ pub struct LoadOptions {
     pub attach_target: Option<String>,
     /// What single programs are attached to, by name; wins over what the section says.
     pub program_targets: Vec<(String, String)>,
+    /// What is known of the kernel's configuration (`.kconfig`).
+    pub configuration: Configuration,
 }
 
 /// What happens to a program that cannot be linked, because it (or a subprogram it reaches) has an
@@ -95,7 +98,7 @@ pub fn load(bytes: &[u8], options: &LoadOptions) -> Result<Object, LoadError> {
         btf: btf.as_ref(),
         functions: &functions,
         options,
-        configuration_bytes: externs.configuration_bytes(),
+        externs: &externs,
     };
     let mut maps = Maps::read(source, &mut notes)?;
     let targets = code::Targets {

@@ -55,20 +55,20 @@ pub(super) fn read(
             section: section.name.into(),
             map,
             data,
-            assumed: false,
+            assumed: Vec::new(),
         });
     }
     Ok(())
 }
 
 /// Adds the map of the kernel's configuration, when the file declares any of it: only the system
-/// that loads the programs knows the values.
+/// that loads the programs knows the values that are not given.
 pub(super) fn read_configuration(
     source: Source<'_, '_>,
     maps: &mut Maps,
     notes: &mut Notes,
 ) -> Result<(), LoadError> {
-    let bytes = source.configuration_bytes;
+    let bytes = source.externs.configuration_bytes();
     if bytes == 0 {
         return Ok(());
     }
@@ -80,18 +80,47 @@ pub(super) fn read_configuration(
     (def.frozen, def.flags) = (true, LINUX_READ_ONLY);
     let map = maps.push(def)?;
     maps.configuration = Some(map);
-    maps.globals.push(GlobalSection {
+    let mut section = GlobalSection {
         section: KCONFIG.into(),
         map,
         data: vec![0; bytes as usize],
-        assumed: true,
-    });
-    notes.push(
-        "the kernel's configuration (`.kconfig`) is not known: programs are judged for all values, \
-         and run with zeros"
-            .into(),
-    );
+        assumed: Vec::new(),
+    };
+    let unknown = configure(source, &mut section).map_err(|error| error.section(KCONFIG))?;
+    if !unknown.is_empty() {
+        notes.push(format!(
+            "of the kernel's configuration (`.kconfig`), {} is not known: programs are judged for \
+             all values, and run with zeros",
+            unknown.join(", ")
+        ));
+    }
+    maps.globals.push(section);
     Ok(())
+}
+
+/// Writes the values of the configuration that are known. The names of the others are the result.
+fn configure<'d>(
+    source: Source<'_, 'd>,
+    section: &mut GlobalSection,
+) -> Result<Vec<&'d str>, LoadError> {
+    let mut unknown = Vec::new();
+    let Some(btf) = source.btf else {
+        return Ok(unknown);
+    };
+    for &(name, id, at) in source.externs.configuration() {
+        let at = at as usize;
+        let mut symbols = source.file.symbols.iter();
+        let weak = symbols.any(|symbol| symbol.weak && symbol.name == name);
+        let known = &source.options.configuration;
+        match known.bytes_of(btf, (name, id), weak)? {
+            Some(bytes) => section.data[at..at + bytes.len()].copy_from_slice(&bytes),
+            None => {
+                section.assumed.push(at..at + btf.size_of(id)? as usize);
+                unknown.push(name);
+            }
+        }
+    }
+    Ok(unknown)
 }
 
 /// Whether a section holds global variables.

@@ -18,6 +18,7 @@ use crate::{
     btf::{Btf, TypeId},
     elf::{
         LoadOptions,
+        externs::Externs,
         file::{ElfFile, Symbol, SymbolKind},
         functions::{FunctionId, Functions},
         notes::Notes,
@@ -39,8 +40,8 @@ pub(crate) struct Source<'a, 'd> {
     pub(crate) functions: &'a Functions<'d>,
     /// Platform and object name.
     pub(crate) options: &'a LoadOptions,
-    /// Bytes of the values of the kernel's configuration that it declares.
-    pub(crate) configuration_bytes: u32,
+    /// What it declares; of this the values of the kernel's configuration.
+    pub(crate) externs: &'a Externs<'d>,
 }
 
 /// One initialiser of a program array, to be checked when the programs are known.

@@ -92,7 +92,11 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
         section: ".rodata".into(),
         map: MapId(4),
         data: CONSTANTS.into(),
-        assumed: random.below(4) == 0,
+        assumed: match random.below(4) {
+            0 => vec![0..CONSTANTS.len()],
+            1 => vec![4..8, CONSTANTS.len() - 1..CONSTANTS.len()],
+            _ => Vec::new(),
+        },
     });
     Ok(object)
 }

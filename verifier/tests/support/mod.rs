@@ -171,7 +171,10 @@ impl Case {
                 section: ".rodata".into(),
                 map: MapId(index),
                 data: vec![0; map.value_size as usize],
-                assumed: self.assumed,
+                assumed: match self.assumed {
+                    true => vec![0..map.value_size as usize],
+                    false => Vec::new(),
+                },
             })
             .collect();
         object

@@ -156,8 +156,8 @@ impl<'a> Judge<'a> {
         }
         let known = u16::try_from(index).ok().map(MapId);
         match known.and_then(|id| self.object.constants(id)) {
-            Some(_) => raw::freeze(fd),
-            None => Ok(()),
+            Some(section) if section.assumed.is_empty() => raw::freeze(fd),
+            _ => Ok(()),
         }
     }
 

@@ -52,9 +52,17 @@ impl Machine<'_, '_> {
     }
 
     /// The contents of a map that never changes.
-    fn constants(&self, map: MapId) -> Vec<Cell> {
-        let data = self.verified.object().constants(map).unwrap_or_default();
-        data.iter().map(|byte| Cell::Byte(*byte)).collect()
+    fn constants(&mut self, map: MapId) -> Vec<Cell> {
+        let Some(section) = self.verified.object().constants(map) else {
+            return Vec::new();
+        };
+        let byte = |at| match section.known(at..at + 1) {
+            Some(known) => known[0],
+            // The system that runs the program has something there.
+            None => self.number() as u8,
+        };
+        let bytes = 0..section.data.len();
+        bytes.map(byte).map(Cell::Byte).collect()
     }
 
     /// The bytes of an access; the object must be alive and large enough.
