@@ -30,9 +30,14 @@ impl Step<'_, '_> {
             (Some(a), Some(b)) => {
                 let same = src == Operand::Reg(dst)
                     || (left.link().is_some() && left.link() == right.link());
-                match (op, left.link().minus(right.link(), width)) {
-                    (AluOp::Sub | AluOp::Xor, _) if same => Value::constant(0),
-                    (AluOp::Sub, Some(difference)) => difference_of_linked(difference, width),
+                match (op, left.link().minus(right.link(), width), src) {
+                    (AluOp::Sub | AluOp::Xor, _, _) if same => Value::constant(0),
+                    (AluOp::Sub, Some(difference), _) => difference_of_linked(difference, width),
+                    (_, _, Operand::Reg(reg)) => {
+                        let how = (op, width);
+                        let result = linked_result(how, (a, left.link()), (b, right.link()));
+                        self.note_total(how, &left, (reg, right), result)?
+                    }
                     _ => linked_result((op, width), (a, left.link()), (b, right.link())),
                 }
             }
@@ -170,15 +175,12 @@ impl Step<'_, '_> {
         match (op, &left.1, &right.1) {
             (AluOp::Add, Value::Pointer(pointer), Value::Number { scalar, .. }) => {
                 let moved = self.move_pointer(reg, pointer, scalar)?;
-                self.note_sum(pointer, &moved, right)?;
-                Ok(moved)
+                let link = self.link(right.0, right.1)?.link();
+                Ok(self.note_move(pointer, moved, (link, scalar)))
             }
             (AluOp::Add, Value::Number { scalar, link }, Value::Pointer(pointer)) => {
                 let moved = self.move_pointer(reg, pointer, scalar)?;
-                if let Some(to) = moved.pointer() {
-                    self.state.add_sum(*link, (pointer.region, to.region));
-                }
-                Ok(moved)
+                Ok(self.note_move(pointer, moved, (*link, scalar)))
             }
             (AluOp::Sub, Value::Pointer(pointer), Value::Number { scalar, .. }) => {
                 self.move_pointer(reg, pointer, &Scalar::neg(Width::W64, scalar))
@@ -277,20 +279,28 @@ impl Step<'_, '_> {
         })
     }
 
-    /// Notes by what a packet pointer was moved, where that is not known exactly.
-    fn note_sum(&mut self, from: &Pointer, moved: &Value, (reg, by): From) -> Result<(), Reason> {
-        let Some(to) = moved.pointer().filter(|to| to.region != from.region) else {
-            return Ok(());
+    /// Notes by what a pointer was moved, where that is not known exactly.
+    fn note_move(&mut self, from: &Pointer, moved: Value, by: (Link, &Scalar)) -> Value {
+        let Value::Pointer(to) = moved else {
+            return moved;
         };
-        let link = self.link(reg, by)?.link();
-        self.state.add_sum(link, (from.region, to.region));
-        Ok(())
+        if to.region != from.region {
+            self.state.add_sum(by, (from.region, to.region));
+        }
+        let is_offset = !to.is_packet() && from.var.is_const() == Some(0) && !by.0.is_shifted();
+        let link = match is_offset && to.var.is_const().is_none() {
+            true => by.0,
+            false => to.link,
+        };
+        Value::Pointer(Pointer { link, ..to })
     }
 
     fn moved_somewhere(&mut self, pointer: &Pointer, by: &Scalar) -> Option<Pointer> {
         in_reach(by)?;
         let var = Scalar::alu(AluOp::Add, Width::W64, &pointer.var, by);
         in_reach(&var)?;
+        // Whatever the sum is, it is not what the offset was.
+        let link = Link::NONE;
         let region = match pointer.region {
             // What was proved about the old place says nothing about the new one.
             Region::Packet { .. } => Region::Packet {
@@ -306,6 +316,7 @@ impl Step<'_, '_> {
         Some(Pointer {
             region,
             var,
+            link,
             ..*pointer
         })
     }

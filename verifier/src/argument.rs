@@ -365,7 +365,10 @@ impl Step<'_, '_> {
             reg,
             pointer: *pointer,
         };
-        let span = base.span(0, length.most);
+        let mut span = base.span(0, length.most);
+        if let Some(end) = self.end_by_total(pointer, length) {
+            span.high = span.high.min(end).max(span.low);
+        }
         let access = match argument.kind {
             ArgKind::WritableMem
             | ArgKind::WritableMemOrNull

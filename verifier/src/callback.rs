@@ -113,6 +113,8 @@ impl Invocation {
         self.invariant.distances.retain(|one| known.contains(one));
         let known = &left.sums;
         self.invariant.sums.retain(|one| known.contains(one));
+        let known = &left.totals;
+        self.invariant.totals.retain(|one| known.contains(one));
         if left.is_subsumed_by(&self.invariant) {
             return Ok(());
         }
@@ -171,6 +173,9 @@ fn loosen_scalar(mine: &Scalar, other: &Scalar, how: Loosen) -> Scalar {
 /// Of two packet pointers that differ in what is proved, the smaller proof stays.
 fn loosen_pointer(mine: &Pointer, other: &Pointer) -> Option<Value> {
     let mut weaker = *mine;
+    if mine.link != other.link {
+        weaker.link = Link::NONE;
+    }
     if let (
         Region::Packet { range, .. } | Region::PacketMeta { range, .. },
         Region::Packet { range: new, .. } | Region::PacketMeta { range: new, .. },

@@ -22,6 +22,7 @@ use crate::packed::Packed;
 use crate::places::{ARGUMENTS, Cover, Places, bit, granules};
 use crate::state::{Distance, Role, State};
 use crate::step;
+use crate::sums::PacketSum;
 use crate::value::Region;
 use abi::ArgKind;
 use alloc::vec::Vec;
@@ -307,8 +308,8 @@ impl Refinement {
     }
 }
 
-/// Adds the places that hold the linked number, and the packet pointers whose distance to the end
-/// of the packet it is.
+/// Adds the places that hold the linked number, the packet pointers that it says more about, and what
+/// it is the sum of.
 fn add_linked(state: &State, link: u32, learns: &mut [(Places, Places)]) {
     let is_packet = |value: &Packed| {
         let Some(pointer) = value.pointer() else {
@@ -318,13 +319,24 @@ fn add_linked(state: &State, link: u32, learns: &mut [(Places, Places)]) {
             return false;
         };
         let known = |known: &&Distance| known.link == link && known.packet == id;
-        state.distances.iter().find(known).is_some()
+        let moved = |sum: &PacketSum| sum.link.id == link && (sum.from == id || sum.to == id);
+        state.distances.iter().find(known).is_some() || state.sums.iter().any(moved)
     };
-    let measures = state.distances.iter().any(|known| known.link == link);
+    let is_pointer = |value: &Packed| value.pointer().is_some();
+    let measures = state.distances.iter().any(|known| known.link == link)
+        || state.sums.iter().any(|sum| sum.link.id == link);
     for (frame, learns) in state.frames().iter().zip(learns) {
         learns.0 = learns.0 | frame.places(|value| value.link_id() == link);
+        // More may be known of an offset then, which matters wherever the pointer is used.
+        learns.1 = learns.1 | frame.places(|value| is_pointer(value) && value.link_id() == link);
         if measures {
             learns.1 = learns.1 | frame.places(is_packet);
+        }
+        for total in state.totals.iter().filter(|total| total.sum == link) {
+            let is_part =
+                |value: &Packed| total.parts.iter().any(|part| part.id == value.link_id());
+            learns.0 = learns.0 | frame.places(is_part);
+            learns.1 = learns.1 | frame.places(|value| is_pointer(value) && is_part(value));
         }
     }
 }

@@ -537,6 +537,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         path.state.keep(depth, live.registers, live.stack);
         path.state.keep_distances();
         path.state.keep_sums();
+        path.state.keep_totals();
     }
 
     /// Into a function that a helper calls; the path behind the helper waits.

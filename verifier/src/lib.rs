@@ -55,6 +55,7 @@ mod state;
 mod step;
 mod subsume;
 mod sums;
+mod totals;
 pub mod trace;
 mod trail;
 pub mod value;
@@ -70,6 +71,7 @@ pub use reason::Reason;
 pub use reject::{Decision, Rejected, Rejection, Way};
 pub use slice::Remark;
 pub use sums::PacketSum;
+pub use totals::Total;
 pub use trace::{Observer, View};
 pub use verified::Verified;
 

@@ -49,6 +49,8 @@ pub const POINTER_OFFSET: i64 = 1 << 29;
 pub const PACKET_BYTES: i64 = 0xffff;
 /// Moved packet pointers of which a state knows what they were moved by; older ones are forgotten.
 pub const SUMS: usize = 4;
+/// Sums of two numbers that a state knows; older ones are forgotten.
+pub const TOTALS: usize = 4;
 /// Largest memory that a helper is given (a map value can be no larger than this on Linux).
 pub const MEMORY_BYTES: i64 = 1 << 29;
 /// A global function may take this part of the step budget to be judged by its contract.

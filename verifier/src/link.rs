@@ -11,7 +11,7 @@
 //! half may be anything ([`Scalar::any_upper`]), and adding in 64 bits gives the right lower half
 //! whatever the upper one is. Offsets that do not fit are dropped with the link.
 //!
-//! Left out: scaled copies, and sums of two unknown numbers.
+//! Left out: scaled copies. Sums of two unknown numbers are facts of their own ([`crate::totals`]).
 
 use crate::domain::Scalar;
 use isa::{AluOp, Width};
@@ -59,6 +59,11 @@ impl Link {
     #[must_use]
     pub const fn is_some(self) -> bool {
         self.id != 0
+    }
+
+    /// Is it between the two shifts of an extension?
+    pub(crate) fn is_shifted(self) -> bool {
+        self.form == Form::Shifted
     }
 
     fn difference(self, from: Link) -> i64 {

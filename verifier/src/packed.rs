@@ -101,12 +101,13 @@ impl Packed {
         }
     }
 
-    /// The name of the link of a number, 0 for none.
-    pub(crate) const fn link_id(&self) -> u32 {
+    /// The name of the link of a number, or of the unknown part of an offset; 0 for none.
+    pub(crate) fn link_id(&self) -> u32 {
         match self {
             Packed::Wide { link, .. } => link.id,
             Packed::Number { id, .. } => *id,
-            Packed::Constant(_) | Packed::Unreadable(_) | Packed::Pointer(_) => 0,
+            Packed::Pointer(pointer) => pointer.link.id,
+            Packed::Constant(_) | Packed::Unreadable(_) => 0,
         }
     }
 

@@ -24,6 +24,7 @@ impl State {
         }
         self.keep_distances();
         self.keep_sums();
+        self.keep_totals();
     }
 
     /// What must be known so that this state covers another.

@@ -10,6 +10,7 @@ use crate::packed::{NOTHING, Packed};
 use crate::places::{Places, bit};
 use crate::stack::{Half, Slot, Stack};
 use crate::sums::PacketSum;
+use crate::totals::Total;
 use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -99,6 +100,8 @@ pub(crate) struct State {
     pub(crate) distances: Vec<Distance>,
     /// Packet pointers that are others moved by a number.
     pub(crate) sums: Vec<PacketSum>,
+    /// Numbers that are the sum of two others.
+    pub(crate) totals: Vec<Total>,
 }
 
 impl Frame {
@@ -173,6 +176,7 @@ impl State {
             lock: None,
             distances: Vec::new(),
             sums: Vec::new(),
+            totals: Vec::new(),
         }
     }
 
@@ -289,13 +293,29 @@ impl State {
         }
         self.update(
             |value| value.link_id() == learned.id,
-            |value| {
-                if let Value::Number { scalar: old, link } = value.value() {
+            |value| match value.value() {
+                Value::Number { scalar: old, link } => {
                     *value = Packed::number(&narrowed(&old, learned, scalar, link), link);
                 }
+                Value::Pointer(pointer) => {
+                    let var = narrowed(&pointer.var, learned, scalar, pointer.link);
+                    // As numbers: a constant keeps no link.
+                    let link = match var.is_const() {
+                        Some(_) => Link::NONE,
+                        None => pointer.link,
+                    };
+                    *value = Packed::from(Value::Pointer(Pointer {
+                        var,
+                        link,
+                        ..pointer
+                    }));
+                }
+                Value::Unreadable(_) => {}
             },
         );
         self.learn_distance(learned, scalar);
+        self.learn_sums(learned, scalar);
+        self.learn_totals(learned, scalar);
     }
 
     /// The number may say how long the packet is.

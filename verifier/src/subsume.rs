@@ -162,6 +162,7 @@ impl State {
             && self.lock_matches(old, &mut names)
             && self.distances_match(old, &mut names)
             && self.sums_match(old, &mut names)
+            && self.totals_match(old, &names)
     }
 
     fn lock_matches(&self, old: &State, names: &mut Names) -> bool {
@@ -197,20 +198,42 @@ impl State {
     fn sums_match(&self, old: &State, names: &mut Names) -> bool {
         old.sums.iter().all(|old| {
             let bound = names.links.iter().find(|(name, _)| *name == old.link.id);
-            let Some((_, Meanings { low, .. })) = bound else {
-                // No number holds it.
-                return true;
-            };
-            let low = *low;
+            let low = bound.map(|(_, meanings)| meanings.low);
             self.sums.iter().any(|new| {
                 // The numbers that were added have the same lower half, which tells them.
                 let moved = i64::from(new.link.offset) - i64::from(old.link.offset);
-                new.link.id == low.link
-                    && moved as u32 == low.plus as u32
+                // Where no number holds it, only its least counts.
+                low.is_none_or(|low| new.link.id == low.link && moved as u32 == low.plus as u32)
+                    && new.least >= old.least
                     && new.proven >= old.proven
                     && same_packet(names, old.from, new.from)
                     && same_packet(names, old.to, new.to)
             })
+        })
+    }
+
+    /// What the old state knows of sums, the new one must know as well.
+    fn totals_match(&self, old: &State, names: &Names) -> bool {
+        let low = |name| {
+            let bound = names.links.iter().find(|(known, _)| *known == name);
+            bound.map(|(_, meanings)| meanings.low)
+        };
+        let is = |new: Link, old: Link| {
+            // Both are small, so the lower halves tell them.
+            let moved = i64::from(new.offset) - i64::from(old.offset);
+            low(old.id).is_some_and(|low| new.id == low.link && (moved as u32) == low.plus as u32)
+        };
+        old.totals.iter().all(|old| {
+            let sum = low(old.sum);
+            let unused = old.parts.iter().any(|part| low(part.id).is_none());
+            unused
+                || self.totals.iter().any(|new| {
+                    let [first, second] = old.parts;
+                    is(new.parts[0], first)
+                        && is(new.parts[1], second)
+                        && new.most <= old.most
+                        && sum.is_none_or(|sum| new.sum == sum.link && sum.plus as u32 == 0)
+                })
         })
     }
 
@@ -408,11 +431,18 @@ impl Names {
             (Packed::Pointer(new), Packed::Pointer(old)) => {
                 (old.null == 0 || same(&mut self.nulls, old.null, new.null))
                     && self.bind_region(new.region, old.region)
+                    && self.bind_offset(new, old)
             }
             (_, Packed::Pointer(old)) => same(&mut self.nulls, old.null, NULL),
             (_, Packed::Constant(_)) => true,
             (new, old) => self.bind_link(new, old),
         }
+    }
+
+    /// The unknown parts of offsets are numbers too.
+    fn bind_offset(&mut self, new: &Pointer, old: &Pointer) -> bool {
+        let number = |pointer: &Pointer| Packed::number(&pointer.var, pointer.link);
+        !old.link.is_some() || self.bind_link(&number(new), &number(old))
     }
 
     fn bind_region(&mut self, new: Region, old: Region) -> bool {

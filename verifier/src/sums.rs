@@ -9,10 +9,13 @@
 //! half tells it, sign included. What is proved of a sum holds until the packet moves; then all of
 //! them are forgotten. Forgetting one is always right.
 //!
+//! From the start on there are at least as many bytes as the least that the number can be.
+//!
 //! Only comparisons of pointers prove anything here. They need their operands exactly, and whatever
 //! relies on a sum needs the start and the length exactly, so relaxed states keep the sums they need.
 
 use crate::branch::Side;
+use crate::domain::Scalar;
 use crate::limits;
 use crate::link::{Form, Link};
 use crate::packed::Packed;
@@ -30,6 +33,9 @@ pub struct PacketSum {
     pub from: u32,
     /// Number of the unknown offset after.
     pub to: u32,
+    /// What the number is at least: so far apart are the two pointers without their known offsets,
+    /// also when nothing holds the number any more.
+    pub least: i64,
     /// Bytes from the moved pointer without its known offset that are proven to be in the packet, or
     /// that it is not beyond the end.
     pub proven: Option<u32>,
@@ -59,7 +65,7 @@ impl Length {
 
 impl State {
     /// Notes that a pointer was moved by the number with a link.
-    pub(crate) fn add_sum(&mut self, link: Link, (from, to): (Region, Region)) {
+    pub(crate) fn add_sum(&mut self, (link, by): (Link, &Scalar), (from, to): (Region, Region)) {
         let (Region::Packet { id: from, .. }, Region::Packet { id: to, .. }) = (from, to) else {
             return;
         };
@@ -73,6 +79,7 @@ impl State {
             link,
             from,
             to,
+            least: by.smin(),
             proven: None,
         });
     }
@@ -84,6 +91,31 @@ impl State {
         };
         let moved = self.sums.iter_mut().filter(|sum| sum.to == id);
         moved.for_each(|sum| sum.proven = sum.proven.max(Some(bytes)));
+        self.prove_starts();
+    }
+
+    /// A number with a link turned out to be `scalar`: a pointer may have been moved by it.
+    pub(crate) fn learn_sums(&mut self, learned: Link, scalar: &Scalar) {
+        let moved = self.sums.iter_mut();
+        for sum in moved.filter(|sum| sum.link.id == learned.id) {
+            let by = learned.infer(scalar, sum.link);
+            sum.least = sum.least.max(by.smin());
+        }
+        self.prove_starts();
+    }
+
+    /// What is proved from a moved pointer on holds from where it came from, for all the bytes that it
+    /// was moved by.
+    fn prove_starts(&mut self) {
+        for at in 0..self.sums.len() {
+            let sum = self.sums[at];
+            let Some(proven) = sum.proven else { continue };
+            let bytes = sum.least.saturating_add(proven.into());
+            if bytes <= limits::PACKET_BYTES {
+                let (id, range) = (sum.from, 0);
+                self.prove_packet(Region::Packet { id, range }, bytes);
+            }
+        }
     }
 
     /// Forgets sums that nothing can be concluded from any more.
@@ -96,9 +128,10 @@ impl State {
             name == 0 || holds(&|value| value.pointer().is_some_and(|one| has_name(one, name)))
         };
         sums.retain(|sum| {
-            holds(&|value| value.link_id() == sum.link.id)
-                && points(sum.from)
-                && (sum.proven.is_some() || points(sum.to))
+            let number = holds(&|value| value.link_id() == sum.link.id);
+            let moved = points(sum.to);
+            points(sum.from)
+                && (number && (sum.proven.is_some() || moved) || moved && sum.least > 0)
         });
         self.sums = sums;
     }

@@ -6,6 +6,7 @@ use crate::need::Need;
 use crate::stack::{Byte, Half, Slot};
 use crate::state::{Role, State};
 use crate::sums::PacketSum;
+use crate::totals::Total;
 use crate::value::Value;
 use core::fmt;
 use isa::{InsnIdx, Reg};
@@ -135,6 +136,11 @@ impl View<'_> {
     /// What packet pointers were moved by.
     pub fn sums(&self) -> impl Iterator<Item = PacketSum> + '_ {
         self.0.sums.iter().copied()
+    }
+
+    /// Numbers that are the sum of two others.
+    pub fn totals(&self) -> impl Iterator<Item = Total> + '_ {
+        self.0.totals.iter().copied()
     }
 
     /// The numbers that say how long the packet is.

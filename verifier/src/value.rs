@@ -61,6 +61,9 @@ pub struct Pointer {
     pub fixed: i32,
     /// Unknown part of the byte offset; constant 0 when there is none.
     pub var: Scalar,
+    /// What the unknown part has to do with numbers; a constant has no link, and packets have sums
+    /// instead.
+    pub link: Link,
     /// Not 0: it may be NULL. Pointers with the same number are NULL together.
     pub null: u32,
 }
@@ -308,6 +311,7 @@ impl Pointer {
             region,
             fixed: 0,
             var: Scalar::constant(0),
+            link: Link::NONE,
             null: 0,
         }
     }

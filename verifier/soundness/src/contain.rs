@@ -99,7 +99,8 @@ pub fn contains(view: &View<'_>, machine: &Machine<'_, '_>) -> Result<(), Outsid
     }
     check.resources(view).map_err(whole)?;
     check.distances(view).map_err(whole)?;
-    check.sums(view).map_err(whole)
+    check.sums(view).map_err(whole)?;
+    check.totals(view).map_err(whole)
 }
 
 struct Checker<'m, 'a, 'r> {
@@ -197,6 +198,10 @@ impl Checker<'_, '_, '_> {
         ensure(
             pointer.var.contains(var as u64),
             "an offset that is not in the set",
+        )?;
+        ensure(
+            self.link(pointer.link, var as u64),
+            "an offset that is not the number it is linked to",
         )?;
         ensure(
             self.region(pointer.region, address.object, var)?,
@@ -370,6 +375,25 @@ impl Checker<'_, '_, '_> {
         Ok(())
     }
 
+    /// Sums of two numbers.
+    fn totals(&self, view: &View<'_>) -> Check {
+        for total in view.totals() {
+            let part = |link: Link| {
+                let low = bound(&self.names.lows, link.id)?;
+                Some(i64::from(low.wrapping_add(link.offset as u32) as i32))
+            };
+            let (Some(first), Some(second)) = (part(total.parts[0]), part(total.parts[1])) else {
+                continue;
+            };
+            let sum = first + second;
+            let low = bound(&self.names.lows, total.sum);
+            let is_sum = low.is_none_or(|low| low == sum as u32);
+            ensure(is_sum, "another number than the sum")?;
+            ensure(sum <= total.most, "a sum that is larger than was proved")?;
+        }
+        Ok(())
+    }
+
     /// Moved packet pointers, and what is proved of them.
     fn sums(&self, view: &View<'_>) -> Check {
         let offset = |name| match name {
@@ -377,11 +401,16 @@ impl Checker<'_, '_, '_> {
             name => bound(&self.names.packets, name),
         };
         for sum in view.sums() {
-            let low = bound(&self.names.lows, sum.link.id);
-            let (Some(low), Some(from)) = (low, offset(sum.from)) else {
+            let Some(from) = offset(sum.from) else {
+                continue;
+            };
+            let apart = offset(sum.to).is_none_or(|to| to - from >= sum.least);
+            ensure(apart, "a packet pointer moved by less than was known")?;
+            let Some(low) = bound(&self.names.lows, sum.link.id) else {
                 continue;
             };
             let by = low.wrapping_add(sum.link.offset as u32) as i32;
+            ensure(i64::from(by) >= sum.least, "a number less than was known")?;
             let to = from + i64::from(by);
             let is_there = offset(sum.to).is_none_or(|found| found == to);
             ensure(is_there, "a packet pointer moved by another number")?;

@@ -172,7 +172,7 @@ impl Case {
                 map: MapId(index),
                 data: vec![0; map.value_size as usize],
                 assumed: match self.assumed {
-                    true => vec![0..map.value_size as usize],
+                    true => std::iter::once(0..map.value_size as usize).collect(),
                     false => Vec::new(),
                 },
             })
