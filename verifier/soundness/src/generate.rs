@@ -5,7 +5,9 @@
 //! after the packet moved, a record that is not given back.
 
 mod calls;
+mod dynptrs;
 mod loops;
+mod sums;
 
 use crate::cases;
 use crate::random::Random;
@@ -67,6 +69,18 @@ const MAPS: [(MapKind, u32); 5] = [
 /// The constants.
 const CONSTANTS: [u8; 16] = [1, 0, 0, 0, 7, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 1, 2, 3];
 
+/// The functions of the platform: one that nobody knows, then the kernel's for dynamic pointers.
+const FUNCTIONS: [&str; 8] = [
+    "function",
+    "bpf_dynptr_from_xdp",
+    "bpf_dynptr_slice",
+    "bpf_dynptr_slice_rdwr",
+    "bpf_dynptr_adjust",
+    "bpf_dynptr_size",
+    "bpf_dynptr_clone",
+    "bpf_dynptr_is_null",
+];
+
 /// A program as an object.
 ///
 /// # Errors
@@ -87,13 +101,13 @@ pub(crate) fn object(random: &mut Random) -> Result<Object, String> {
         maps: maps.collect(),
     };
     let mut object =
-        cases::linked(insns, &["function".to_owned()], raw).map_err(|error| fail(&error))?;
+        cases::linked(insns, &FUNCTIONS.map(str::to_owned), raw).map_err(|error| fail(&error))?;
     object.globals.push(GlobalSection {
         section: ".rodata".into(),
         map: MapId(4),
         data: CONSTANTS.into(),
         assumed: match random.below(4) {
-            0 => vec![0..CONSTANTS.len()],
+            0 => std::iter::once(0..CONSTANTS.len()).collect(),
             1 => vec![4..8, CONSTANTS.len() - 1..CONSTANTS.len()],
             _ => Vec::new(),
         },
@@ -141,6 +155,8 @@ enum Kind {
     RecordOrNull,
     Record,
     Meta,
+    /// Memory that a dynamic pointer describes.
+    Slice,
 }
 
 struct Writer<'a> {
@@ -216,7 +232,7 @@ impl Writer<'_> {
     }
 
     fn snippet(&mut self) {
-        match self.random.below(27) {
+        match self.random.below(30) {
             0 => self.constant(),
             1 => self.load_context(),
             2 | 3 => self.arithmetic(),
@@ -238,6 +254,9 @@ impl Writer<'_> {
             21 => self.stack_pointer(),
             22 => self.direct_value(),
             23 => self.distance(),
+            24 => self.total(),
+            25 => self.moved_and_compared(),
+            26 => self.dynptr(),
             _ => self.call(),
         }
     }
@@ -369,6 +388,7 @@ impl Writer<'_> {
             Kind::Record,
             Kind::Locked,
             Kind::Meta,
+            Kind::Slice,
         ];
         let Some(base) = self.find(&kinds) else {
             return;
@@ -721,7 +741,18 @@ mod tests {
 
     #[test]
     fn functions_of_the_platform_are_called_well_and_badly() {
-        let (accepted, refused) = verdicts(|insn| matches!(insn, Insn::Call(CallTarget::Btf(_))));
+        let (accepted, refused) = verdicts(|insn| matches!(insn, Insn::Call(CallTarget::Btf(0))));
+        assert!(accepted > 100 && refused > 100, "{accepted}, {refused}");
+    }
+
+    #[test]
+    fn dynamic_pointers_are_used_well_and_badly() {
+        let dynptrs = [197, 198, 199, 200, 201, 202, 203];
+        let (accepted, refused) = verdicts(|insn| match insn {
+            Insn::Call(CallTarget::Btf(index)) => *index > 0,
+            Insn::Call(CallTarget::Helper(id)) => dynptrs.contains(id),
+            _ => false,
+        });
         assert!(accepted > 100 && refused > 100, "{accepted}, {refused}");
     }
 

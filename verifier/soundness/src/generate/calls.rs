@@ -44,7 +44,7 @@ impl Writer<'_> {
     }
 
     /// Forgets pointers into the packet, nearly always.
-    fn packet_moved(&mut self) {
+    pub(super) fn packet_moved(&mut self) {
         if self.random.once_in(10) {
             return;
         }
