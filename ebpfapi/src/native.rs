@@ -28,6 +28,7 @@ pub(crate) fn load(object: &Object, bytes: &[u8], client: &Client) -> Result<Loa
         let problem = "the maps of a driver cannot be replaced; pin them by name instead";
         return Err(Error::input(doing(), problem));
     }
+    refuse_changed(bytes).map_err(|cause| Error::new(doing(), cause))?;
     let (module_id, name) = (random_id(), random_id().to_string());
     authorize(client, module_id, bytes)?;
     let service = NewService {
@@ -121,15 +122,25 @@ fn load_programs(
     })
 }
 
+/// No machine starts a driver that was changed after it was signed; the caller hears it before
+/// anything is made.
+fn refuse_changed(bytes: &[u8]) -> Result<(), Cause> {
+    match signing::inspect(bytes) {
+        Ok(Some(signature)) if !signature.digest_matches => Err(Cause::Module(
+            "the file was changed after it was signed; copy or compile it again".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// What is wrong with a driver that did not become a module, as far as its file tells.
 fn why_not_started(bytes: &[u8]) -> String {
     let signature = match signing::inspect(bytes) {
         Ok(None) => "the file is not signed",
-        Ok(Some(signature)) if !signature.is_good() => {
-            "the file was changed after it was signed, or its signature is broken"
-        }
+        Ok(Some(signature)) if !signature.is_good() => "its signature is broken",
         Ok(Some(_)) => {
-            "this machine may not trust who signed it, or the runtime refused its metadata"
+            "this machine may not trust who signed it, or the runtime refused its metadata, or the \
+             same file runs under another service"
         }
         Err(_) => "its signature cannot be read",
     };

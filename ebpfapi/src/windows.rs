@@ -6,6 +6,7 @@
 //! such handles are not the system's (see `testkernel`).
 
 mod device;
+mod leftover;
 mod service;
 
 use crate::{Answer, Cause, NewService, Transport, Waiting};

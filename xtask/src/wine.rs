@@ -7,6 +7,7 @@
 mod build;
 mod ctl;
 mod device;
+mod failures;
 mod forward;
 mod identity;
 mod modules;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the service manager and the registry")]
 
 use super::device::last_error;
-use super::wide;
+use super::{leftover, wide};
 use crate::{Cause, NewService};
 use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::{
@@ -20,7 +20,7 @@ use windows_sys::Win32::System::Services::{
 };
 
 /// Below it lie the keys of services.
-const SERVICES: &str = r"System\CurrentControlSet\Services";
+pub(super) const SERVICES: &str = r"System\CurrentControlSet\Services";
 
 /// A handle of the service manager.
 struct Owned(SC_HANDLE);
@@ -63,6 +63,7 @@ fn open(name: &str) -> Result<Owned, Cause> {
 /// Makes the service of a module, with its id; on failure nothing is left.
 pub(super) fn create(new: &NewService<'_>) -> Result<(), Cause> {
     let manager = manager()?;
+    leftover::sweep();
     let (name, file) = (wide(new.name.as_ref()), wide(new.file.as_os_str()));
     // SAFETY: an open manager; texts with their ends.
     let service = unsafe {
@@ -89,48 +90,61 @@ pub(super) fn create(new: &NewService<'_>) -> Result<(), Cause> {
     })
 }
 
-/// Writes `Parameters\NpiModuleId`.
+/// Writes `Parameters\NpiModuleId`, and who does it.
 fn write_id(new: &NewService<'_>) -> Result<(), Cause> {
-    const WHAT: &str = "write the id of a module";
-    let refused = |code| Cause::Service { what: WHAT, code };
-    let path = wide(format!(r"{SERVICES}\{}\Parameters", new.name).as_ref());
-    let mut key: HKEY = null_mut();
-    // SAFETY: texts with their ends and a live variable.
-    let code = unsafe {
-        let (variable, root) = (&raw mut key, HKEY_LOCAL_MACHINE);
-        RegCreateKeyExW(
-            root,
-            path.as_ptr(),
-            0,
-            null(),
-            0,
-            KEY_WRITE,
-            null(),
-            variable,
-            null_mut(),
-        )
-    };
-    if code != ERROR_SUCCESS {
-        return Err(refused(code));
+    let key = Key::create(&format!(r"{SERVICES}\{}\Parameters", new.name))?;
+    // First, so that no service with an id is without it.
+    key.set(leftover::VALUE, &leftover::own_mark())?;
+    key.set(abi::native::nmr::MODULE_ID_VALUE, &new.module_id.to_bytes())
+}
+
+/// An open key of the registry.
+struct Key(HKEY);
+
+impl Key {
+    fn create(path: &str) -> Result<Key, Cause> {
+        let path = wide(path.as_ref());
+        let mut key: HKEY = null_mut();
+        // SAFETY: text with its end and a live variable.
+        let code = unsafe {
+            let (variable, root) = (&raw mut key, HKEY_LOCAL_MACHINE);
+            RegCreateKeyExW(
+                root,
+                path.as_ptr(),
+                0,
+                null(),
+                0,
+                KEY_WRITE,
+                null(),
+                variable,
+                null_mut(),
+            )
+        };
+        registry(code).map(|()| Key(key))
     }
-    let name = wide(abi::native::nmr::MODULE_ID_VALUE.as_ref());
-    let id = new.module_id.to_bytes();
-    // SAFETY: an open key, text with its end, and bytes of this length.
-    let code = unsafe {
-        let code = RegSetValueExW(
-            key,
-            name.as_ptr(),
-            0,
-            REG_BINARY,
-            id.as_ptr(),
-            id.len() as u32,
-        );
-        RegCloseKey(key);
-        code
-    };
+
+    fn set(&self, name: &str, bytes: &[u8]) -> Result<(), Cause> {
+        let (name, length) = (wide(name.as_ref()), bytes.len() as u32);
+        // SAFETY: an open key, text with its end, and bytes of this length.
+        let code =
+            unsafe { RegSetValueExW(self.0, name.as_ptr(), 0, REG_BINARY, bytes.as_ptr(), length) };
+        registry(code)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the key.
+        unsafe { RegCloseKey(self.0) };
+    }
+}
+
+/// What the registry says.
+fn registry(code: u32) -> Result<(), Cause> {
+    const WHAT: &str = "write the id of a module";
     match code {
         ERROR_SUCCESS => Ok(()),
-        code => Err(refused(code)),
+        code => Err(Cause::Service { what: WHAT, code }),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Request {
     EndFlow(u64),
     /// Makes callers ordinary users from now on, or administrators again.
     Restrict(bool),
+    /// Refuses drivers that drivers start with a status from now on; 0 ends it.
+    RefuseDrivers(u32),
     /// Text: how many packets were injected for sending, and the first of them.
     Sent,
 }
@@ -46,6 +48,7 @@ impl Request {
             Request::EndFlow(flow) => drop(writer.number(5).number(*flow)),
             Request::Sent => drop(writer.number(6)),
             Request::Restrict(is) => drop(writer.number(7).number(u64::from(*is))),
+            Request::RefuseDrivers(status) => drop(writer.number(8).number(u64::from(*status))),
         }
         writer.0
     }
@@ -62,6 +65,7 @@ impl Request {
             5 => Request::EndFlow(reader.number()?),
             6 => Request::Sent,
             7 => Request::Restrict(reader.number()? != 0),
+            8 => Request::RefuseDrivers(reader.small()?),
             _ => return None,
         };
         reader.0.is_empty().then_some(request)
@@ -87,6 +91,10 @@ pub fn serve(request: &[u8]) -> Vec<u8> {
         }
         Some(Request::Restrict(is)) => {
             machine.is_restricted.store(is, Ordering::Relaxed);
+            Vec::new()
+        }
+        Some(Request::RefuseDrivers(status)) => {
+            machine.refuses_drivers.store(status, Ordering::Relaxed);
             Vec::new()
         }
         Some(Request::Sent) => sent().into_bytes(),

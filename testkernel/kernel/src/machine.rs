@@ -16,7 +16,7 @@ use crate::wfp::inject::Injection;
 use crate::work::{Events, Work};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// The state.
@@ -38,6 +38,8 @@ pub struct Machine {
     pub injection: Injection,
     /// Whether callers are ordinary users; otherwise they are administrators.
     pub is_restricted: AtomicBool,
+    /// With what drivers are refused that drivers start; 0 while they are not.
+    pub refuses_drivers: AtomicU32,
     /// Symbolic links; unused under Wine.
     pub links: Mutex<BTreeMap<String, String>>,
     /// What is known of device objects; unused under Wine.

@@ -4,6 +4,8 @@
 //! testkernel report                  what is wrong, what is left, what was said
 //! testkernel fail N                  the allocation after N further ones fails
 //! testkernel restrict|unrestrict     callers are ordinary users, or administrators again
+//! testkernel distrust|trust         drivers that the runtime starts are refused as with a bad
+//!                                    signature, or not any more
 //! testkernel traffic CAPTURE SECONDS RATE EMPTY
 //!                                    brings RATE frames per second: those of the capture, and
 //!                                    behind each EMPTY empty datagrams; prints what became of them
@@ -26,6 +28,9 @@ const INTERFACE: u32 = 7;
 /// Longer frames lie in two pieces: some of a capture do, and none of the flood.
 const SPLIT: u32 = 48;
 
+/// What Windows says of a driver whose signature it does not accept.
+const INVALID_IMAGE_HASH: u32 = 0xc000_0428;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
@@ -47,6 +52,8 @@ fn run(arguments: &[String]) -> Result<String, String> {
         ["fail", after] => Request::FailAllocation(number(after)?),
         ["restrict"] => Request::Restrict(true),
         ["unrestrict"] => Request::Restrict(false),
+        ["distrust"] => Request::RefuseDrivers(INVALID_IMAGE_HASH),
+        ["trust"] => Request::RefuseDrivers(0),
         ["sent"] => Request::Sent,
         ["traffic", capture, seconds, rate, empty] => {
             let numbers = [number(seconds)?, number(rate)?, number(empty)?];

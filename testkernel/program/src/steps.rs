@@ -15,14 +15,15 @@
 //! short NAME              the same while each allocation of drivers fails once, in turn
 //! cancel                  gives the waiting up
 //! answer                  how the waiting ended
+//! abandon FILE            makes the service of a driver and dies
 //! hold                    stays until somebody ends the process
 //! ```
 
 use crate::frames;
 use abi::ioctl::{Reply, Request};
 use ebpfapi::{
-    Answer, Client, Link, Map, Object, OpenOptions, Program, RingBuffer, Run, Transport, Update,
-    Waiting,
+    Answer, Client, Error, Link, Map, NewService, Object, OpenOptions, Program, RingBuffer, Run,
+    Transport, Update, Waiting,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -74,7 +75,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
 #[cfg(windows)]
 fn transport() -> Result<Arc<dyn Transport>, String> {
     let driver = ebpfapi::Driver::open();
-    Ok(Arc::new(driver.map_err(|cause| cause.to_string())?))
+    let driver = driver.map_err(|cause| text(Error::new("open the runtime's device", cause)));
+    Ok(Arc::new(driver?))
 }
 
 /// Elsewhere there is no driver; the steps are the same over the runtime in this process.
@@ -84,7 +86,7 @@ fn transport() -> Result<Arc<dyn Transport>, String> {
     Ok(Arc::new(simulator.map_err(text)?))
 }
 
-fn text(error: ebpfapi::Error) -> String {
+fn text(error: Error) -> String {
     match error.report() {
         Some(report) => format!("{error}\n{report}"),
         None => error.to_string(),
@@ -135,6 +137,7 @@ impl Application {
             ["record", name, record] => self.record(name, &bytes(record)?),
             ["cancel"] => self.cancel(),
             ["answer"] => self.answer(),
+            ["abandon", file] => self.abandon(Path::new(file)),
             ["hold"] => {
                 println!("holding");
                 let _ = std::io::stdout().flush();
@@ -157,6 +160,19 @@ impl Application {
         self.programs.extend_from_slice(loaded.programs());
         self.maps.extend(loaded.maps().map(|(_, map)| map.clone()));
         Ok(said)
+    }
+
+    /// What a crash in the middle of loading leaves: a service whose maker is gone.
+    fn abandon(&self, file: &Path) -> Result<String, String> {
+        let module_id = abi::Guid::from_u128(std::process::id().into());
+        let service = NewService {
+            name: &module_id.to_string(),
+            file,
+            module_id,
+        };
+        let made = self.transport.create_service(&service);
+        made.map_err(|cause| cause.to_string())?;
+        std::process::exit(0)
     }
 
     fn attach(&mut self, number: Option<u32>) -> Result<String, String> {

@@ -182,7 +182,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn nothing_is_left(&mut self) -> Result<(), String> {
+    pub(super) fn nothing_is_left(&mut self) -> Result<(), String> {
         self.lists("")
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     }
     run.started("testkernel")?;
     run.everything_passes()?;
+    run.runtime_is_missed()?;
     run.started("ebpfcore")?;
     run.everything_passes()?;
     run.started("droppacket")?;
@@ -51,6 +52,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.settings_are_read()?;
     run.device_is_used()?;
     run.ebpfctl_is_used()?;
+    run.failures_leave_nothing()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;

@@ -14,6 +14,7 @@ pub mod fwps;
 mod image;
 mod io;
 mod ke;
+mod loader;
 mod mm;
 pub mod ndis;
 mod netio;
@@ -99,6 +100,7 @@ static TABLES: &[&[Row]] = &[
     image::ROWS,
     io::ROWS,
     ke::ROWS,
+    loader::ROWS,
     mm::ROWS,
     ndis::ROWS,
     netio::ROWS,

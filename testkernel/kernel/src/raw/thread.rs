@@ -192,13 +192,6 @@ exports! { "ntoskrnl.exe", Simulator:
         }
     }
 
-    fn ZwLoadDriver(service: u64) -> u32 {
-        irql::at_most(irql::PASSIVE, "ZwLoadDriver");
-        // SAFETY: the driver's string.
-        let name = unsafe { super::unicode_string(service) };
-        name.map_or_else(|status| status, |name| with_manager(|manager| manager.load(&name)))
-    }
-
     fn ZwUnloadDriver(service: u64) -> u32 {
         irql::at_most(irql::PASSIVE, "ZwUnloadDriver");
         // SAFETY: the driver's string.
@@ -212,7 +205,8 @@ exports! { "ntoskrnl.exe", Simulator:
     }
 }
 
-fn with_manager(action: impl FnOnce(&dyn crate::work::Manager) -> u32) -> u32 {
+/// Does what the manager of drivers can.
+pub(super) fn with_manager(action: impl FnOnce(&dyn crate::work::Manager) -> u32) -> u32 {
     let manager = current().work.manager();
     answer(manager.map_or(Err(status::NOT_SUPPORTED), |manager| {
         match action(&*manager) {
