@@ -41,6 +41,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "examples/dnsflood/demo-linux.sh",
         "`cargo xtask ci demo` runs it",
     ),
+    (
+        "examples/dnsflood/demo-wine.sh",
+        "`cargo xtask ci demo-wine` runs it",
+    ),
     ("mdbook ", "draws this book; needs `cargo install mdbook`"),
 ];
 
@@ -50,6 +54,7 @@ const WINDOWS: &[(&str, &str)] = &[
     ("sc start", "`cargo xtask wine`"),
     ("sc stop", "`cargo xtask wine`"),
     ("sc delete", "`cargo xtask wine`"),
+    ("netsh ebpf", "`examples/dnsflood/demo-wine.sh`"),
     ("bcdedit", "needs a real Windows; documented by Microsoft"),
     ("certutil", "needs a real Windows; documented by Microsoft"),
     ("signtool", "needs a real Windows; documented by Microsoft"),

@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
     Step { name: "deny", what: "licences, advisories and duplicates of dependencies", command: &["cargo", "deny", "check"], environment: &[], needs: Need::Cargo("deny") },
     Step { name: "wine", what: "drivers and programs under Wine", command: &["cargo", "xtask", "wine"], environment: &[], needs: Need::Command("wine") },
     Step { name: "demo", what: "a driver protects a name server on this machine", command: &["examples/dnsflood/demo-linux.sh", "--seconds", "2"], environment: &[], needs: Need::Nothing },
+    Step { name: "demo-wine", what: "the tutorial's commands under Wine", command: &["cargo", "xtask", "wine", "--demo"], environment: &[], needs: Need::Command("wine") },
     Step { name: "fuzz", what: "every fuzz target for five seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "5"], environment: &[], needs: Need::Nothing },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel", what: "verdicts beside those of the Linux kernel", command: &["cargo", "xtask", "kernel"], environment: &[], needs: Need::Nothing },

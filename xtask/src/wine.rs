@@ -6,6 +6,7 @@
 
 mod build;
 mod ctl;
+mod demo;
 mod device;
 mod failures;
 mod forward;
@@ -24,6 +25,12 @@ pub(crate) struct Args {
     /// Load and unload so many times under traffic
     #[arg(long, default_value_t = 20)]
     cycles: u32,
+    /// Only tell the story of the tutorial, and draw it
+    #[arg(long)]
+    demo: bool,
+    /// The picture of the story; a PNG is written beside it if there is a browser
+    #[arg(long, value_name = "FILE.svg", requires = "demo")]
+    picture: Option<std::path::PathBuf>,
 }
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
@@ -41,6 +48,11 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let built = build::all(root, &folder)?;
     let wine = Wine::new(&folder)?;
     prefix::prepare(&wine, &built.library)?;
+    if args.demo {
+        let picture = args.picture.clone();
+        let picture = picture.unwrap_or_else(|| folder.join("dnsflood-windows.svg"));
+        return demo::run(&wine, &built, &picture);
+    }
     let mut ok = scenario::run(&wine, &built, args.cycles)?;
     ok &= identity::run(&wine, &built)?;
     Ok(ok)

@@ -21,12 +21,26 @@ pub(crate) fn capture(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     Ok(frames)
 }
 
-/// An empty datagram over IPv4 from the given port.
-pub(crate) fn empty_datagram(port: u16) -> Vec<u8> {
+/// A datagram over IPv4 from the given port to a name server.
+pub(crate) fn datagram(port: u16, data: &[u8]) -> Vec<u8> {
     const ETHERNET: [u8; 14] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
     const IPV4: [u8; 20] = [
-        0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1,
+        0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1,
     ];
-    const PORT_AND_LENGTH: [u8; 6] = [0, 53, 0, 8, 0, 0];
-    [&ETHERNET[..], &IPV4, &port.to_be_bytes(), &PORT_AND_LENGTH].concat()
+    const SERVER_PORT: [u8; 2] = [0, 53];
+    const UDP_BYTES: usize = 8;
+    let udp = (UDP_BYTES + data.len()) as u16;
+    let mut ipv4 = IPV4;
+    ipv4[2..4].copy_from_slice(&(IPV4.len() as u16 + udp).to_be_bytes());
+    let ports = [port.to_be_bytes(), SERVER_PORT].concat();
+    let rest = [udp.to_be_bytes(), [0, 0]].concat();
+    [&ETHERNET[..], &ipv4, &ports, &rest, data].concat()
+}
+
+/// A question for the address of `example.test` (RFC 1035, section 4).
+pub(crate) fn question() -> Vec<u8> {
+    const HEADER: [u8; 12] = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    const NAME: &[u8] = b"\x07example\x04test\0";
+    const ADDRESS_IN_INTERNET: [u8; 4] = [0, 1, 0, 1];
+    datagram(5353, &[&HEADER, NAME, &ADDRESS_IN_INTERNET].concat())
 }

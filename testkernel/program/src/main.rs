@@ -9,12 +9,18 @@
 //! testkernel traffic CAPTURE SECONDS RATE EMPTY
 //!                                    brings RATE frames per second: those of the capture, and
 //!                                    behind each EMPTY empty datagrams; prints what became of them
+//! testkernel flood QUIET SECONDS RATE
+//!                                    brings five questions per second to a name server, behind
+//!                                    QUIET seconds a flood of empty datagrams too; a line each step
+//! testkernel netsh WORDS ...         what is typed behind `netsh ebpf`
 //! testkernel sent                    what callouts injected for sending
 //! testkernel ebpf STEP + STEP ...    what one application does with the runtime, see [`steps`]
 //! ```
 
 mod device;
+mod flood;
 mod frames;
+mod netsh;
 mod steps;
 
 use device::Device;
@@ -59,6 +65,11 @@ fn run(arguments: &[String]) -> Result<String, String> {
             let numbers = [number(seconds)?, number(rate)?, number(empty)?];
             return traffic(Path::new(capture), numbers);
         }
+        ["flood", quiet, seconds, rate] => {
+            let numbers = [number(quiet)?, number(seconds)?, number(rate)?];
+            return flood::run(numbers).map(|()| String::new());
+        }
+        ["netsh", ref words @ ..] => return netsh::run(words),
         ["ebpf", ref steps @ ..] => return steps::run(steps).map(|()| String::new()),
         _ => return Err("see the beginning of main.rs".to_owned()),
     };
@@ -73,26 +84,30 @@ fn ask(request: &Request) -> Result<Vec<u8>, String> {
     Device::open(r"\\.\TestKernel")?.control(CONTROL_CODE, &request.encode())
 }
 
+/// Brings frames to the interface; what became of each.
+fn bring(frames: Vec<Vec<u8>>, rate: u64, rounds: u64) -> Result<Outcome, String> {
+    let traffic = Traffic {
+        interface: INTERFACE,
+        split: SPLIT,
+        rate,
+        rounds,
+        threads: 1,
+        frames,
+    };
+    let reply = ask(&Request::Traffic(traffic))?;
+    Outcome::read(&reply).ok_or_else(|| "not an outcome".to_owned())
+}
+
 /// Brings frames; tells how many of the flood and how many others passed and were dropped.
 fn traffic(capture: &Path, [seconds, rate, empty]: [u64; 3]) -> Result<String, String> {
     let normal = frames::capture(capture)?;
     let mut frames = Vec::new();
     for frame in normal {
         frames.push(frame);
-        frames.extend((0..empty).map(|port| frames::empty_datagram(port as u16)));
+        frames.extend((0..empty).map(|port| frames::datagram(port as u16, &[])));
     }
     let rounds = (seconds * rate).div_ceil(frames.len().max(1) as u64);
-    let threads = 1;
-    let traffic = Traffic {
-        interface: INTERFACE,
-        split: SPLIT,
-        rate,
-        rounds,
-        threads,
-        frames,
-    };
-    let reply = ask(&Request::Traffic(traffic))?;
-    let outcome = Outcome::read(&reply).ok_or("not an outcome")?;
+    let outcome = bring(frames, rate, rounds)?;
     let (mut flood, mut others) = ((0, 0), (0, 0));
     for (at, count) in outcome.counts.iter().enumerate() {
         let is_normal = (at as u64).is_multiple_of(empty + 1);

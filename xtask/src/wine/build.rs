@@ -89,7 +89,7 @@ fn tool(root: &Path) -> Result<PathBuf, String> {
     Ok(target.join("debug/bpf2native"))
 }
 
-fn finish(command: &mut Command, what: &str) -> Result<(), String> {
+pub(super) fn finish(command: &mut Command, what: &str) -> Result<(), String> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{what}: {status}")),

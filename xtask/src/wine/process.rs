@@ -31,16 +31,26 @@ pub(super) struct Running {
 impl Running {
     /// Waits until the program has said something.
     pub(super) fn wait_for(&mut self, line: &str, limit: Duration) -> Result<String, String> {
+        let waited = self.wait_until(|output| output.lines().any(|said| said == line), limit);
+        waited.map_err(|output| format!("waits for {line:?}: {output}"))
+    }
+
+    /// Waits until what the program has said is as wanted; fails with what it said.
+    pub(super) fn wait_until(
+        &mut self,
+        is_wanted: impl Fn(&str) -> bool,
+        limit: Duration,
+    ) -> Result<String, String> {
         let deadline = Instant::now() + limit;
         loop {
             let output = std::fs::read(&self.output).unwrap_or_default();
             let output = String::from_utf8_lossy(&output).replace('\r', "");
-            if output.lines().any(|said| said == line) {
+            if is_wanted(&output) {
                 return Ok(output);
             }
             let ended = self.child.try_wait().map_err(|error| error.to_string())?;
             if ended.is_some() || Instant::now() > deadline {
-                return Err(format!("waits for {line:?}: {output}"));
+                return Err(output);
             }
             std::thread::sleep(TICK);
         }
@@ -132,6 +142,10 @@ impl Wine {
         let both = output.try_clone()?;
         let overrides =
             "ntoskrnl.exe,netio.sys,ndis.sys,fwpkclnt.sys,bcryptprimitives=n;mscoree,mshtml=";
+        // Programs find files of the folder by their names, as a user would have them.
+        if let Some(folder) = self.prefix.parent() {
+            command.current_dir(folder);
+        }
         command
             .env("WINEPREFIX", &self.prefix)
             .env("WINEDLLOVERRIDES", overrides)

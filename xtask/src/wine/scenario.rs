@@ -28,12 +28,23 @@ pub(super) struct Counts {
     pub(super) dropped: u64,
 }
 
+impl<'a> Run<'a> {
+    pub(super) fn new(wine: &'a Wine, built: &'a Built) -> Run<'a> {
+        Run {
+            wine,
+            built,
+            failures: 0,
+        }
+    }
+
+    /// Whether nothing went wrong.
+    pub(super) fn is_good(&self) -> bool {
+        self.failures == 0
+    }
+}
+
 pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, String> {
-    let mut run = Run {
-        wine,
-        built,
-        failures: 0,
-    };
+    let mut run = Run::new(wine, built);
     wine.server("-p")?;
     for name in ["testkernel", "ebpfcore", "droppacket"] {
         run.service(name)?;

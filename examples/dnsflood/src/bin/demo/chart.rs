@@ -61,7 +61,7 @@ pub(crate) fn svg(path: &Path, data: &Data<'_>) -> Result<(), String> {
             .configure_mesh()
             .disable_x_mesh()
             .light_line_style(TRANSPARENT)
-            .x_desc("seconds (dots: questions to the server, green answered, red lost)")
+            .x_desc("seconds (dots: a client's questions, red ones are lost)")
             .y_label_formatter(&|rate| thousands(*rate))
             .draw()?;
         chart.draw_series(AreaSeries::new(rates, 0.0, FLOOD.mix(0.25)).border_style(FLOOD))?;
@@ -71,7 +71,11 @@ pub(crate) fn svg(path: &Path, data: &Data<'_>) -> Result<(), String> {
             chart.draw_series([PathElement::new(line, QUIET.mix(0.6))])?;
             let style = ("sans-serif", 14).into_font().color(&BLACK);
             let style = style.pos(Pos::new(HPos::Left, VPos::Top));
-            chart.draw_series([Text::new(phase.name, (from + end / 150.0, top), style)])?;
+            chart.draw_series([Text::new(
+                phase.name.clone(),
+                (from + end / 150.0, top),
+                style,
+            )])?;
         }
         // Lost ones last, on top of the others.
         let (answered, lost): (Vec<&Question>, Vec<&Question>) = data

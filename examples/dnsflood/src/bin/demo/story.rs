@@ -5,6 +5,7 @@ use super::measure::{Sampler, rate};
 use super::network::{ADDRESS, CLIENT, INSIDE, Network, OUTSIDE, SERVER};
 use super::probe::{self, Question};
 use super::process::{Running, is_installed};
+use super::record;
 use clap::Parser;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +17,11 @@ use std::time::{Duration, Instant};
 #[command(version)]
 struct Args {
     /// The driver that protects
-    #[arg(long, value_name = "FILE.sys", required_unless_present = "ask")]
+    #[arg(long, value_name = "FILE.sys", required_unless_present_any = ["ask", "draw"])]
     driver: Option<PathBuf>,
+    /// Draw and judge a story that was told elsewhere
+    #[arg(long, value_name = "RECORD", conflicts_with = "driver")]
+    draw: Option<PathBuf>,
     /// Datagrams per second of the flood
     #[arg(long, default_value_t = 200_000)]
     rate: u32,
@@ -47,14 +51,14 @@ const FLOODED: f64 = 10_000.0;
 
 /// A part of the story.
 pub(crate) struct Phase {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) from: Duration,
     pub(crate) to: Duration,
 }
 
 /// What a part of the story showed.
-struct Finding {
-    name: &'static str,
+struct Finding<'a> {
+    name: &'a str,
     rate: f64,
     asked: usize,
     answered: usize,
@@ -62,9 +66,12 @@ struct Finding {
 
 pub(crate) fn main() -> ExitCode {
     let args = Args::parse();
-    let done = match &args.ask {
-        Some(server) => probe::ask(server).map_err(|error| error.to_string()),
-        None => tell(&args),
+    let done = match (&args.ask, &args.draw) {
+        (Some(server), _) => probe::ask(server).map_err(|error| error.to_string()),
+        (None, Some(record)) => {
+            record::read(record).and_then(|story| show(&story, &args.picture, "let through"))
+        }
+        (None, None) => tell(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,29 +90,34 @@ fn tell(args: &Args) -> Result<(), String> {
     let driver = driver
         .canonicalize()
         .map_err(|error| format!("{}: {error}", driver.display()))?;
-    let (phases, samples, questions) = play(args, &driver)?;
+    show(&play(args, &driver)?, &args.picture, "answered")
+}
+
+/// Says what a story showed, draws it, and judges it; `fate` is what became of good questions.
+fn show((phases, samples, questions): &Story, picture: &Path, fate: &str) -> Result<(), String> {
     let data = Data {
-        samples: &samples,
-        questions: &questions,
-        phases: &phases,
+        samples,
+        questions,
+        phases,
     };
-    let findings: Vec<Finding> = phases.iter().map(|phase| finding(phase, &data)).collect();
+    let findings: Vec<Finding<'_>> = phases.iter().map(|phase| finding(phase, &data)).collect();
     for finding in &findings {
         println!(
-            "{:<16} {:>9.0} datagrams/s at the server   {} of {} questions answered",
+            "{:<16} {:>9.0} datagrams/s at the server   {} of {} questions {fate}",
             finding.name, finding.rate, finding.answered, finding.asked
         );
     }
-    chart::svg(&args.picture, &data)?;
-    println!("wrote {}", args.picture.display());
-    match chart::png(&args.picture)? {
+    chart::svg(picture, &data)?;
+    println!("wrote {}", picture.display());
+    match chart::png(picture)? {
         Some(path) => println!("wrote {}", path.display()),
         None => println!("no PNG: there is no browser to draw it"),
     }
     judge(&findings)
 }
 
-type Story = (Vec<Phase>, Vec<super::measure::Sample>, Vec<Question>);
+/// What happened: its parts, what reached the server, what became of questions.
+pub(crate) type Story = (Vec<Phase>, Vec<super::measure::Sample>, Vec<Question>);
 
 /// Lets it happen.
 fn play(args: &Args, driver: &Path) -> Result<Story, String> {
@@ -122,8 +134,8 @@ fn play(args: &Args, driver: &Path) -> Result<Story, String> {
     let mut client = Running::start(CLIENT, &here, &["--ask", ADDRESS])?;
     let questions = probe::listen(&mut client, start);
     let mut phases = Vec::new();
-    let mut phase = |name, seconds| {
-        let from = start.elapsed();
+    let mut phase = |name: &str, seconds| {
+        let (name, from) = (name.to_owned(), start.elapsed());
         sleep(Duration::from_secs(seconds));
         let to = start.elapsed();
         phases.push(Phase { name, from, to });
@@ -171,13 +183,13 @@ fn name_server() -> Result<Running, String> {
     Running::start(SERVER, "dnsmasq", &arguments)
 }
 
-fn finding(phase: &Phase, data: &Data<'_>) -> Finding {
+fn finding<'a>(phase: &'a Phase, data: &Data<'_>) -> Finding<'a> {
     let from = phase.from + SETTLE;
     let inside = |question: &&Question| (from..=phase.to).contains(&question.at);
     let asked = data.questions.iter().filter(inside);
     let answered = asked.clone().filter(|question| question.answered.is_some());
     Finding {
-        name: phase.name,
+        name: &phase.name,
         rate: rate(data.samples, from, phase.to).unwrap_or(f64::NAN),
         asked: asked.count(),
         answered: answered.count(),
@@ -185,7 +197,7 @@ fn finding(phase: &Phase, data: &Data<'_>) -> Finding {
 }
 
 /// Whether the driver protected the server, and only while it ran.
-fn judge(findings: &[Finding]) -> Result<(), String> {
+fn judge(findings: &[Finding<'_>]) -> Result<(), String> {
     let [quiet, flooded, protected, stopped] = findings else {
         return Err("the story is not whole".to_owned());
     };

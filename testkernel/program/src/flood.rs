@@ -1,0 +1,47 @@
+//! A name server's network over time: a client's questions, then a flood of empty datagrams beside them.
+//!
+//! Each step prints a line: milliseconds since the start, datagrams that have reached the server so
+//! far, and whether the step's question was among them (`-` for steps without one). What is left out:
+//! the server; what passes has reached it.
+
+use crate::{bring, frames};
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+/// Time of a step; every second one has a question, which makes five per second.
+const STEP: Duration = Duration::from_millis(100);
+/// Ports that the flood comes from.
+const PORTS: u16 = 64;
+
+pub(crate) fn run([quiet, seconds, rate]: [u64; 3]) -> Result<(), String> {
+    let flood: Vec<Vec<u8>> = (0..PORTS).map(|port| frames::datagram(port, &[])).collect();
+    let per_step = rate * STEP.as_millis() as u64 / 1000;
+    let rounds = per_step.div_ceil(u64::from(PORTS));
+    let (start, mut received) = (Instant::now(), 0);
+    let steps = (quiet + seconds) * 1000 / STEP.as_millis() as u64;
+    for step in 0..steps {
+        let question = step.is_multiple_of(2).then(ask).transpose()?;
+        received += u64::from(question == Some(true));
+        if start.elapsed() >= Duration::from_secs(quiet) {
+            let outcome = bring(flood.clone(), rate, rounds)?;
+            received += outcome.counts.iter().map(|count| count.passed).sum::<u64>();
+        }
+        let due = STEP * (step as u32 + 1);
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        let question = match question {
+            Some(true) => "passed",
+            Some(false) => "lost",
+            None => "-",
+        };
+        println!("{} {received} {question}", start.elapsed().as_millis());
+        let flushed = std::io::stdout().flush();
+        flushed.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Brings a question; whether it passed.
+fn ask() -> Result<bool, String> {
+    let outcome = bring(vec![frames::question()], 0, 1)?;
+    Ok(outcome.counts.iter().all(|count| count.passed == 1))
+}
