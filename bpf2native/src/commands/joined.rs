@@ -10,6 +10,7 @@ use program::Object;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use verifier::domain::Scalar;
+use verifier::link::Link;
 use verifier::value::{Dynptr, Pointer, Region, Slice, Value};
 use verifier::{Observer, View};
 
@@ -197,6 +198,7 @@ fn anonymous(pointer: &Pointer) -> Pointer {
     };
     Pointer {
         region,
+        link: Link::NONE,
         null: pointer.null.min(1),
         ..*pointer
     }
@@ -225,6 +227,7 @@ fn union(one: &Pointer, other: &Pointer) -> Option<Pointer> {
         region,
         fixed,
         var,
+        link: Link::NONE,
         null: one.null.max(other.null),
     })
 }
