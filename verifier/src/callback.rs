@@ -57,13 +57,7 @@ impl Invocation {
 
     /// The state when the helper has returned.
     pub(crate) fn after(&self) -> State {
-        let mut state = self.invariant.clone();
-        let top = state.top_mut();
-        top.set(Reg::R0, Value::unknown());
-        for reg in Reg::ARGS {
-            top.set(reg, Value::Unreadable(Unreadable::Clobbered));
-        }
-        state
+        returned(self.invariant.clone())
     }
 
     /// Is the state that a call leaves one that the invariant covers?
@@ -120,6 +114,17 @@ impl Invocation {
         }
         Err(refuse)
     }
+}
+
+/// The state when a helper has returned, from what holds before each call of the function.
+pub(crate) fn returned(invariant: State) -> State {
+    let mut state = invariant;
+    let top = state.top_mut();
+    top.set(Reg::R0, Value::unknown());
+    for reg in Reg::ARGS {
+        top.set(reg, Value::Unreadable(Unreadable::Clobbered));
+    }
+    state
 }
 
 /// How numbers that differ are brought together.

@@ -94,7 +94,11 @@ pub(crate) enum Parting {
     TailCall { caller: u8 },
     /// A helper that calls a function back, which is the first way. Both ways start from an
     /// invariant that asks this, and each call of the function ends by proving it again.
-    CallBack { asks: Need },
+    CallBack {
+        asks: Need,
+        /// What holds in the caller before each call of the function.
+        invariant: State,
+    },
 }
 
 /// What a conditional jump that goes both ways reads and learns.
@@ -262,7 +266,7 @@ impl Parting {
                 second.drop((*caller).into(), LOST);
                 first.join(&second);
             }
-            Parting::CallBack { asks } => first.clone_from(asks),
+            Parting::CallBack { asks, .. } => first.clone_from(asks),
         }
         first
     }

@@ -561,9 +561,11 @@ impl<'a, 'o> Explorer<'a, 'o> {
             at: InsnIdx(running.at.0.saturating_add(1)),
             state: running.invocation.after(),
         };
-        let asks = running.invocation.invariant.asks();
-        self.trail
-            .fork(running.at, Parting::CallBack { asks }, after);
+        let parting = Parting::CallBack {
+            asks: running.invocation.invariant.asks(),
+            invariant: running.invocation.invariant.clone(),
+        };
+        self.trail.fork(running.at, parting, after);
         let function = running.invocation.frame.function;
         let function = self.env.program.functions.get(function);
         path.at = function.map_or(running.at, |function| function.start);
@@ -645,7 +647,11 @@ impl<'a, 'o> Explorer<'a, 'o> {
             kind,
             registers,
             path: self.path(),
-            origin: self.origin.clone(),
+            origin: Origin {
+                callbacks: self.trail.callbacks(),
+                fresh: self.fresh,
+                ..self.origin.clone()
+            },
         });
         self.stopped |= self.rejections.len() >= self.options.rejections;
     }

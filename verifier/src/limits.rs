@@ -65,6 +65,8 @@ pub const PATH_BRANCHES: usize = 1 << 17;
 pub const LIVENESS_PASSES: usize = 32;
 /// Instructions of a path that are followed again to explain a problem (8 bytes each).
 pub const REPLAYED_STEPS: usize = 1 << 20;
+/// Helpers on a path that call functions back, whose states are kept to explain a problem.
+pub const PATH_CALLBACKS: usize = 256;
 /// Steps of an explanation: what led to the problem last is the most useful.
 pub const EXPLAINED_STEPS: usize = 12;
 /// Instructions of a path looked at more closely for an explanation.

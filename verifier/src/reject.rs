@@ -44,6 +44,21 @@ pub(crate) struct Origin {
     pub(crate) later: Option<Box<(InsnIdx, State)>>,
     /// The functions that are judged by their contracts where they are called.
     pub(crate) contracts: Vec<usize>,
+    /// The helpers on the path that call functions back, in order; none where they are too many.
+    pub(crate) callbacks: Vec<CalledBack>,
+    /// The numbers that tell objects apart in these states are not above this one.
+    pub(crate) fresh: u32,
+}
+
+/// A helper on the way to a problem that calls a function back.
+#[derive(Clone, Debug)]
+pub(crate) struct CalledBack {
+    /// The call of the helper.
+    pub(crate) at: InsnIdx,
+    /// The path goes on behind the helper, not in the function.
+    pub(crate) has_returned: bool,
+    /// What holds in the caller before each call of the function.
+    pub(crate) invariant: State,
 }
 
 /// A conditional jump on the way to a problem.
@@ -75,6 +90,8 @@ impl Rejection {
             origin: Origin {
                 later: None,
                 contracts: Vec::new(),
+                callbacks: Vec::new(),
+                fresh: 0,
             },
         }
     }

@@ -5,10 +5,11 @@
 //! in its length, but not in where it leads; when it cannot be followed to the instruction concerned,
 //! there is no explanation of the way, and nothing else is lost.
 
+use crate::callback;
 use crate::explore::Env;
 use crate::facts::Facts;
 use crate::limits;
-use crate::reject::{Decision, Origin, Rejection, Way};
+use crate::reject::{CalledBack, Decision, Origin, Rejection, Way};
 use crate::state::{Frame, State};
 use crate::step::{Flow, Step};
 use crate::trail::Trail;
@@ -45,6 +46,7 @@ pub(crate) struct StackSpan {
 pub(crate) struct Replay<'e, 'a> {
     env: &'e Env<'a>,
     decisions: &'e [Decision],
+    callbacks: &'e [CalledBack],
     facts: Facts,
     fresh: u32,
     trail: Trail,
@@ -59,7 +61,12 @@ pub(crate) struct Replay<'e, 'a> {
 impl<'e, 'a> Replay<'e, 'a> {
     /// At the start of the path.
     pub(crate) fn new(env: &'e Env<'a>, rejection: &'e Rejection) -> Replay<'e, 'a> {
-        let Origin { later, contracts } = &rejection.origin;
+        let Origin {
+            later,
+            contracts,
+            callbacks,
+            fresh,
+        } = &rejection.origin;
         // What was proved before the path was followed is not followed here either.
         contracts
             .iter()
@@ -71,8 +78,9 @@ impl<'e, 'a> Replay<'e, 'a> {
         Replay {
             env,
             decisions: &rejection.path,
+            callbacks,
             facts: Facts::unreached(env.program),
-            fresh: 0,
+            fresh: *fresh,
             trail: Trail::new(Vec::new()),
             arrivals: 0,
             steps: 0,
@@ -158,9 +166,15 @@ impl<'e, 'a> Replay<'e, 'a> {
         }
     }
 
-    /// Into the function when what comes next on the path is not in one that runs already; behind
-    /// the helper otherwise.
+    /// Where the path went on: behind the helper or in the function, from what was found to hold.
+    /// Where that was not kept: into the function when what comes next on the path is not in one that
+    /// runs already.
     fn call_back(&mut self, at: InsnIdx, frame: Frame, end: InsnIdx) {
+        let known = self.callbacks.split_first();
+        if let Some((callback, rest)) = known.filter(|(callback, _)| callback.at == at) {
+            self.callbacks = rest;
+            return self.go_on(callback, frame);
+        }
         let goal = self.decisions.first().map_or(end, |decision| decision.at);
         let goal = self.env.cfg.function_of(goal);
         let runs = |running: &Rc<Frame>| Some(running.function) == goal;
@@ -173,6 +187,22 @@ impl<'e, 'a> Replay<'e, 'a> {
             None => {
                 self.at = InsnIdx(at.0.saturating_add(1));
                 self.state.top_mut().set(Reg::R0, Value::unknown());
+            }
+        }
+    }
+
+    fn go_on(&mut self, callback: &CalledBack, frame: Frame) {
+        let invariant = callback.invariant.clone();
+        let function = self.env.program.functions.get(frame.function);
+        match function.filter(|_| !callback.has_returned) {
+            Some(function) => {
+                self.at = function.start;
+                self.state = invariant;
+                self.state.push(frame);
+            }
+            None => {
+                self.at = InsnIdx(callback.at.0.saturating_add(1));
+                self.state = callback::returned(invariant);
             }
         }
     }

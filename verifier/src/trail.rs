@@ -7,8 +7,9 @@
 //! paths behind it: it is finished.
 
 use crate::effect::{Effect, Parting};
+use crate::limits;
 use crate::need::{FrameNeed, Need};
-use crate::reject::{Decision, Way};
+use crate::reject::{CalledBack, Decision, Way};
 use crate::size::BLOCK;
 use crate::state::State;
 use crate::trace::{Needed, Observer};
@@ -257,6 +258,25 @@ impl Trail {
                 _ => {}
             }
         }
+    }
+
+    /// The helpers on the path that call functions back, in order; none where they are too many.
+    pub(crate) fn callbacks(&self) -> Vec<CalledBack> {
+        let callbacks = self.entries.iter().filter_map(|entry| match entry {
+            Entry::Fork(fork) => match &fork.parting {
+                Parting::CallBack { invariant, .. } => Some((fork, invariant)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let few = callbacks.clone().count() <= limits::PATH_CALLBACKS;
+        let kept = callbacks.filter(|_| few);
+        kept.map(|(fork, invariant)| CalledBack {
+            at: fork.at,
+            has_returned: fork.second.is_none(),
+            invariant: invariant.clone(),
+        })
+        .collect()
     }
 
     /// The forks on the path, the last first, and which way it went.
