@@ -15,7 +15,7 @@ pub(super) enum Input<'a> {
     /// A driver image.
     Driver(&'a [u8]),
     /// An eBPF object.
-    Object(Box<Object>, Job),
+    Object(Box<Object>, Box<Job>),
 }
 
 impl<'a> Input<'a> {
@@ -26,7 +26,7 @@ impl<'a> Input<'a> {
         }
         let job = input::job(&args.input, &args.object)?;
         let object = pipeline::load(bytes, &job)?;
-        Ok(Input::Object(Box::new(object), job))
+        Ok(Input::Object(Box::new(object), Box::new(job)))
     }
 
     /// What the loader says about an object.
