@@ -188,9 +188,9 @@ fn a_reader_is_waited_for() {
 }
 
 /// Another thread advances the epoch meanwhile, with a look at the readers that may be out of date: a
-/// counted reader that does not look at the epoch again is lost here.
-fn advanced_by_another(pin: for<'a> fn(&'a Epoch, u32) -> Guard<'a>) {
-    check(4, move || {
+/// counted reader that does not look at the epoch again is lost here, within five switches.
+fn advanced_by_another(switches: usize, pin: for<'a> fn(&'a Epoch, u32) -> Guard<'a>) {
+    check(switches, move || {
         let world = world();
         let reader = {
             let world = Arc::clone(&world);
@@ -216,12 +216,12 @@ fn advanced_by_another(pin: for<'a> fn(&'a Epoch, u32) -> Guard<'a>) {
 
 #[test]
 fn whoever_advances_the_epoch() {
-    advanced_by_another(Epoch::pin);
+    advanced_by_another(4, Epoch::pin);
 }
 
 #[test]
 fn whoever_advances_the_epoch_of_counted_readers() {
-    advanced_by_another(Epoch::pin_beside);
+    advanced_by_another(5, Epoch::pin_beside);
 }
 
 /// Readers of one processor: who finds the place taken is counted, and who comes after a reader has the
