@@ -6,7 +6,7 @@ mod support;
 use abi::MapKind;
 use ebpfcore::{Flags, Map, Shared, Status};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use support::{CPUS, Random, core, definition, map, set_cpu, try_map};
+use support::{CPUS, Random, core, definition, map, set_cpu, try_map, turns};
 
 fn keys(map: &Map, size: usize) -> Vec<Vec<u8>> {
     let mut keys: Vec<Vec<u8>> = Vec::new();
@@ -28,7 +28,7 @@ fn hash_behaves_like_a_tree_map() {
         let map = map(&core, MapKind::Hash, [key_size as u32, 12, 20]);
         let mut model: BTreeMap<Vec<u8>, [u8; 12]> = BTreeMap::new();
         let mut random = Random(key_size as u64);
-        for step in 0..20_000u64 {
+        for step in 0..turns(20_000) {
             let mut key = vec![0xa5; key_size];
             key[key_size - 1] = random.below(30) as u8;
             let mut value = [0u8; 12];
@@ -134,7 +134,8 @@ fn per_cpu_values_are_seen_whole_by_users() {
 fn lru_keeps_what_is_new_and_never_overflows() {
     let (core, _) = core();
     let map = map(&core, MapKind::LruHash, [4, 8, 64]);
-    for step in 0..10_000u32 {
+    let steps = turns(10_000) as u32;
+    for step in 0..steps {
         let value = u64::from(step).to_ne_bytes();
         assert_eq!(map.update(&step.to_ne_bytes(), &value, Flags::Any), Ok(()));
         assert!(map.len() <= 64);
@@ -143,7 +144,7 @@ fn lru_keeps_what_is_new_and_never_overflows() {
         assert_eq!(out, value);
     }
     assert_eq!(map.len(), 64);
-    let newest = 9_999u32.to_ne_bytes();
+    let newest = (steps - 1).to_ne_bytes();
     assert!(keys(&map, 4).iter().any(|key| *key == newest));
 }
 
@@ -165,7 +166,7 @@ fn trie_finds_the_longest_prefix() {
         key.extend(address.to_be_bytes());
         key
     };
-    for step in 0..6_000u32 {
+    for step in 0..turns(6_000) as u32 {
         let prefix = random.below(34) as u32;
         let address = (random.next() as u32) & 0xf0f0_0003;
         let text = key(prefix, address);
@@ -217,7 +218,7 @@ fn queue_and_stack_order() {
         let map = map(&core, kind, [0, 2, 5]);
         let mut model: VecDeque<[u8; 2]> = VecDeque::new();
         let mut random = Random(9);
-        for step in 0..5_000u16 {
+        for step in 0..turns(5_000) as u16 {
             let value = step.to_ne_bytes();
             let mut out = [0; 2];
             let next = match kind {
@@ -339,7 +340,7 @@ fn writers_and_readers_at_once() {
 fn hammer(map: &Map, seed: u64) {
     let mut random = Random(seed);
     let copies = map.user_value_size() / 16;
-    for _ in 0..20_000 {
+    for _ in 0..turns(20_000) {
         let key = random.below(300);
         let bytes = key.to_ne_bytes();
         let value = [bytes, bytes].concat().repeat(copies);

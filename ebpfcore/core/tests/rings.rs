@@ -12,7 +12,7 @@ use ebpfcore::{
     Status,
     control::{Control, Section, Shell},
 };
-use support::set_cpu;
+use support::{set_cpu, turns};
 
 const RING: u32 = 13;
 const PERF: u32 = 14;
@@ -216,7 +216,8 @@ fn records_are_read_in_place() {
     let map = ring(&control, &process);
     let [consumer, producer, data] = [0, 1, 2].map(|part| show(&control, &process, map, part));
     let mut read = Vec::new();
-    for round in 0..2000u64 {
+    let rounds = turns(2000);
+    for round in 0..rounds {
         let record = vec![round as u8; (round % 37 + 1) as usize];
         write(&control, &process, map, &record).unwrap();
         // SAFETY: the views of one ring, which lives as long as its handle.
@@ -231,7 +232,7 @@ fn records_are_read_in_place() {
         }
         assert_eq!(read.last(), Some(&record));
     }
-    assert_eq!(read.len(), 2000);
+    assert_eq!(read.len() as u64, rounds);
     assert_eq!(process.views.borrow()[0].1.section, Section::Consumer);
     let unmap = Request::RingBufferMapUnmapBuffer {
         map_handle: map,

@@ -25,6 +25,11 @@ pub(crate) struct TestPlatform {
     pub(crate) forgotten: Mutex<Vec<u64>>,
 }
 
+/// How often to repeat something: less under Miri, which is slow.
+pub(crate) fn turns(usual: u64) -> u64 {
+    if cfg!(miri) { usual / 50 } else { usual }
+}
+
 thread_local! {
     static CPU: Cell<u32> = const { Cell::new(0) };
     /// What happens when the runtime sets memory aside, and with 0 when it gives the rest back.
