@@ -19,10 +19,13 @@ pub(crate) struct Args {
     /// Only the driver
     #[arg(long)]
     driver: bool,
+    /// Only the sample extension that tests use
+    #[arg(long, conflicts_with = "driver")]
+    sample: bool,
 }
 
 /// Packages whose programs are installed.
-const PROGRAMS: &[&str] = &["bpf2native", "ebpfctl"];
+pub(crate) const PROGRAMS: &[&str] = &["bpf2native", "ebpfctl"];
 
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(
@@ -33,14 +36,24 @@ const EXPECTED: &[(&str, &str)] = &[(
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let folder = args.folder.clone().unwrap_or_else(|| root.join("dist"));
-    println!("{}", driver(root, &folder)?.display());
-    if args.driver {
+    if args.sample {
+        println!("{}", sample(root, &folder)?.display());
         return Ok(true);
     }
-    for program in PROGRAMS {
-        println!("{}", self::program(root, &folder, program)?.display());
+    let programs = if args.driver { &[] } else { PROGRAMS };
+    for file in all(root, &folder, programs)? {
+        println!("{}", file.display());
     }
     Ok(true)
+}
+
+/// Builds the driver and programs; returns the paths.
+pub(crate) fn all(root: &Path, folder: &Path, programs: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let mut files = vec![driver(root, folder)?];
+    for name in programs {
+        files.push(program(root, folder, name)?);
+    }
+    Ok(files)
 }
 
 /// Builds a program into a folder; returns its path.
@@ -61,16 +74,7 @@ fn program(root: &Path, folder: &Path, name: &str) -> Result<PathBuf, String> {
 
 /// Builds the driver into a folder; returns its path.
 pub(crate) fn driver(root: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let build = Build {
-        place: &root.join("ebpfcore/driver"),
-        target: windows::DRIVER,
-        profile: "release",
-        packages: &[],
-        flags: &[],
-    };
-    let file = read(&build.run(root)?.join("ebpfcore-sys.exe"))?;
-    let report = image::check(&file).map_err(|error| format!("ebpfcore.sys: {error}"))?;
-    accept(&report)?;
+    let file = unsigned(root, ("ebpfcore/driver", "ebpfcore-sys.exe"))?;
     let signer = signer()?;
     let signed =
         signing::sign_runtime(&file, &signer).map_err(|error| format!("ebpfcore.sys: {error}"))?;
@@ -84,8 +88,32 @@ pub(crate) fn driver(root: &Path, folder: &Path) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// Builds the sample extension of the tests into a folder; returns its path.
+pub(crate) fn sample(root: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let file = unsigned(root, ("testkernel/extension", "sample-sys.exe"))?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let path = folder.join("sample.sys");
+    write(&path, &file)?;
+    Ok(path)
+}
+
+/// Builds the driver of a package and checks it.
+pub(crate) fn unsigned(root: &Path, (place, file): (&str, &str)) -> Result<Vec<u8>, String> {
+    let build = Build {
+        place: &root.join(place),
+        target: windows::DRIVER,
+        profile: "release",
+        packages: &[],
+        flags: &[],
+    };
+    let bytes = read(&build.run(root)?.join(file))?;
+    let report = image::check(&bytes).map_err(|error| format!("{place}: {error}"))?;
+    accept(place, &report)?;
+    Ok(bytes)
+}
+
 /// Every rule passes, or warns as expected.
-fn accept(report: &Report) -> Result<(), String> {
+fn accept(place: &str, report: &Report) -> Result<(), String> {
     let is_expected = |id: &str| EXPECTED.iter().any(|(expected, _)| *expected == id);
     let bad: Vec<String> = report
         .rows
@@ -101,7 +129,7 @@ fn accept(report: &Report) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "ebpfcore.sys is not as it must be:{}",
+        "the driver of {place} is not as it must be:{}",
         bad.concat()
     ))
 }
@@ -112,7 +140,7 @@ fn signer() -> Result<Signer, String> {
     Signer::test(&folder).map_err(|error| error.to_string())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -171,9 +171,14 @@ impl Computer {
 
 impl Inner {
     fn start(&self, name: &str) -> Result<(), Error> {
-        let file = match lock(&self.services).all.get(name) {
-            Some(service) if service.running.is_none() => Arc::clone(&service.file),
-            Some(_) => return Err(running(name)),
+        let known = {
+            let services = lock(&self.services);
+            let service = services.all.get(name);
+            service.map(|service| (Arc::clone(&service.file), service.running.is_some()))
+        };
+        let file = match known {
+            Some((file, false)) => file,
+            Some((_, true)) => return Err(running(name)),
             None => return Err(self.not_running(name)),
         };
         // The driver may ask the manager for others, so nothing is locked while it starts.

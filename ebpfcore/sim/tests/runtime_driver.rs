@@ -7,9 +7,16 @@
 mod runtime;
 mod support;
 
+use abi::Guid;
+use abi::ioctl::{Handle, Request};
 use ebpfcore_sim::ModuleIdValue;
+use ebpfcore_sim::computer::Computer;
 use ebpfcore_sim::computer::traffic::Count;
-use runtime::{Process, bring, computer, stop, udp};
+use ebpfcore_sim::raw::mapping::Protection;
+use runtime::{INTERFACE, Process, bring, computer, field, stop, udp};
+use sha2::{Digest as _, Sha256};
+use std::time::{Duration, Instant};
+use testkernel::registry::service_key;
 
 fn droppacket() -> Vec<u8> {
     let object = support::load("droppacket.o");
@@ -54,5 +61,77 @@ fn droppacket_runs_beside_the_runtime() {
         computer.stop("droppacket").unwrap();
         assert_eq!(bring(&computer, &frames, 10), [passed(20); 3]);
     }
+    stop(&computer);
+}
+
+const ID: Guid = Guid::from_u128(0x00112233_4455_4677_8899_aabbccddeeff);
+
+/// Lets a process load the module of a service by messages; gives the handles of its programs.
+fn load_module(process: &Process, service: &str, file: &[u8]) -> Result<Vec<Handle>, u32> {
+    process.ask(&Request::AuthorizeNativeModule {
+        module_id: ID,
+        module_hash: Sha256::digest(file).into(),
+    })?;
+    let path: Vec<u8> = service_key(service)
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    process.ask(&Request::LoadNativeModule {
+        module_id: ID,
+        data: &path,
+    })?;
+    let reply = process.ask(&Request::LoadNativePrograms { module_id: ID })?;
+    let maps = field!(reply, LoadNativePrograms, map_handle_count) as usize;
+    let handles = match abi::ioctl::Reply::decode(&reply).unwrap() {
+        abi::ioctl::Reply::LoadNativePrograms { handles, .. } => handles.iter().map(Handle),
+        other => panic!("{other:?}"),
+    };
+    Ok(handles.skip(maps).collect())
+}
+
+/// The runtime stops a service that nobody uses any more, from a thread of the system.
+fn goes(computer: &Computer, service: &str) {
+    let since = Instant::now();
+    while computer.page(service, Protection::ReadExecute).is_some() {
+        assert!(since.elapsed() < Duration::from_secs(10), "it stays");
+        std::thread::yield_now();
+    }
+}
+
+/// A driver is loaded by messages, its program attached by hand; it goes with its last user.
+#[test]
+fn a_module_is_loaded_by_message_and_goes_with_its_process() {
+    let Some(computer) = computer() else { return };
+    let file = droppacket();
+    computer.create("module", &file, &ModuleIdValue::of(ID));
+    let frames = [udp(0), udp(40)];
+    let (passed, dropped) = (
+        Count {
+            passed: 20,
+            dropped: 0,
+        },
+        Count {
+            passed: 0,
+            dropped: 20,
+        },
+    );
+    for round in 0..3 {
+        let process = Process::new(&computer, 100 + round * 4);
+        // Another file than the one that is loaded: the driver runs and is not let in.
+        assert!(load_module(&process, "module", b"another file").is_err());
+        computer.stop("module").unwrap();
+        let programs = load_module(&process, "module", &file).unwrap();
+        assert_eq!(programs.len(), 1);
+        assert_eq!(bring(&computer, &frames, 10), [passed; 2]);
+        let parameter = INTERFACE.to_le_bytes();
+        process.attach("xdp", programs[0], &parameter).unwrap();
+        assert_eq!(bring(&computer, &frames, 10), [dropped, passed]);
+        process.caller.end();
+        assert_eq!(bring(&computer, &frames, 10), [passed; 2]);
+        goes(&computer, "module");
+    }
+    let nobody = Process::new(&computer, 200);
+    assert!(load_module(&nobody, "nobody", &file).is_err());
+    nobody.caller.end();
     stop(&computer);
 }

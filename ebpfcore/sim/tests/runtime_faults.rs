@@ -40,6 +40,23 @@ fn status(error: &Error) -> u32 {
     }
 }
 
+/// A program that counts what it sees under the key 0.
+fn counting(map: Handle) -> String {
+    format!(
+        "*(u32 *)(r10 - 4) = 0
+         r2 = r10
+         r2 += -4
+         r1 = map_fd({}) ll
+         call 1
+         if r0 == 0 goto +2
+         r1 = 1
+         lock *(u64 *)(r0 + 0) += r1
+         r0 = 1
+         exit",
+        map.0 as i32
+    )
+}
+
 /// A process: a map, a program that counts frames, its link, the other's removal.
 fn process(computer: &Computer, steps: &mut Steps) {
     let caller = computer.process(100);
@@ -58,19 +75,7 @@ fn process(computer: &Computer, steps: &mut Steps) {
         };
         steps.note("update", process.ask(&request));
     }
-    let text = format!(
-        "*(u32 *)(r10 - 4) = 0
-         r2 = r10
-         r2 += -4
-         r1 = map_fd({}) ll
-         call 1
-         if r0 == 0 goto +2
-         r1 = 1
-         lock *(u64 *)(r0 + 0) += r1
-         r0 = 1
-         exit",
-        map.0 as i32
-    );
+    let text = counting(map);
     if map != Handle::INVALID
         && let Some(program) = steps.note("load", process.load("xdp", &text))
     {
@@ -164,4 +169,53 @@ fn each_allocation_fails_once() {
             assert!(SHORT.contains(status), "after {after}: {name}: {status:#x}");
         }
     }
+}
+
+/// Verifying cannot say that memory is short, so it has a reserve: with nothing left in the pool a
+/// program is verified and loaded out of that, runs, and gives all of it back.
+#[test]
+fn a_program_is_loaded_out_of_the_reserve() {
+    let Some(computer) = runtime::computer() else {
+        return;
+    };
+    let process = Process::new(&computer, 100);
+    let map = process.create_map(1, [4, 8, 16]).unwrap();
+    let text = counting(map);
+    let pool = &computer.machine().pool;
+    let before = pool.allocations();
+    process.load("xdp", &text).unwrap();
+    let calm = pool.allocations() - before;
+    let xdp = runtime::attach_type("xdp").program_type.guid;
+    let mut left = 0;
+    let program = loop {
+        let program = process.create_program(xdp).unwrap();
+        pool.dry_up_after(left);
+        let loaded = process.load_code(program, &text);
+        pool.refill();
+        match loaded {
+            Ok(()) => break program,
+            Err(status) => assert!(SHORT.contains(&status), "{status:#x}"),
+        }
+        left += 1;
+    };
+    // The message and the reserve itself are all that the pool has to give.
+    assert!(
+        (2..=4).contains(&left) && calm > 4 * left,
+        "{left} of {calm}"
+    );
+    process
+        .attach("xdp", program, &INTERFACE.to_le_bytes())
+        .unwrap();
+    let key = 0u32.to_le_bytes();
+    let data = [&key[..], &[0; 8]].concat();
+    let update = Request::MapUpdateElement {
+        handle: map,
+        option: 0,
+        data: &data,
+    };
+    process.ask(&update).unwrap();
+    let _ = bring(&computer, &[udp(8)], 2);
+    assert_eq!(process.number(map, 0), FRAMES / 2);
+    process.caller.end();
+    runtime::stop(&computer);
 }

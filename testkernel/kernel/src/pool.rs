@@ -48,6 +48,8 @@ pub struct Pool {
     allocations: AtomicU64,
     /// Number of the allocation that fails; 0 for none.
     failing: AtomicU64,
+    /// Number of the first allocation of those that all fail; 0 for none.
+    dry: AtomicU64,
 }
 
 impl Pool {
@@ -63,6 +65,17 @@ impl Pool {
         failing > self.allocations.load(Ordering::Relaxed)
     }
 
+    /// Makes all allocations fail after so many further ones: memory is exhausted.
+    pub fn dry_up_after(&self, after: u64) {
+        let next = self.allocations.load(Ordering::Relaxed) + after + 1;
+        self.dry.store(next, Ordering::Relaxed);
+    }
+
+    /// There is memory again.
+    pub fn refill(&self) {
+        self.dry.store(0, Ordering::Relaxed);
+    }
+
     /// Allocations so far, failed ones too.
     #[must_use]
     pub fn allocations(&self) -> u64 {
@@ -72,7 +85,9 @@ impl Pool {
     /// Counts an allocation; none when it has to fail.
     pub(crate) fn admit(&self, len_bytes: usize) -> Option<Layout> {
         let number = self.allocations.fetch_add(1, Ordering::Relaxed) + 1;
-        if len_bytes > MAX_BYTES || number == self.failing.load(Ordering::Relaxed) {
+        let dry = self.dry.load(Ordering::Relaxed);
+        let is_failing = number == self.failing.load(Ordering::Relaxed);
+        if len_bytes > MAX_BYTES || is_failing || (dry != 0 && number >= dry) {
             return None;
         }
         layout(len_bytes)

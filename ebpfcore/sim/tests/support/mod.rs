@@ -13,13 +13,17 @@ pub(crate) fn examples() -> PathBuf {
 }
 
 pub(crate) fn load(file: &str) -> Object {
+    load_from(&examples(), file)
+}
+
+pub(crate) fn load_from(folder: &Path, file: &str) -> Object {
     let name = file.strip_suffix(".o").unwrap().to_owned();
     let options = LoadOptions {
         platform: Platform::Windows,
         name,
         ..LoadOptions::default()
     };
-    program::load(&std::fs::read(examples().join(file)).unwrap(), &options).unwrap()
+    program::load(&std::fs::read(folder.join(file)).unwrap(), &options).unwrap()
 }
 
 pub(crate) fn verify(object: &Object) -> Vec<Verified<'_>> {

@@ -3,7 +3,7 @@
 
 use abi::ioctl::{CONTROL_CODE, Handle, LINK, MapDefinition, Request};
 use abi::program_type::by_section;
-use abi::{AttachType, Platform};
+use abi::{AttachType, Guid, Platform};
 use ebpfcore_sim::ModuleIdValue;
 use ebpfcore_sim::computer::Computer;
 use ebpfcore_sim::computer::traffic::{Count, Traffic};
@@ -22,16 +22,19 @@ pub(crate) fn driver_file() -> Option<&'static [u8]> {
     static FILE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
     FILE.get_or_init(|| {
         // Who has built the driver already may name its file.
-        if let Some(path) = std::env::var_os("EBPFCORE_SYS") {
-            return Some(std::fs::read(path).unwrap());
+        match std::env::var_os("EBPFCORE_SYS") {
+            Some(path) => Some(std::fs::read(path).unwrap()),
+            None => build("--driver", "ebpfcore.sys"),
         }
-        if !has_target() {
-            eprintln!("SKIPPED: the toolchain has no target x86_64-pc-windows-msvc");
-            return None;
-        }
-        Some(build())
     })
     .as_deref()
+}
+
+/// The sample extension as a driver, built once; none where the target is missing.
+pub(crate) fn sample_file() -> Option<&'static [u8]> {
+    static FILE: OnceLock<Option<Vec<u8>>> = OnceLock::new();
+    FILE.get_or_init(|| build("--sample", "sample.sys"))
+        .as_deref()
 }
 
 fn has_target() -> bool {
@@ -49,19 +52,15 @@ fn has_target() -> bool {
 }
 
 /// As `cargo xtask wine` builds it, in the same folder.
-fn build() -> Vec<u8> {
+fn build(what: &str, file: &str) -> Option<Vec<u8>> {
+    if !has_target() {
+        eprintln!("SKIPPED: the toolchain has no target x86_64-pc-windows-msvc");
+        return None;
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder: PathBuf = root.join("target/windows/signed");
     let output = Command::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "xtask",
-            "--",
-            "dist",
-            "--driver",
-        ])
+        .args(["run", "--quiet", "--package", "xtask", "--", "dist", what])
         .arg("--folder")
         .arg(&folder)
         .current_dir(&root)
@@ -69,7 +68,7 @@ fn build() -> Vec<u8> {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    std::fs::read(folder.join("ebpfcore.sys")).unwrap()
+    Some(std::fs::read(folder.join(file)).unwrap())
 }
 
 /// A computer on which the runtime runs.
@@ -173,20 +172,28 @@ impl Process {
 
     /// Makes a program of a section and gives it bytecode.
     pub(crate) fn load(&self, section: &str, text: &str) -> Result<Handle, u32> {
-        let code = isa::encode::program(&isa::asm::assemble(text).unwrap()).unwrap();
+        let program = self.create_program(attach_type(section).program_type.guid)?;
+        self.load_code(program, text).map(|()| program)
+    }
+
+    pub(crate) fn create_program(&self, program_type: Guid) -> Result<Handle, u32> {
         let request = Request::CreateProgram {
-            program_type: attach_type(section).program_type.guid,
+            program_type,
             section_name_offset: 28,
             program_name_offset: 31,
             data: b"secprog",
         };
-        let program = field!(self.ask(&request)?, CreateProgram, program_handle);
-        self.ask(&Request::LoadCode {
+        Ok(field!(self.ask(&request)?, CreateProgram, program_handle))
+    }
+
+    pub(crate) fn load_code(&self, program: Handle, text: &str) -> Result<(), u32> {
+        let code = isa::encode::program(&isa::asm::assemble(text).unwrap()).unwrap();
+        let request = Request::LoadCode {
             program_handle: program,
             code_type: 2,
             code: &code,
-        })?;
-        Ok(program)
+        };
+        self.ask(&request).map(drop)
     }
 
     /// Attaches a program where its section says.
@@ -196,9 +203,18 @@ impl Process {
         program: Handle,
         parameter: &[u8],
     ) -> Result<Handle, u32> {
+        self.link(attach_type(section).guid, program, parameter)
+    }
+
+    pub(crate) fn link(
+        &self,
+        attach_type: Guid,
+        program: Handle,
+        parameter: &[u8],
+    ) -> Result<Handle, u32> {
         let request = Request::LinkProgram {
             program_handle: program,
-            attach_type: attach_type(section).guid,
+            attach_type,
             data: parameter,
         };
         Ok(field!(self.ask(&request)?, LinkProgram, link_handle))
