@@ -1,5 +1,5 @@
-//! Tasks of this repository: `cargo xtask lint`, `ci`, `dist`, `fuzz`, `kernel`, `miri`, `soak`,
-//! `tsan`, `wine`.
+//! Tasks of this repository: `cargo xtask lint`, `ci`, `dist`, `reproduce`, `fuzz`, `kernel`, `miri`,
+//! `soak`, `tsan`, `wine`.
 //!
 //! Everything that continuous integration does is a task here, so that it can be run on any machine
 //! in the same way. What is left out: building and running the product; that is `cargo` itself.
@@ -10,6 +10,7 @@ mod fuzz;
 mod judges;
 mod kernel;
 mod lint;
+mod reproduce;
 mod windows;
 mod wine;
 
@@ -32,6 +33,8 @@ enum Task {
     Ci(ci::Args),
     /// Build and sign what is installed on Windows, into `dist`
     Dist(dist::Args),
+    /// Build what is installed again from another folder and compare the bytes
+    Reproduce(reproduce::Args),
     /// Run the fuzz targets for a short time on the stable toolchain
     Fuzz(fuzz::Args),
     /// Ask the Linux kernel's verifier for its verdicts and compare (needs root)
@@ -47,11 +50,15 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = windows::compiler::called() {
+        return code;
+    }
     let root = root();
     let ok = match Cli::parse().task {
         Task::Lint(args) => lint::run(&root, &args),
         Task::Ci(args) => ci::run(&root, &args),
         Task::Dist(args) => dist::run(&root, &args),
+        Task::Reproduce(args) => reproduce::run(&root, &args),
         Task::Fuzz(args) => fuzz::run(&root, &args),
         Task::Kernel(args) => kernel::run(&root, &args),
         Task::Miri(args) => judges::memory(&root, &args),

@@ -5,6 +5,8 @@
 //! Libraries come from rustup, or else from the sources that a system package brings. What is left
 //! out: Microsoft's tools, which nothing here needs.
 
+pub(crate) mod compiler;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +15,8 @@ pub(crate) const DRIVER: &str = "x86_64-pc-windows-msvc";
 /// What programs are made for.
 pub(crate) const PROGRAM: &str = "x86_64-pc-windows-gnu";
 
-/// The linker's arguments for drivers: as the driver kit has them, page-aligned, reproducible.
+/// The linker's arguments for drivers: as the driver kit has them, page-aligned, reproducible. Debug
+/// information has folders in it, and the headers would have its hash.
 const LINK: &[&str] = &[
     "/DRIVER",
     "/SUBSYSTEM:NATIVE,10.00",
@@ -21,6 +24,7 @@ const LINK: &[&str] = &[
     "/NODEFAULTLIB",
     "/RELEASE",
     "/Brepro",
+    "/DEBUG:NONE",
     "/VERSION:10.0",
     "/INTEGRITYCHECK",
     "/CETCOMPAT",
@@ -63,6 +67,9 @@ impl Build<'_> {
             .args(self.packages.iter().flat_map(|name| ["--package", name]))
             .current_dir(self.place)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        if self.place != root {
+            compiler::stand_in_front(&mut command, root)?;
+        }
         let fail = |why: &dyn std::fmt::Display| {
             format!("{} for {}: {why}", self.place.display(), self.target)
         };
