@@ -55,7 +55,9 @@ impl Transport for Failing {
 }
 
 /// How a step fails, and what is said about it.
-const WAYS: &[(fn() -> Cause, &[&str])] = &[
+type Way = (fn() -> Cause, &'static [&'static str]);
+
+const WAYS: &[Way] = &[
     (
         || Cause::NotRunning,
         &["the runtime is not running", "sc start EbpfCore"],

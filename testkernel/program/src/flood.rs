@@ -10,23 +10,29 @@ use std::time::{Duration, Instant};
 
 /// Time of a step; every second one has a question, which makes five per second.
 const STEP: Duration = Duration::from_millis(100);
+/// Time that one step makes up for at most.
+const MOST: Duration = Duration::from_millis(150);
 /// Ports that the flood comes from.
 const PORTS: u16 = 64;
 
 pub(crate) fn run([quiet, seconds, rate]: [u64; 3]) -> Result<(), String> {
     let flood: Vec<Vec<u8>> = (0..PORTS).map(|port| frames::datagram(port, &[])).collect();
-    let per_step = rate * STEP.as_millis() as u64 / 1000;
-    let rounds = per_step.div_ceil(u64::from(PORTS));
     let (start, mut received) = (Instant::now(), 0);
+    let mut last = Duration::from_secs(quiet);
     let steps = (quiet + seconds) * 1000 / STEP.as_millis() as u64;
     for step in 0..steps {
         let question = step.is_multiple_of(2).then(ask).transpose()?;
         received += u64::from(question == Some(true));
-        if start.elapsed() >= Duration::from_secs(quiet) {
-            let outcome = bring(flood.clone(), rate, rounds)?;
+        let due = STEP * (step as u32 + 1);
+        // What the last step was late by, this one brings too, as far as the machine can.
+        let time = due.max(start.elapsed()).saturating_sub(last).min(MOST);
+        let rounds = rate * time.as_millis() as u64 / 1000 / u64::from(PORTS);
+        if rounds > 0 {
+            last += time;
+            // A little faster, so that there is time for the rest of the step.
+            let outcome = bring(flood.clone(), rate + rate / 8, rounds)?;
             received += outcome.counts.iter().map(|count| count.passed).sum::<u64>();
         }
-        let due = STEP * (step as u32 + 1);
         std::thread::sleep(due.saturating_sub(start.elapsed()));
         let question = match question {
             Some(true) => "passed",

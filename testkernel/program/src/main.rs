@@ -39,6 +39,11 @@ const INVALID_IMAGE_HASH: u32 = 0xc000_0428;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, words)) = arguments.split_first()
+        && first == "netsh"
+    {
+        return netsh::run(words);
+    }
     match run(&arguments) {
         Ok(text) => {
             print!("{text}");
@@ -69,7 +74,6 @@ fn run(arguments: &[String]) -> Result<String, String> {
             let numbers = [number(quiet)?, number(seconds)?, number(rate)?];
             return flood::run(numbers).map(|()| String::new());
         }
-        ["netsh", ref words @ ..] => return netsh::run(words),
         ["ebpf", ref steps @ ..] => return steps::run(steps).map(|()| String::new()),
         _ => return Err("see the beginning of main.rs".to_owned()),
     };

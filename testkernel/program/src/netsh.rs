@@ -5,6 +5,7 @@
 use ebpfapi::{Client, Error};
 use ebpfnetsh::{Ending, Host, NotElevated, Process, Session};
 use signing::Signer;
+use std::process::ExitCode;
 
 /// The machine under Wine.
 struct Machine;
@@ -30,12 +31,17 @@ impl Host for Machine {
     }
 }
 
-/// One command; what it prints, or why it failed.
-pub(crate) fn run(words: &[&str]) -> Result<String, String> {
+/// One command; netsh ends with 1 when it failed.
+pub(crate) fn run(words: &[String]) -> ExitCode {
     let answer = Session::new(Box::new(Machine)).run(words);
+    print!("{}", answer.out);
+    eprint!("{}", answer.err);
     match answer.ending {
-        Ending::Done => Ok(answer.out),
-        Ending::Okay => Ok("Ok.\n".to_owned()),
-        Ending::Failed => Err(format!("{}{}", answer.out, answer.err)),
+        Ending::Done => ExitCode::SUCCESS,
+        Ending::Okay => {
+            println!("Ok.");
+            ExitCode::SUCCESS
+        }
+        Ending::Failed => ExitCode::FAILURE,
     }
 }

@@ -99,3 +99,22 @@ fn waiting_ends_by_a_record_or_by_being_cancelled() {
     let (is_done, _, error) = run(&["answer"]);
     assert!(!is_done && error.contains("nothing was asked"), "{error}");
 }
+
+#[test]
+fn what_is_typed_for_netsh_is_answered() {
+    let netsh = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_testkernel"));
+        let output = command.arg("netsh").args(words).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (safe, wrong) = (example("droppacket.o"), example("droppacket_unsafe.o"));
+    let (code, said) = netsh(&["add", "program", &safe, "xdp"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("Loaded with ID "), "{said}");
+    for verb in [&["show", "verification"], &["add", "program"]] {
+        let (code, said) = netsh(&[&verb[..], &[&wrong, "xdp"]].concat());
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("BN0218"), "{said}");
+    }
+}

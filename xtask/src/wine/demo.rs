@@ -33,8 +33,13 @@ const CLANG: &[&str] = &[
     "-nostdinc",
 ];
 
-/// A part of the story: name, beginning, end.
-type Part = (&'static str, Duration, Duration);
+/// A part of the story: when its command was typed, from when to when it is measured.
+struct Part {
+    name: &'static str,
+    typed: Duration,
+    from: Duration,
+    to: Duration,
+}
 
 pub(super) fn run(wine: &Wine, built: &Built, picture: &Path) -> Result<bool, String> {
     let mut run = Run::new(wine, built);
@@ -154,19 +159,25 @@ impl Run<'_> {
         let first = flood.wait_until(|output| output.contains('\n'), COMMAND)?;
         let begun = first.split(' ').next().and_then(|at| at.parse().ok());
         let start = Instant::now() - Duration::from_millis(begun.unwrap_or(0));
-        let mut parts: Vec<Part> = Vec::new();
         let quiet = Duration::from_secs(QUIET);
         sleep(quiet.saturating_sub(start.elapsed()));
-        parts.push(("quiet", Duration::ZERO, start.elapsed()));
-        parts.push(part("flood", start));
-        let from = self.typed("add program droppacket.o xdp")?;
-        let id = from.output.trim().strip_prefix("Loaded with ID ");
+        let mut parts = vec![Part {
+            name: "quiet",
+            typed: Duration::ZERO,
+            from: Duration::ZERO,
+            to: start.elapsed(),
+        }];
+        parts.push(part("flood", start, start.elapsed()));
+        let typed = start.elapsed();
+        let added = self.typed("add program droppacket.o xdp")?;
+        let id = added.output.trim().strip_prefix("Loaded with ID ");
         let id = id.ok_or("the program was not added")?.to_owned();
-        parts.push(part("program added", start));
+        parts.push(part("program added", start, typed));
         let shown = self.typed("show programs")?;
         self.says(&shown, "DropPacket");
+        let typed = start.elapsed();
         self.typed(&format!("delete program {id}"))?;
-        parts.push(part("program deleted", start));
+        parts.push(part("program deleted", start, typed));
         let said = flood.wait_until(|_| true, COMMAND)?;
         flood.kill()?;
         Ok(record(&parts, &said))
@@ -174,17 +185,24 @@ impl Run<'_> {
 }
 
 /// A part that goes on for a while from now.
-fn part(name: &'static str, start: Instant) -> Part {
+fn part(name: &'static str, start: Instant, typed: Duration) -> Part {
     let from = start.elapsed();
     sleep(PART);
-    (name, from, start.elapsed())
+    Part {
+        name,
+        typed,
+        from,
+        to: start.elapsed(),
+    }
 }
 
 /// What program `demo` reads.
 fn record(parts: &[Part], said: &str) -> String {
     let mut text = String::new();
-    for (name, from, to) in parts {
-        let _ = writeln!(text, "phase {} {} {name}", from.as_millis(), to.as_millis());
+    for part in parts {
+        let times = [part.typed, part.from, part.to].map(|time| time.as_millis());
+        let [typed, from, to] = times;
+        let _ = writeln!(text, "phase {typed} {from} {to} {}", part.name);
     }
     for line in said.lines() {
         let [at, received, question] = line.split(' ').collect::<Vec<&str>>()[..] else {

@@ -66,7 +66,7 @@ pub(crate) fn svg(path: &Path, data: &Data<'_>) -> Result<(), String> {
             .draw()?;
         chart.draw_series(AreaSeries::new(rates, 0.0, FLOOD.mix(0.25)).border_style(FLOOD))?;
         for phase in data.phases {
-            let from = phase.from.as_secs_f64();
+            let from = phase.shown.as_secs_f64();
             let line = [(from, 0.0), (from, top)];
             chart.draw_series([PathElement::new(line, QUIET.mix(0.6))])?;
             let style = ("sans-serif", 14).into_font().color(&BLACK);

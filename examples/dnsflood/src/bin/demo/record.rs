@@ -1,6 +1,6 @@
 //! A story that was told elsewhere, as lines of text.
 //!
-//! `phase FROM TO NAME`, `sample AT RECEIVED`, `question AT passed|lost`; times are milliseconds since
+//! `phase SHOWN FROM TO NAME`, `sample AT RECEIVED`, `question AT passed|lost`; times are milliseconds since
 //! the start. What is left out: how long an answer took, as nobody answers there.
 
 use super::measure::Sample;
@@ -30,10 +30,13 @@ fn take((phases, samples, questions): &mut Story, line: &str) -> Option<()> {
     let at = time(at)?;
     match kind {
         "phase" => {
-            let (to, name) = rest.split_once(' ')?;
+            let [from, to, name] = rest.splitn(3, ' ').collect::<Vec<&str>>()[..] else {
+                return None;
+            };
             phases.push(Phase {
                 name: name.to_owned(),
-                from: at,
+                shown: at,
+                from: time(from)?,
                 to: time(to)?,
             });
         }
@@ -65,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_record_is_read_and_a_wrong_line_named() {
-        let text = "phase 0 2000 before it\nsample 100 7\nquestion 200 lost\nquestion 300 passed\n";
+        let text =
+            "phase 0 500 2000 before it\nsample 100 7\nquestion 200 lost\nquestion 300 passed\n";
         let Ok((phases, samples, questions)) = parse(text) else {
             panic!("it is a record");
         };
@@ -76,7 +80,7 @@ mod tests {
         for wrong in [
             "sample 1 x",
             "question 1 maybe",
-            "phase 1 2",
+            "phase 1 2 3",
             "else 1 2",
             "",
         ] {

@@ -52,6 +52,8 @@ const FLOODED: f64 = 10_000.0;
 /// A part of the story.
 pub(crate) struct Phase {
     pub(crate) name: String,
+    /// Where the picture has its line: when what begins it was asked for.
+    pub(crate) shown: Duration,
     pub(crate) from: Duration,
     pub(crate) to: Duration,
 }
@@ -138,7 +140,12 @@ fn play(args: &Args, driver: &Path) -> Result<Story, String> {
         let (name, from) = (name.to_owned(), start.elapsed());
         sleep(Duration::from_secs(seconds));
         let to = start.elapsed();
-        phases.push(Phase { name, from, to });
+        phases.push(Phase {
+            name,
+            shown: from,
+            from,
+            to,
+        });
     };
     phase("quiet", 2);
     let rate = args.rate.to_string();
