@@ -56,7 +56,8 @@ fn report() -> Result<(), String> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for (name, turns, object) in PROGRAMS {
         let input = inputs::memory(name, *turns);
-        let [native, own, other] = times(object, &input).map_err(|why| format!("{name}: {why}"))?;
+        let [native, own, other] =
+            times(object, &input, ROUNDS).map_err(|why| format!("{name}: {why}"))?;
         let native = native.ok_or("no machine code on this computer")?;
         let own = own.ok_or("the interpreter refuses it")?;
         ours.push(own / native);
@@ -91,7 +92,8 @@ fn mean(ratios: impl ExactSizeIterator<Item = f64>) -> f64 {
 type Run<'a> = Box<dyn FnMut(&mut [u64; WORDS]) -> u64 + 'a>;
 
 /// Nanoseconds per run: machine code, our interpreter, rbpf; `None` when it cannot run the program.
-fn times(object: &[u8], input: &[u64; WORDS]) -> Result<[Option<f64>; 3], String> {
+/// Before the first round all of them must leave the same.
+fn times(object: &[u8], input: &[u64; WORDS], rounds: usize) -> Result<[Option<f64>; 3], String> {
     let load = LoadOptions {
         name: "bench".to_owned(),
         program_type: Some(&PROGRAM_TYPE),
@@ -113,7 +115,7 @@ fn times(object: &[u8], input: &[u64; WORDS]) -> Result<[Option<f64>; 3], String
     let mut best = engines
         .each_ref()
         .map(|engine| engine.as_ref().map(|_| f64::INFINITY));
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (best, engine) in best.iter_mut().zip(&mut engines) {
             if let (Some(best), Some(engine)) = (best, engine) {
                 *best = best.min(round(engine, input));
@@ -216,5 +218,42 @@ impl Links for Suite {
 
     fn btf_function(&self, _: i32) -> Option<Callee> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use std::process::Command;
+
+    #[test]
+    fn engines_leave_the_same() {
+        for (name, turns, object) in PROGRAMS {
+            let ran = times(object, &inputs::memory(name, *turns), 0);
+            let ran = ran.unwrap_or_else(|why| panic!("{name}: {why}"));
+            let [native, own, other] = ran.map(|time| time.is_some());
+            assert!(native && own, "{name} does not run");
+            assert!(other || *name == "atomic", "rbpf refuses {name}");
+        }
+    }
+
+    /// Another compiler than the one that made the objects may choose other instructions.
+    #[test]
+    fn the_objects_are_those_of_the_sources() {
+        let version = Command::new("clang-19").arg("--version").output();
+        if !version.is_ok_and(|output| output.status.success()) {
+            eprintln!("SKIPPED: clang-19 is not installed");
+            return;
+        }
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let built = std::env::temp_dir().join(format!("bench-programs-{}", std::process::id()));
+        let status = Command::new(folder.join("build.sh")).arg(&built).status();
+        assert!(status.is_ok_and(|status| status.success()));
+        for (name, _, object) in PROGRAMS {
+            let bytes = std::fs::read(built.join(format!("{name}.o")));
+            assert!(bytes.is_ok_and(|bytes| bytes == *object), "{name}");
+        }
+        assert!(std::fs::remove_dir_all(&built).is_ok());
     }
 }

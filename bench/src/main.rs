@@ -4,7 +4,8 @@
 //! `bench [FILTER]...` runs the benchmarks whose names contain one of the filters, all without;
 //! `bench --list` prints the names. Output is one line per benchmark: name, time per operation,
 //! operations per second. A stage adds a file with a function that registers its benchmarks in
-//! [`Bench`]. Those that take long run once and print a report of their own (`corpus`, `scaling`). What is left out: statistics; compare numbers of the same machine and day.
+//! [`Bench`]. Those that compare or take long run once and print a report of their own (`corpus`, `engines`,
+//! `runtime`, `scaling`). What is left out: statistics; compare numbers of the same machine and day.
 
 #[cfg(all(unix, target_arch = "x86_64"))]
 mod computer;
