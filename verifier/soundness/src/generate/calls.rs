@@ -34,7 +34,7 @@ impl Writer<'_> {
         }
     }
 
-    fn adjust_head(&mut self) {
+    pub(super) fn adjust_head(&mut self) {
         self.line(&format!(
             "r1 = r9\nr2 = 0\ncall {}",
             self.dialect.adjust_head

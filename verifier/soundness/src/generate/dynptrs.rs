@@ -149,6 +149,9 @@ impl Writer<'_> {
         for _ in 0..self.random.below(3) {
             self.nested();
         }
+        if self.random.once_in(8) {
+            self.adjust_head();
+        }
         let offset = match self.random.below(8) {
             0 => length,
             _ => self.random.below(length.max(1)),
