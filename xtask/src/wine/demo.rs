@@ -55,7 +55,7 @@ pub(super) fn run(wine: &Wine, built: &Built, picture: &Path) -> Result<bool, St
         compile(built, name)?;
     }
     let shown = run.typed("show disassembly droppacket.o xdp")?;
-    run.says(&shown, "call 1");
+    run.says(&shown, "bpf_map_lookup_elem");
     let shown = run.typed("show verification droppacket.o xdp")?;
     run.says(&shown, "Verification succeeded");
     let record = run.flood()?;
