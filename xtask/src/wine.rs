@@ -8,6 +8,7 @@ mod build;
 mod ctl;
 mod demo;
 mod device;
+mod extension;
 mod failures;
 mod forward;
 mod identity;

@@ -13,12 +13,15 @@
 //! record NAME BYTES       writes a record
 //! read NAME               the records of a ring buffer, in place
 //! short NAME              the same while each allocation of drivers fails once, in turn
+//! plug                    a program that adds 5, at the hook of the sample extension
+//! fire NUMBER             the event of the extension: the number afterwards, and each answer
 //! cancel                  gives the waiting up
 //! answer                  how the waiting ended
 //! abandon FILE            makes the service of a driver and dies
 //! hold                    stays until somebody ends the process
 //! ```
 
+use crate::device::Device;
 use crate::frames;
 use abi::ioctl::{Reply, Request};
 use ebpfapi::{
@@ -107,6 +110,22 @@ fn bytes(digits: &str) -> Result<Vec<u8>, String> {
     places.map(|at| byte(at).ok_or_else(wrong)).collect()
 }
 
+/// What happens at the hook of the sample extension.
+fn fire(number: u64) -> Result<String, String> {
+    let device = Device::open(r"\\.\SampleExtension")?;
+    let reply = device.control(sample_extension::CONTROL_CODE, &number.to_le_bytes())?;
+    let mut words = reply.chunks_exact(8).map(|word| {
+        let word = <[u8; 8]>::try_from(word).unwrap_or_default();
+        u64::from_le_bytes(word)
+    });
+    let (number, count) = words.next().zip(words.next()).ok_or("too short")?;
+    let mut said = format!("number {number}");
+    for answer in words.take(count as usize) {
+        let _ = write!(said, ", {} {}", answer as i32, answer >> 32);
+    }
+    Ok(said + "\n")
+}
+
 impl Application {
     fn step(&mut self, words: &[&str]) -> Result<String, String> {
         match *words {
@@ -135,6 +154,8 @@ impl Application {
             ["read", name] => self.read(name),
             ["short", name] => self.read_when_short(name),
             ["record", name, record] => self.record(name, &bytes(record)?),
+            ["plug"] => self.plug(),
+            ["fire", number] => fire(crate::number(number)?),
             ["cancel"] => self.cancel(),
             ["answer"] => self.answer(),
             ["abandon", file] => self.abandon(Path::new(file)),
@@ -309,6 +330,47 @@ impl Application {
     fn record(&self, name: &str, record: &[u8]) -> Result<String, String> {
         let written = self.map(name)?.write_record(record);
         written.map_err(text).map(|()| String::new())
+    }
+
+    /// Sends a request and reads its reply.
+    fn request(&self, request: &Request<'_>) -> Result<Vec<u8>, String> {
+        let mut message = [0; 256];
+        let length = request.encode(&mut message).map_err(|_| "too long")?;
+        let sent = self.transport.send(&message[..length], ANSWER_BYTES);
+        match sent.map_err(|cause| cause.to_string())? {
+            Answer::Done(reply) => Ok(reply),
+            Answer::Later(_) => Err("it ends later".to_owned()),
+        }
+    }
+
+    /// The type is none that the client library knows, so the messages are sent as they are. Handles
+    /// stay until the application ends.
+    fn plug(&self) -> Result<String, String> {
+        /// Bytecode that the runtime verifies.
+        const BYTECODE: u32 = 2;
+        let created = self.request(&Request::CreateProgram {
+            program_type: sample_extension::PROGRAM_TYPE,
+            section_name_offset: 28,
+            program_name_offset: 34,
+            data: b"samplePlugged",
+        })?;
+        let Ok(Reply::CreateProgram { program_handle }) = Reply::decode(&created) else {
+            return Err("no program".to_owned());
+        };
+        let text = format!("r2 = 5\ncall {}\nexit", sample_extension::HELPER);
+        let code = isa::asm::assemble(&text).map_err(|error| error.to_string())?;
+        let code = isa::encode::program(&code).map_err(|error| error.to_string())?;
+        self.request(&Request::LoadCode {
+            program_handle,
+            code_type: BYTECODE,
+            code: &code,
+        })?;
+        self.request(&Request::LinkProgram {
+            program_handle,
+            attach_type: sample_extension::ATTACH_TYPE,
+            data: &[],
+        })?;
+        Ok("plugged\n".to_owned())
     }
 
     /// Reads what there is; the view stays as long as the application.

@@ -34,7 +34,14 @@ pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
         copy(&programs.join(name), &folder.join(name))?;
     }
     let tool = tool(root)?;
-    driver(root, &tool, folder, "droppacket")?;
+    driver(root, &tool, folder, "examples/droppacket.o")?;
+    driver(
+        root,
+        &tool,
+        folder,
+        "testkernel/extension/programs/multiply.o",
+    )?;
+    crate::dist::sample(root, folder)?;
     crate::dist::driver(root, folder)?;
     Ok(Built {
         library: out.join("tkernel.dll"),
@@ -68,14 +75,16 @@ pub(super) fn programs(root: &Path) -> Result<PathBuf, String> {
     build.run(root)
 }
 
-/// Compiles an example to a driver.
-fn driver(root: &Path, tool: &Path, folder: &Path, name: &str) -> Result<(), String> {
+/// Compiles an object to a driver of the same name.
+fn driver(root: &Path, tool: &Path, folder: &Path, object: &str) -> Result<(), String> {
+    let object = root.join(object);
+    let name = Path::new(object.file_name().unwrap_or_default());
     let mut command = Command::new(tool);
     command
-        .arg(root.join(format!("examples/{name}.o")))
+        .arg(&object)
         .arg("-o")
-        .arg(folder.join(format!("{name}.sys")));
-    finish(&mut command, name)
+        .arg(folder.join(name.with_extension("sys")));
+    finish(&mut command, &object.display().to_string())
 }
 
 /// Builds `bpf2native` for this host.

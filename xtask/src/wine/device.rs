@@ -129,7 +129,7 @@ impl Run<'_> {
     }
 
     /// Starts an application that holds what the steps made.
-    fn hold(&self, steps: &[&str]) -> Result<Running, String> {
+    pub(super) fn hold(&self, steps: &[&str]) -> Result<Running, String> {
         let program = windows_path(&self.built.folder.join("testkernel.exe"));
         let words = [&[&*program, "ebpf"], steps, &["+", "hold"]].concat();
         let mut running = self.wine.start(&words)?;
@@ -138,7 +138,7 @@ impl Run<'_> {
     }
 
     /// Ends an application as a crash would; the system takes back what it had.
-    fn dies(&mut self, client: Running) -> Result<(), String> {
+    pub(super) fn dies(&mut self, client: Running) -> Result<(), String> {
         client.kill()?;
         let mut left = String::new();
         // The system does it soon, not at once.
@@ -153,7 +153,7 @@ impl Run<'_> {
     }
 
     /// Does steps that have to succeed; gives what was said.
-    fn steps(&mut self, steps: &[&str]) -> Result<String, String> {
+    pub(super) fn steps(&mut self, steps: &[&str]) -> Result<String, String> {
         let outcome = self.ask(&[&["ebpf"], steps].concat())?;
         self.check(&format!("{steps:?}"), &outcome);
         Ok(outcome.output)
@@ -168,7 +168,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn expect(&mut self, said: &str, words: &str) {
+    pub(super) fn expect(&mut self, said: &str, words: &str) {
         if !said.contains(words) {
             self.fail(&format!("{said:?} has no {words:?}"));
         }

@@ -46,7 +46,7 @@ impl<'a> Run<'a> {
 pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, String> {
     let mut run = Run::new(wine, built);
     wine.server("-p")?;
-    for name in ["testkernel", "ebpfcore", "droppacket"] {
+    for name in ["testkernel", "ebpfcore", "droppacket", "sample", "multiply"] {
         run.service(name)?;
     }
     run.started("testkernel")?;
@@ -64,6 +64,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.device_is_used()?;
     run.ebpfctl_is_used()?;
     run.failures_leave_nothing()?;
+    run.extension_comes_and_goes()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;
