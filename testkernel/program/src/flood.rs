@@ -19,13 +19,16 @@ pub(crate) fn run([quiet, seconds, rate]: [u64; 3]) -> Result<(), String> {
     let flood: Vec<Vec<u8>> = (0..PORTS).map(|port| frames::datagram(port, &[])).collect();
     let (start, mut received) = (Instant::now(), 0);
     let mut last = Duration::from_secs(quiet);
-    let steps = (quiet + seconds) * 1000 / STEP.as_millis() as u64;
-    for step in 0..steps {
+    for step in 0u64.. {
+        if start.elapsed() >= Duration::from_secs(quiet + seconds) {
+            break;
+        }
         let question = step.is_multiple_of(2).then(ask).transpose()?;
         received += u64::from(question == Some(true));
-        let due = STEP * (step as u32 + 1);
-        // What the last step was late by, this one brings too, as far as the machine can.
-        let time = due.max(start.elapsed()).saturating_sub(last).min(MOST);
+        // Questions that were late are not asked in haste: there are five per second at most.
+        let due = start.elapsed() + STEP;
+        // What the last step lacked this one brings too, as far as the machine can.
+        let time = due.saturating_sub(last).min(MOST);
         let rounds = rate * time.as_millis() as u64 / 1000 / u64::from(PORTS);
         if rounds > 0 {
             last += time;
