@@ -79,6 +79,7 @@ impl Writer<'_> {
                 self.clobber(Kind::Number);
             }
             5 => {
+                self.line("*(u64 *)(r10 - 64) = 1\n*(u64 *)(r10 - 56) = 1");
                 self.line(&format!(
                     "r1 = r10\nr1 += -{place}\nr2 = {offset}\nr3 = r10\nr3 += -64\n\
                      r4 = {length}\nr5 = 0\ncall 202"
@@ -105,7 +106,7 @@ impl Writer<'_> {
                 self.kernel_function(what);
             }
             // What should not be done with one.
-            9 => {
+            9 if self.random.once_in(3) => {
                 let into = self.random.below(4) * 8;
                 let at = place.saturating_sub(into);
                 self.line(&format!("*(u64 *)(r10 - {at}) = 7"));
@@ -149,7 +150,7 @@ impl Writer<'_> {
         for _ in 0..self.random.below(3) {
             self.nested();
         }
-        if self.random.once_in(8) {
+        if self.random.once_in(12) {
             self.adjust_head();
         }
         let offset = match self.random.below(8) {
