@@ -33,6 +33,8 @@ pub struct Explanation {
     pub needed: Option<String>,
     /// What is known about the registers concerned.
     pub known: Vec<String>,
+    /// For what rounds of a loop that holds, when these were not told apart.
+    pub rounds: Option<String>,
     /// The steps on the path that made it so, in order, the last ones if there are many; empty when
     /// nothing on the path matters.
     pub path: Vec<Remark>,
@@ -55,6 +57,7 @@ pub fn explain(object: &Object, id: ProgramId, rejection: &Rejection) -> Explana
         at: rejection.at,
         needed: rejection.kind.needed(),
         known: known(names, rejection, &message),
+        rounds: rejection.in_any_round_of.map(rounds),
         message,
         path,
         skipped,
@@ -132,6 +135,14 @@ fn known(names: Names<'_>, rejection: &Rejection, message: &str) -> Vec<String> 
     known
 }
 
+/// What is known about a problem that was found when all rounds of a loop were taken together.
+fn rounds(head: InsnIdx) -> String {
+    format!(
+        "this is so in any round of the loop at {head}, as far as its rounds have in common what is known; \
+         told apart they may be safe, but they are too many to be followed one by one"
+    )
+}
+
 /// The branch that the path took most often: the loop that does not end in time.
 fn busiest_branch(rejection: &Rejection) -> Option<Remark> {
     let mut counts = BTreeMap::new();
@@ -155,6 +166,7 @@ impl Explanation {
         if !self.known.is_empty() {
             notes.push(("known", self.known.join("\n")));
         }
+        notes.extend(self.rounds.clone().map(|text| ("rounds", text)));
         notes
     }
 }

@@ -7,7 +7,7 @@
 //! would be an endless path of the analysis, or pass for ever through covered states, each of which
 //! leads to the end of a path within as many steps as the analysis took.
 
-use self::rounds::Attempts;
+use self::rounds::{Attempts, Suspect};
 use crate::callback::Invocation;
 use crate::cfg::{self, Cfg, Located};
 use crate::contract::{self, Contracts};
@@ -104,6 +104,8 @@ pub(crate) struct Explorer<'a, 'o> {
     ends: Vec<u64>,
     /// Attempts to sum up loops, by their heads.
     attempts: BTreeMap<InsnIdx, Attempts>,
+    /// What went wrong in the attempt that got furthest, while its loop is followed instead.
+    suspect: Option<Suspect>,
     /// Guesses that were taken back, by instruction.
     failed_guesses: BTreeMap<InsnIdx, u32>,
     /// Callbacks being followed, each inside the one before.
@@ -180,6 +182,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
             guesses: Vec::new(),
             ends: rounds::ends(env.program),
             attempts: BTreeMap::new(),
+            suspect: None,
             failed_guesses: BTreeMap::new(),
             running: Vec::new(),
             later: Vec::new(),
@@ -238,6 +241,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
         self.guesses.clear();
         self.failed_guesses.clear();
         self.attempts.clear();
+        self.suspect = None;
         let heads = self.trail.most().1.to_vec();
         self.visited = Visited::new(memory(self.env, self.options), heads);
     }
@@ -263,6 +267,7 @@ impl<'a, 'o> Explorer<'a, 'o> {
                 Ok(None) => {}
                 Ok(Some(end)) => return end,
                 Err(reason) => {
+                    self.remember(&path, &reason);
                     if !self.take_back(&mut path) {
                         // The program is refused: what else is needed does not matter.
                         self.reject(&path, reason);
@@ -429,6 +434,8 @@ impl<'a, 'o> Explorer<'a, 'o> {
 
     /// What was proved is no guess any more.
     fn drop_finished_guesses(&mut self) {
+        let mark = self.trail.mark();
+        self.suspect.take_if(|suspect| suspect.is_cleared_at(mark));
         while let Some(guess) = self.guesses.last() {
             if self.trail.mark() > guess.trail {
                 return;
@@ -637,30 +644,48 @@ impl<'a, 'o> Explorer<'a, 'o> {
         {
             return;
         }
+        let rejection = self.rejection(path, kind);
+        self.add(rejection);
+    }
+
+    fn add(&mut self, rejection: Rejection) {
+        self.rejections.push(rejection);
+        self.stopped |= self.rejections.len() >= self.options.rejections;
+    }
+
+    fn rejection(&self, path: &Waiting, kind: Reason) -> Rejection {
         let registers = path.state.readable_registers();
         let registers = registers
             .into_iter()
             .filter(|(reg, _)| *reg != Reg::R10)
             .collect();
-        self.rejections.push(Rejection {
+        Rejection {
             at: path.at,
             kind,
             registers,
             path: self.path(),
+            in_any_round_of: None,
             origin: Origin {
                 callbacks: self.trail.callbacks(),
                 fresh: self.fresh,
                 ..self.origin.clone()
             },
-        });
-        self.stopped |= self.rejections.len() >= self.options.rejections;
+        }
     }
 
     /// The analysis cannot go on. A budget says nothing about the program when real problems are
-    /// known.
+    /// known; when one is only suspected, because a loop that is followed now could not be summed up
+    /// for it, it comes first.
     fn stop(&mut self, path: &Waiting, kind: Reason) {
+        self.drop_finished_guesses();
         if self.rejections.is_empty() {
-            self.reject(path, kind);
+            let suspect = self.suspect.take();
+            if let Some(suspect) = suspect.filter(|suspect| self.is_inside(path, suspect)) {
+                self.add(suspect.rejection);
+            }
+            if !self.stopped {
+                self.reject(path, kind);
+            }
         }
         self.stopped = true;
     }

@@ -32,6 +32,9 @@ pub struct Rejection {
     pub registers: Vec<(Reg, Value)>,
     /// The decisions that lead there from the entry, in order; the last ones if there are many.
     pub path: Vec<Decision>,
+    /// The head of a loop whose rounds were taken together, when the problem was only found so: each
+    /// round on its own may be safe.
+    pub in_any_round_of: Option<InsnIdx>,
     /// Where the path starts.
     pub(crate) origin: Origin,
 }
@@ -87,6 +90,7 @@ impl Rejection {
             kind,
             registers: Vec::new(),
             path: Vec::new(),
+            in_any_round_of: None,
             origin: Origin {
                 later: None,
                 contracts: Vec::new(),
@@ -105,7 +109,11 @@ impl Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}", self.code(), self.at, self.kind)
+        write!(f, "{} at {}: {}", self.code(), self.at, self.kind)?;
+        match self.in_any_round_of {
+            Some(head) => write!(f, " (in any round of the loop at {head})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Env, Explorer};
 use crate::facts::{Extent, Facts};
 use crate::options::Options;
 use crate::reason::Reason;
+use crate::reject::Rejection;
 use crate::state::Role;
 use crate::trace::Silent;
 use program::Object;
@@ -61,11 +62,12 @@ fn recheck(object: &Object, program: usize, most: usize, name: &str) -> Option<u
         let mut again = Explorer::new(&env, &options, &mut silent);
         again.fresh = first.fresh;
         again.follow_all(at, state.clone());
-        let refused = again.rejections.first();
-        if refused.is_some_and(|refused| matches!(refused.kind, Reason::Budget { .. })) {
+        let gave_up = |refused: &Rejection| matches!(refused.kind, Reason::Budget { .. });
+        if again.rejections.iter().any(gave_up) {
             states -= 1;
             continue;
         }
+        let refused = again.rejections.first();
         let refused = refused.map(|refused| (refused.at, &refused.kind));
         assert!(refused.is_none(), "{name} from {at}: {refused:?}\n{state}");
         // A guess that was wrong leaves facts behind that claim less than is true.

@@ -12,12 +12,14 @@ use crate::cfg;
 use crate::limits;
 use crate::measure::{Measure, Ranges, ranges_to_ends};
 use crate::reason::Reason;
+use crate::reject::Rejection;
 use crate::state::State;
-use crate::trail::{End, Waiting};
+use crate::trail::{End, Mark, Waiting};
 use crate::visited::Return;
 use crate::work;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use isa::{AluOp, Insn, Operand};
+use isa::{AluOp, Insn, InsnIdx, Operand};
 use program::Program;
 
 /// What attempts to sum up a loop have shown.
@@ -61,6 +63,22 @@ impl Attempts {
     }
 }
 
+/// What went wrong in an attempt.
+pub(super) struct Suspect {
+    pub(super) rejection: Rejection,
+    /// Steps that the attempt took.
+    steps: u64,
+    /// The trail up to where it began.
+    trail: Mark,
+}
+
+impl Suspect {
+    /// Whether all was followed that the attempt stood for: what was suspected is not so.
+    pub(super) fn is_cleared_at(&self, mark: Mark) -> bool {
+        mark < self.trail
+    }
+}
+
 /// Constants that numbers are compared with, in ascending order.
 pub(super) fn ends(program: &Program) -> Vec<u64> {
     let compared = |insn: &Insn| match insn {
@@ -84,6 +102,58 @@ pub(super) fn ends(program: &Program) -> Vec<u64> {
 }
 
 impl Explorer<'_, '_> {
+    /// Remembers why an attempt fails, for when its loop cannot be followed either: the attempt that
+    /// got furthest knew most.
+    pub(super) fn remember(&mut self, path: &Waiting, reason: &Reason) {
+        self.drop_finished_guesses();
+        let says_nothing = matches!(
+            reason,
+            Reason::EndlessLoop | Reason::Budget { .. } | Reason::Memory { .. }
+        );
+        let is_guessed = self.guesses.iter().any(|guess| guess.aim == Aim::Paths);
+        let Some(attempt) = self.guesses.last().filter(|_| !says_nothing && !is_guessed) else {
+            return;
+        };
+        let steps = self.steps.saturating_sub(attempt.steps);
+        let best = self.suspect.as_ref();
+        if best.is_some_and(|best| best.steps > steps) {
+            return;
+        }
+        let rejection = Rejection {
+            in_any_round_of: Some(attempt.before.at),
+            ..self.rejection(path, reason.clone())
+        };
+        let trail = attempt.trail;
+        self.suspect = Some(Suspect {
+            rejection,
+            steps,
+            trail,
+        });
+    }
+
+    /// Whether a path is still in the loop that something is suspected of: it can come back to its
+    /// head.
+    pub(super) fn is_inside(&self, path: &Waiting, suspect: &Suspect) -> bool {
+        let Some(head) = suspect.rejection.in_any_round_of else {
+            return false;
+        };
+        let calls = path.state.frames().iter().skip(1).map(|frame| frame.call);
+        let mut next: Vec<InsnIdx> = calls.chain([path.at]).collect();
+        let mut seen = BTreeSet::new();
+        while let Some(at) = next.pop() {
+            let Some(insn) = self.env.program.insns.get(at.index()) else {
+                continue;
+            };
+            if at == head {
+                return true;
+            }
+            if seen.insert(at) {
+                next.extend(cfg::successors(at, insn).into_iter().flatten());
+            }
+        }
+        false
+    }
+
     /// The path comes back to the head of a loop that is being summed up: how it ends, when that is
     /// covered. An error when the attempt is wrong.
     pub(super) fn close(&mut self, path: &mut Waiting) -> Result<Option<End>, Reason> {
