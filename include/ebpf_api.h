@@ -52,14 +52,16 @@ int ebpf_open_fds(void);
 // For text that functions below give.
 void ebpf_free_string(char *text);
 
-// 0: verified; 1: refused, with a report and a message. NULL stands for the first program, and for
-// the type that its section names.
-uint32_t ebpf_api_elf_verify_program_from_file(const char *file, const char *program_name,
+// 0: verified; 1: refused, with a report and a message. NULL stands for the first program of a
+// section, or of the file, and for the type that its section names.
+uint32_t ebpf_api_elf_verify_program_from_file(const char *file, const char *section_name,
+                                               const char *program_name,
                                                const ebpf_program_type_t *program_type,
                                                ebpf_verification_verbosity_t verbosity,
                                                char **report, char **error_message,
                                                ebpf_api_verifier_stats_t *stats);
 uint32_t ebpf_api_elf_verify_program_from_memory(const void *data, size_t data_length,
+                                                 const char *section_name,
                                                  const char *program_name,
                                                  const ebpf_program_type_t *program_type,
                                                  ebpf_verification_verbosity_t verbosity,
@@ -73,9 +75,21 @@ ebpf_result_t ebpf_program_attach(struct bpf_program *program,
 ebpf_result_t ebpf_program_attach_by_fd(fd_t program_fd, const ebpf_attach_type_t *attach_type,
                                         const void *attach_parameters,
                                         size_t attach_parameters_size, struct bpf_link **link);
+ebpf_result_t ebpf_program_attach_by_fds(fd_t program_fd, const ebpf_attach_type_t *attach_type,
+                                         const void *attach_parameters,
+                                         size_t attach_parameters_size, fd_t *link);
 ebpf_result_t ebpf_link_close(struct bpf_link *link);
 ebpf_result_t ebpf_program_query_info(fd_t fd, ebpf_execution_type_t *execution_type,
                                       char **file_name, char **section_name);
+// The structure of the object's kind in bpf/bpf.h, NULL for none.
+ebpf_result_t ebpf_object_get_info_by_fd(fd_t bpf_fd, void *info, uint32_t *info_size,
+                                         ebpf_object_type_t *type);
+// Object files are interpreted, drivers are native; asking for another way is an error.
+ebpf_execution_type_t ebpf_object_get_execution_type(const struct bpf_object *object);
+ebpf_result_t ebpf_object_set_execution_type(struct bpf_object *object,
+                                             ebpf_execution_type_t execution_type);
+ebpf_result_t ebpf_get_program_type_by_name(const char *name, ebpf_program_type_t *program_type,
+                                            ebpf_attach_type_t *expected_attach_type);
 ebpf_result_t ebpf_program_synchronize(void);
 
 // A descriptor, or a negative errno.

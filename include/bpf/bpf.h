@@ -52,13 +52,14 @@ struct bpf_map_info {
 struct bpf_prog_info {
     uint32_t id;
     enum bpf_prog_type type;
-    uint32_t nr_map_ids;
-    uint64_t map_ids; // not filled
+    uint32_t nr_map_ids; // in: room at `map_ids`; out: maps of the program
+    uint64_t map_ids; // in: 0, or the address of room for `nr_map_ids` ids, which are filled
     char name[BPF_OBJ_NAME_LEN];
     GUID type_uuid;
     GUID attach_type_uuid;
     uint32_t pinned_path_count;
     uint32_t link_count;
+    uint64_t run_cnt; // behind what eBPF for Windows tells; not written when nobody counts runs
 };
 
 enum bpf_link_type {
@@ -84,6 +85,206 @@ struct bpf_link_info {
             uint64_t cgroup_id;
         } cgroup;
     };
+};
+
+// Commands of `bpf`, with the numbers of Linux.
+enum bpf_cmd_id {
+    BPF_MAP_CREATE = 0,
+    BPF_MAP_LOOKUP_ELEM = 1,
+    BPF_MAP_UPDATE_ELEM = 2,
+    BPF_MAP_DELETE_ELEM = 3,
+    BPF_MAP_GET_NEXT_KEY = 4,
+    BPF_PROG_LOAD = 5,
+    BPF_OBJ_PIN = 6,
+    BPF_OBJ_GET = 7,
+    BPF_PROG_ATTACH = 8,
+    BPF_PROG_DETACH = 9,
+    BPF_PROG_TEST_RUN = 10,
+    BPF_PROG_GET_NEXT_ID = 11,
+    BPF_MAP_GET_NEXT_ID = 12,
+    BPF_PROG_GET_FD_BY_ID = 13,
+    BPF_MAP_GET_FD_BY_ID = 14,
+    BPF_OBJ_GET_INFO_BY_FD = 15,
+    BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21,
+    BPF_LINK_GET_FD_BY_ID = 30,
+    BPF_LINK_GET_NEXT_ID = 31,
+    BPF_LINK_DETACH = 34,
+    BPF_PROG_BIND_MAP = 35,
+};
+
+#define SYS_BPF_OBJ_NAME_LEN 16
+
+// Attributes of the commands, as the system call of Linux has them. Addresses are numbers.
+union bpf_attr {
+    struct {
+        enum bpf_map_type map_type;
+        uint32_t key_size;
+        uint32_t value_size;
+        uint32_t max_entries;
+        uint32_t map_flags;
+        uint32_t inner_map_fd; // template of the maps inside
+        uint32_t numa_node;
+        char map_name[SYS_BPF_OBJ_NAME_LEN];
+        uint32_t map_ifindex;
+    } map_create;
+    struct {
+        uint32_t map_fd;
+        uint32_t _pad0;
+        uint64_t key;
+        uint64_t value;
+        uint64_t flags;
+    } map_lookup, map_update;
+    struct {
+        uint32_t map_fd;
+        uint32_t _pad0;
+        uint64_t key;
+    } map_delete;
+    struct {
+        uint32_t map_fd;
+        uint32_t _pad0;
+        uint64_t key; // 0 asks for the first one
+        uint64_t next_key;
+    } map_get_next_key;
+    struct {
+        enum bpf_prog_type prog_type;
+        uint32_t insn_cnt;
+        uint64_t insns;
+        uint64_t license;
+        uint32_t log_level;
+        uint32_t log_size;
+        uint64_t log_buf; // gets the verifier's report when the program is refused
+        uint32_t kern_version;
+        uint32_t prog_flags;
+        char prog_name[SYS_BPF_OBJ_NAME_LEN];
+        uint32_t prog_ifindex;
+        enum bpf_attach_type expected_attach_type;
+    } prog_load;
+    struct {
+        uint64_t pathname;
+        uint32_t bpf_fd;
+        uint32_t flags;
+    } obj_pin, obj_get;
+    struct {
+        uint32_t target_fd;
+        uint32_t attach_bpf_fd;
+        enum bpf_attach_type attach_type;
+        uint32_t attach_flags;
+    } prog_attach, prog_detach;
+    struct {
+        uint32_t prog_fd;
+        uint32_t retval; // out
+        uint32_t data_size_in;
+        uint32_t data_size_out; // in: room, out: size
+        uint64_t data_in;
+        uint64_t data_out;
+        uint32_t repeat;
+        uint32_t duration; // out: mean nanoseconds of a run
+        uint32_t ctx_size_in;
+        uint32_t ctx_size_out; // in: room, out: size
+        uint64_t ctx_in;
+        uint64_t ctx_out;
+        uint32_t flags;
+        uint32_t cpu;
+        uint32_t batch_size;
+        uint32_t _pad0;
+    } test;
+    struct {
+        uint32_t start_id;
+        uint32_t next_id; // out
+    } map_get_next_id, prog_get_next_id, link_get_next_id;
+    uint32_t map_id;
+    uint32_t prog_id;
+    uint32_t link_id;
+    struct {
+        uint32_t bpf_fd;
+        uint32_t info_len; // in: room, out: what was filled
+        uint64_t info;     // a structure of Linux: `sys_bpf_map_info_t` and its like
+    } info;
+    struct {
+        uint32_t link_fd;
+    } link_detach;
+    struct {
+        uint32_t prog_fd;
+        uint32_t map_fd;
+        uint32_t flags;
+    } prog_bind_map;
+};
+
+// What BPF_OBJ_GET_INFO_BY_FD fills.
+typedef struct {
+    enum bpf_map_type type;
+    uint32_t id;
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t max_entries;
+    uint32_t map_flags;
+    char name[SYS_BPF_OBJ_NAME_LEN];
+} sys_bpf_map_info_t;
+
+typedef struct {
+    enum bpf_prog_type type;
+    uint32_t id;
+    uint8_t tag[8];
+    uint32_t jited_prog_len;
+    uint32_t xlated_prog_len;
+    uint64_t jited_prog_insns;
+    uint64_t xlated_prog_insns;
+    uint64_t load_time;
+    uint32_t created_by_uid;
+    uint32_t nr_map_ids; // in: room at `map_ids`; out: maps of the program
+    uint64_t map_ids;
+    char name[SYS_BPF_OBJ_NAME_LEN];
+} sys_bpf_prog_info_t;
+
+typedef struct {
+    enum bpf_link_type type;
+    uint32_t id;
+    uint32_t prog_id;
+} sys_bpf_link_info_t;
+
+// Attributes of older functions.
+struct bpf_create_map_attr {
+    const char *name;
+    enum bpf_map_type map_type;
+    uint32_t map_flags;
+    uint32_t key_size;
+    uint32_t value_size;
+    uint32_t max_entries;
+    uint32_t numa_node;
+    uint32_t btf_fd;
+    uint32_t btf_key_type_id;
+    uint32_t btf_value_type_id;
+    uint32_t map_ifindex;
+    union {
+        uint32_t inner_map_fd;
+        uint32_t btf_vmlinux_value_type_id;
+    };
+};
+
+struct bpf_load_program_attr {
+    enum bpf_prog_type prog_type;
+    enum bpf_attach_type expected_attach_type;
+    const char *name;
+    const struct bpf_insn *insns;
+    size_t insns_cnt;
+    const char *license; // this and the rest is not read
+    union {
+        uint32_t kern_version;
+        uint32_t attach_prog_fd;
+    };
+    union {
+        uint32_t prog_ifindex;
+        uint32_t attach_btf_id;
+    };
+    uint32_t prog_btf_fd;
+    uint32_t func_info_rec_size;
+    const void *func_info;
+    uint32_t func_info_cnt;
+    uint32_t line_info_rec_size;
+    const void *line_info;
+    uint32_t line_info_cnt;
+    uint32_t log_level;
+    uint32_t prog_flags;
 };
 
 struct bpf_map_create_opts {
@@ -149,6 +350,10 @@ struct bpf_test_run_opts {
 #define LIBBPF_OPTS(TYPE, NAME, ...) struct TYPE NAME = {.sz = sizeof(struct TYPE), __VA_ARGS__}
 #define DECLARE_LIBBPF_OPTS LIBBPF_OPTS
 
+// One of `enum bpf_cmd_id`. The attributes may be shorter or longer than the union, as long as what is not
+// known here is zero.
+int bpf(int cmd, union bpf_attr *attr, unsigned int size);
+
 int bpf_map_create(enum bpf_map_type map_type, const char *map_name, uint32_t key_size,
                    uint32_t value_size, uint32_t max_entries,
                    const struct bpf_map_create_opts *opts);
@@ -156,6 +361,7 @@ int bpf_create_map(enum bpf_map_type map_type, int key_size, int value_size, int
                    uint32_t map_flags);
 int bpf_create_map_in_map(enum bpf_map_type map_type, const char *name, int key_size,
                           int inner_map_fd, int max_entries, uint32_t map_flags);
+int bpf_create_map_xattr(const struct bpf_create_map_attr *create_attr);
 
 // Values of per-CPU maps have a copy for each processor, padded to 8 bytes. Maps of maps and of
 // programs take descriptors and give ids.
@@ -179,6 +385,10 @@ int bpf_map_delete_batch(int fd, const void *keys, uint32_t *count,
 int bpf_prog_load(enum bpf_prog_type prog_type, const char *prog_name, const char *license,
                   const struct bpf_insn *insns, size_t insn_cnt,
                   const struct bpf_prog_load_opts *opts);
+int bpf_load_program(enum bpf_prog_type type, const struct bpf_insn *insns, size_t insns_cnt,
+                     const char *license, uint32_t kern_version, char *log_buf, size_t log_buf_sz);
+int bpf_load_program_xattr(const struct bpf_load_program_attr *load_attr, char *log_buf,
+                           size_t log_buf_sz);
 int bpf_prog_test_run_opts(int prog_fd, struct bpf_test_run_opts *opts);
 int bpf_prog_bind_map(int prog_fd, int map_fd, const void *opts);
 

@@ -22,6 +22,12 @@ struct bpf_object_open_opts {
     const char *object_name;
 };
 
+struct bpf_object_load_attr {
+    struct bpf_object *obj;
+    int log_level;
+    const char *target_btf_path;
+};
+
 // An object file (.o) for the interpreter, or a driver (.sys).
 struct bpf_object *bpf_object__open(const char *path);
 struct bpf_object *bpf_object__open_file(const char *path,
@@ -29,6 +35,10 @@ struct bpf_object *bpf_object__open_file(const char *path,
 struct bpf_object *bpf_object__open_mem(const void *obj_buf, size_t obj_buf_sz,
                                         const struct bpf_object_open_opts *opts);
 int bpf_object__load(struct bpf_object *obj);
+int bpf_object__load_xattr(struct bpf_object_load_attr *attr);
+// Opens and loads a file; gives the object and the descriptor of its first program, which belongs to it.
+int bpf_prog_load_deprecated(const char *file_name, enum bpf_prog_type type,
+                             struct bpf_object **object, int *program_fd);
 int bpf_object__unload(struct bpf_object *obj);
 void bpf_object__close(struct bpf_object *obj);
 const char *bpf_object__name(const struct bpf_object *obj);

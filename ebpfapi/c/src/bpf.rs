@@ -3,9 +3,10 @@
 use crate::error::{Fault, done, number};
 use crate::exports;
 use crate::fd::{self, Item};
+use crate::info;
 use crate::raw::{Input, Output, Text};
 use abi::program_type::{self, AttachType};
-use client::{Client, LinkInfo, MapInfo, Pinned, Program, ProgramInfo, ProgramSpec, Run};
+use client::{Client, Pinned, Program, ProgramSpec, Run};
 use std::ffi::c_int;
 
 /// `struct bpf_prog_load_opts` of libbpf, as far as it has a meaning here.
@@ -36,21 +37,21 @@ pub(crate) struct ProgLoadOpts {
 /// `struct bpf_test_run_opts` of libbpf.
 #[repr(C)]
 pub(crate) struct TestRunOpts {
-    sz: usize,
-    data_in: Input,
-    data_out: Output,
-    data_size_in: u32,
-    data_size_out: u32,
-    ctx_in: Input,
-    ctx_out: Output,
-    ctx_size_in: u32,
-    ctx_size_out: u32,
-    retval: u32,
-    repeat: c_int,
-    duration: u32,
-    flags: u32,
-    cpu: u32,
-    batch_size: u32,
+    pub(crate) sz: usize,
+    pub(crate) data_in: Input,
+    pub(crate) data_out: Output,
+    pub(crate) data_size_in: u32,
+    pub(crate) data_size_out: u32,
+    pub(crate) ctx_in: Input,
+    pub(crate) ctx_out: Output,
+    pub(crate) ctx_size_in: u32,
+    pub(crate) ctx_size_out: u32,
+    pub(crate) retval: u32,
+    pub(crate) repeat: c_int,
+    pub(crate) duration: u32,
+    pub(crate) flags: u32,
+    pub(crate) cpu: u32,
+    pub(crate) batch_size: u32,
 }
 
 /// Flag of a test run: on the processor that is named.
@@ -76,20 +77,66 @@ fn with_handles(mut code: Vec<u8>) -> Result<Vec<u8>, Fault> {
     Ok(code)
 }
 
-/// What a program is loaded as.
-struct New<'a> {
-    number: c_int,
-    name: &'a str,
+/// Where the verifier's report goes when a program is refused.
+#[derive(Clone, Copy)]
+pub(crate) struct Log {
+    pub(crate) buffer: Output,
+    pub(crate) bytes: usize,
 }
 
-fn load(new: &New<'_>, code: Vec<u8>, opts: Option<&ProgLoadOpts>) -> Result<c_int, Fault> {
+impl Log {
+    /// Nowhere.
+    const NONE: Log = Log {
+        buffer: Output::NONE,
+        bytes: 0,
+    };
+
+    /// Stores as much of the report as there is room for.
+    fn give(self, report: &str) -> Result<(), Fault> {
+        let Some(room) = self.bytes.checked_sub(1).filter(|_| !self.buffer.is_null()) else {
+            return Ok(());
+        };
+        let mut log = report.as_bytes()[..report.floor_char_boundary(room)].to_vec();
+        log.push(0);
+        self.buffer.write(&log)
+    }
+}
+
+/// What a program is loaded as.
+pub(crate) struct New<'a> {
+    pub(crate) number: c_int,
+    pub(crate) name: &'a str,
+    /// Number of its hook; 0 for any of its type.
+    pub(crate) expected: c_int,
+    pub(crate) log: Log,
+}
+
+impl New<'_> {
+    fn with_opts<'a>(number: c_int, name: &'a str, opts: Option<&ProgLoadOpts>) -> New<'a> {
+        /// Bytes up to the end of the hook.
+        const WITH_HOOK: usize = 16;
+        let hook = opts.filter(|opts| opts.sz >= WITH_HOOK);
+        let log = opts.filter(|opts| opts.sz >= size_of::<ProgLoadOpts>());
+        New {
+            number,
+            name,
+            expected: hook.map_or(0, |opts| opts.expected_attach_type),
+            log: log.map_or(Log::NONE, |opts| Log {
+                buffer: opts.log_buf,
+                bytes: opts.log_size as usize,
+            }),
+        }
+    }
+}
+
+/// Loads so many instructions; gives the descriptor of the program.
+pub(crate) fn load(new: &New<'_>, insns: Input, count: usize) -> Result<c_int, Fault> {
+    let length = count.checked_mul(isa::Slot::BYTES).ok_or(Fault::INVALID)?;
+    let code = insns.bytes(length)?;
     let mut types = program_type::WINDOWS.iter();
     let row = types.find(|row| i64::from(row.number) == i64::from(new.number));
     let program_type = *row.ok_or(Fault::INVALID)?;
-    let expected = opts
-        .filter(|opts| opts.sz >= 16)
-        .map(|opts| opts.expected_attach_type);
-    let hook = attach_type(expected.unwrap_or(0)).ok();
+    let hook = attach_type(new.expected).ok();
     let takes = |hook: &&AttachType| hook.program_type.guid == program_type.guid;
     let hook = hook.filter(takes).or_else(|| {
         let mut hooks = program_type::ATTACH_WINDOWS.iter();
@@ -103,23 +150,12 @@ fn load(new: &New<'_>, code: Vec<u8>, opts: Option<&ProgLoadOpts>) -> Result<c_i
     match fd::client()?.load_program(&spec, &with_handles(code)?) {
         Ok(program) => fd::insert(Item::Program(program)),
         Err(error) => {
-            if let (Some(opts), Some(report)) = (opts, error.report()) {
-                give_log(opts, report)?;
+            if let Some(report) = error.report() {
+                new.log.give(report)?;
             }
             Err(error.into())
         }
     }
-}
-
-/// As much of the report as the caller has room for.
-fn give_log(opts: &ProgLoadOpts, report: &str) -> Result<(), Fault> {
-    let room = opts.log_size as usize;
-    if opts.sz < size_of::<ProgLoadOpts>() || opts.log_buf.is_null() || room == 0 {
-        return Ok(());
-    }
-    let mut log = report.as_bytes()[..report.floor_char_boundary(room - 1)].to_vec();
-    log.push(0);
-    opts.log_buf.write(&log)
 }
 
 fn attach_type(number: c_int) -> Result<&'static AttachType, Fault> {
@@ -128,7 +164,8 @@ fn attach_type(number: c_int) -> Result<&'static AttachType, Fault> {
     row.ok_or(Fault::INVALID)
 }
 
-fn run(program: &Program, opts: &mut TestRunOpts) -> Result<(), Fault> {
+/// A test run.
+pub(crate) fn run(program: &Program, opts: &mut TestRunOpts) -> Result<(), Fault> {
     if opts.sz < size_of::<TestRunOpts>() || opts.repeat < 0 || opts.flags & !ON_CPU != 0 {
         return Err(Fault::INVALID);
     }
@@ -159,83 +196,6 @@ fn give((to, size): (Output, &mut u32), bytes: &[u8]) -> Result<(), Fault> {
         true => Err(Fault::NO_ROOM),
         false => Ok(()),
     }
-}
-
-/// A structure of C that is filled at offsets.
-struct Structure(Vec<u8>);
-
-impl Structure {
-    fn new(bytes: usize) -> Structure {
-        Structure(vec![0; bytes])
-    }
-
-    fn put(mut self, offset: usize, bytes: &[u8]) -> Structure {
-        let place = self.0.iter_mut().skip(offset);
-        for (to, from) in place.zip(bytes) {
-            *to = *from;
-        }
-        self
-    }
-
-    fn number(self, offset: usize, number: u32) -> Structure {
-        self.put(offset, &number.to_ne_bytes())
-    }
-
-    fn name(self, offset: usize, name: &str) -> Structure {
-        let end = name.floor_char_boundary(63);
-        self.put(offset, &name.as_bytes()[..end])
-    }
-
-    /// `struct bpf_map_info`.
-    fn map(info: &MapInfo) -> Structure {
-        Structure::new(96)
-            .number(0, info.id)
-            .number(4, info.map_type)
-            .number(8, info.key_size)
-            .number(12, info.value_size)
-            .number(16, info.max_entries)
-            .name(20, &info.name)
-            .number(84, info.flags)
-            .number(88, info.inner_map_id)
-            .number(92, info.pinned_paths)
-    }
-
-    /// `struct bpf_prog_info`.
-    fn program(info: &ProgramInfo) -> Structure {
-        Structure::new(128)
-            .number(0, info.id)
-            .number(4, info.number)
-            .number(8, info.map_count)
-            .name(24, &info.name)
-            .put(88, &info.program_type.to_bytes())
-            .put(104, &info.attach_type.to_bytes())
-            .number(120, info.pinned_paths)
-            .number(124, info.links)
-    }
-
-    /// `struct bpf_link_info`.
-    fn link(info: &LinkInfo) -> Structure {
-        Structure::new(56)
-            .number(0, info.id)
-            .number(4, info.program_id)
-            .number(8, info.kind)
-            .number(12, info.number)
-            .put(16, &info.attach_type.to_bytes())
-            .put(32, &info.program_type.to_bytes())
-            .put(48, &info.parameter)
-    }
-}
-
-fn info(fd: c_int, to: Output, length: &mut u32) -> Result<(), Fault> {
-    let Structure(bytes) = match fd::get(fd)? {
-        Item::Map(map) => Structure::map(&map.info()?),
-        Item::Program(program) => Structure::program(&program.info()?),
-        Item::Link(link) => Structure::link(&link.info()?),
-    };
-    let room = (*length as usize).min(bytes.len());
-    to.write(&bytes[..room])?;
-    *length = u32::try_from(room).unwrap_or(0);
-    Ok(())
 }
 
 fn pin(fd: c_int, path: &str) -> Result<(), Fault> {
@@ -312,9 +272,8 @@ exports! {
     /// Verifies and loads instructions; gives the descriptor of the program.
     fn bpf_prog_load(number: c_int, name: Text, _license: Text, insns: Input, count: usize, opts: Option<&ProgLoadOpts>) -> c_int {
         let load = || {
-            let length = count.checked_mul(isa::Slot::BYTES).ok_or(Fault::INVALID)?;
             let name = name.optional()?.unwrap_or_default();
-            load(&New { number, name }, insns.bytes(length)?, opts)
+            load(&New::with_opts(number, name, opts), insns, count)
         };
         crate::error::number(load())
     }
@@ -378,8 +337,8 @@ exports! {
     }
 
     /// Fills a `bpf_map_info`, `bpf_prog_info` or `bpf_link_info`.
-    fn bpf_obj_get_info_by_fd(fd: c_int, info: Output, length: Option<&mut u32>) -> c_int {
-        done(length.ok_or(Fault::INVALID).and_then(|length| self::info(fd, info, length)))
+    fn bpf_obj_get_info_by_fd(fd: c_int, to: Output, length: Option<&mut u32>) -> c_int {
+        done(length.ok_or(Fault::INVALID).and_then(|length| info::WINDOWS.give(&fd::get(fd)?, to, length)))
     }
 
     /// The id of the map after an id.

@@ -3,13 +3,15 @@
 
 use crate::error::{self, Fault, code};
 use crate::exports;
-use crate::fd;
+use crate::fd::{self, Item};
+use crate::info;
 use crate::link::BpfLink;
+use crate::object::BpfObject;
 use crate::program::BpfProgram;
-use crate::raw::{Input, Output, Text, give_text, take_text};
+use crate::raw::{Input, Output, Text, give_box, give_text, take_text};
 use abi::program_type;
 use abi::{Guid, ProgramType};
-use client::{Object, ObjectKind, OpenOptions};
+use client::{CodeType, Object, ObjectKind, OpenOptions};
 use std::ffi::{c_char, c_int};
 
 /// Bytes of a GUID.
@@ -24,25 +26,24 @@ fn guid(from: Input) -> Result<Guid, Fault> {
 
 /// What is verified, and where the report goes.
 struct Check<'a> {
+    section: Text,
     program: Text,
     program_type: Option<&'static ProgramType>,
     report: Option<&'a mut *mut c_char>,
     message: Option<&'a mut *mut c_char>,
 }
 
-/// Verifies one program, the first one when none is named: 0, or 1 with a report.
+/// Verifies one program, the first one of those that are named: 0, or 1 with a report.
 fn verify(open: impl FnOnce() -> Result<Object, Fault>, check: Check<'_>) -> u32 {
     let verify = || -> Result<(), Fault> {
         let mut object = open()?;
-        let name = match check.program.optional()? {
-            Some(name) => name.to_owned(),
-            None => object
-                .programs()
-                .first()
-                .ok_or(Fault::MISSING)?
-                .name
-                .clone(),
-        };
+        let (section, program) = (check.section.optional()?, check.program.optional()?);
+        let mut programs = object.programs().iter();
+        let chosen = programs.find(|one| {
+            section.is_none_or(|section| one.section == section)
+                && program.is_none_or(|program| one.name == program)
+        });
+        let name = chosen.ok_or(Fault::MISSING)?.name.clone();
         if let Some(program_type) = check.program_type {
             object.set_program_type(&name, program_type)?;
         }
@@ -90,11 +91,31 @@ fn attach(
     hook: Input,
     parameter: Vec<u8>,
 ) -> Result<Box<BpfLink>, Fault> {
-    let hook = match hook.is_null() {
-        false => guid(hook)?,
-        true => program.attach_type().ok_or(Fault::INVALID)?.guid,
-    };
-    BpfLink::of(program.attach_with(hook, &parameter)?)
+    BpfLink::of(program.attach_with(hook_of(program, hook)?, &parameter)?)
+}
+
+/// The hook of a GUID, the program's default one for NULL.
+fn hook_of(program: &client::Program, hook: Input) -> Result<Guid, Fault> {
+    match hook.is_null() {
+        false => guid(hook),
+        true => Ok(program.attach_type().ok_or(Fault::INVALID)?.guid),
+    }
+}
+
+/// The type and hook that a section name selects.
+fn by_section(name: Text, program: Output, hook: Output) -> Result<(), Fault> {
+    let row = program_type::by_section(abi::Platform::Windows, name.get()?);
+    let row = row.ok_or(Fault::NO_KEY)?;
+    program.write(&row.program_type.guid.to_bytes())?;
+    hook.write(&row.guid.to_bytes())
+}
+
+/// How an object's programs run: those of a driver are native, all others are interpreted.
+fn execution_type(object: &BpfObject) -> CodeType {
+    match object.is_native() {
+        true => CodeType::Native,
+        false => CodeType::Interpreted,
+    }
 }
 
 fn duplicate(fd: c_int) -> Result<c_int, Fault> {
@@ -178,21 +199,21 @@ exports! {
 
     /// Verifies a program of a file: 0, or 1 with a report and a message, which are given back with
     /// `ebpf_free_string`.
-    fn ebpf_api_elf_verify_program_from_file(file: Text, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
+    fn ebpf_api_elf_verify_program_from_file(file: Text, section: Text, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
         no_stats(stats);
         let open = || Ok(Object::open(file.get()?)?);
         match type_of(program_type) {
-            Ok(program_type) => verify(open, Check { program, program_type, report, message }),
+            Ok(program_type) => verify(open, Check { section, program, program_type, report, message }),
             Err(fault) => { fault.tell(); 1 }
         }
     }
 
     /// The same for an object file in memory.
-    fn ebpf_api_elf_verify_program_from_memory(data: Input, length: usize, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
+    fn ebpf_api_elf_verify_program_from_memory(data: Input, length: usize, section: Text, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
         no_stats(stats);
         let open = || Ok(Object::parse(&data.bytes(length)?, &OpenOptions::default())?);
         match type_of(program_type) {
-            Ok(program_type) => verify(open, Check { program, program_type, report, message }),
+            Ok(program_type) => verify(open, Check { section, program, program_type, report, message }),
             Err(fault) => { fault.tell(); 1 }
         }
     }
@@ -201,7 +222,7 @@ exports! {
     fn ebpf_program_attach(program: Option<&BpfProgram>, hook: Input, parameter: Input, size: usize, link: Option<&mut Option<Box<BpfLink>>>) -> c_int {
         code(program.ok_or(Fault::INVALID).and_then(|program| {
             let link = link.ok_or(Fault::INVALID)?;
-            *link = Some(attach(&program.loaded()?, hook, parameter.bytes(size)?)?);
+            give_box(link, attach(&program.loaded()?, hook, parameter.bytes(size)?)?);
             Ok(())
         }))
     }
@@ -210,7 +231,17 @@ exports! {
     fn ebpf_program_attach_by_fd(program: c_int, hook: Input, parameter: Input, size: usize, link: Option<&mut Option<Box<BpfLink>>>) -> c_int {
         code(fd::program(program).and_then(|program| {
             let link = link.ok_or(Fault::INVALID)?;
-            *link = Some(attach(&program, hook, parameter.bytes(size)?)?);
+            give_box(link, attach(&program, hook, parameter.bytes(size)?)?);
+            Ok(())
+        }))
+    }
+
+    /// The same; gives the descriptor of the link.
+    fn ebpf_program_attach_by_fds(program: c_int, hook: Input, parameter: Input, size: usize, link: Option<&mut c_int>) -> c_int {
+        code(fd::program(program).and_then(|program| {
+            let to = link.ok_or(Fault::INVALID)?;
+            let hook = hook_of(&program, hook)?;
+            *to = fd::insert(Item::Link(program.attach_with(hook, &parameter.bytes(size)?)?))?;
             Ok(())
         }))
     }
@@ -234,6 +265,38 @@ exports! {
     /// what was found.
     fn ebpf_get_next_pinned_object_path(start: Text, next: Output, room: usize, kind: Option<&mut u32>) -> c_int {
         code(next_pin(start, (next, room), kind))
+    }
+
+    /// Fills a `bpf_map_info`, `bpf_prog_info` or `bpf_link_info`, NULL for none, and says which.
+    fn ebpf_object_get_info_by_fd(fd: c_int, to: Output, length: Option<&mut u32>, kind: Option<&mut u32>) -> c_int {
+        code(fd::get(fd).and_then(|item| {
+            if let Some(kind) = kind {
+                *kind = info::kind(&item) as u32;
+            }
+            match to.is_null() {
+                true => Ok(()),
+                false => info::WINDOWS.give(&item, to, length.ok_or(Fault::INVALID)?),
+            }
+        }))
+    }
+
+    /// The type and hook that a section name selects.
+    fn ebpf_get_program_type_by_name(name: Text, program: Output, hook: Output) -> c_int {
+        code(by_section(name, program, hook))
+    }
+
+    /// How the programs of an object will run: 2 interpreted, 3 native.
+    fn ebpf_object_get_execution_type(object: Option<&BpfObject>) -> u32 {
+        object.map_or(0, |object| execution_type(object) as u32)
+    }
+
+    /// Asks for a way to run, 0 for any; an object has one only.
+    fn ebpf_object_set_execution_type(object: Option<&BpfObject>, wanted: u32) -> c_int {
+        code(object.ok_or(Fault::INVALID).and_then(|object| match wanted {
+            0 => Ok(()),
+            wanted if wanted == execution_type(object) as u32 => Ok(()),
+            _ => Err(Fault::INVALID),
+        }))
     }
 
     /// How a program runs: 1 compiled, 2 interpreted, 3 native.

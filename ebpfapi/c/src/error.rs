@@ -36,6 +36,12 @@ impl Fault {
         result: EbpfResult::ObjectNotFound,
         message: None,
     };
+    /// No row of a table has this name.
+    pub(crate) const NO_KEY: Fault = Fault {
+        errno: 2,
+        result: EbpfResult::KeyNotFound,
+        message: None,
+    };
     /// It exists already, or was done already.
     pub(crate) const EXISTS: Fault = Fault {
         errno: 17,

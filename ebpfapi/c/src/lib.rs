@@ -7,13 +7,15 @@
 //! ([`fd`]).
 //!
 //! Invariants: every pointer that C hands over goes through [`raw`]; nothing unwinds into C; a
-//! function that fails gives no descriptor away. Left out: `bpf()`, deprecated names, wait handles and
-//! mapped rings of `ebpf_*`, the store of section information.
+//! function that fails gives no descriptor away. Left out: what `names.txt` says is absent, with the
+//! reasons.
 
 mod bpf;
 mod ebpf;
 mod error;
 mod fd;
+mod info;
+mod legacy;
 mod link;
 mod map;
 mod names;
@@ -21,6 +23,7 @@ mod object;
 mod program;
 mod raw;
 mod ring;
+mod syscall;
 
 /// Declares functions for C: their definitions, and their names.
 macro_rules! exports {
@@ -47,20 +50,28 @@ mod tests {
 
     const HEAD: &str = "; Made from the functions of ebpfapi/c/src by their test; BLESS=1 rewrites it.\nLIBRARY ebpfapi\nEXPORTS\n";
 
-    #[test]
-    fn the_definition_file_has_all_names() {
+    /// The names of all files, ascending.
+    fn names() -> Vec<&'static str> {
         let files = [
             super::bpf::NAMES,
             super::ebpf::NAMES,
+            super::legacy::NAMES,
             super::link::NAMES,
             super::map::NAMES,
             super::names::NAMES,
             super::object::NAMES,
             super::program::NAMES,
             super::ring::NAMES,
+            super::syscall::NAMES,
         ];
         let mut names = files.concat();
         names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn the_definition_file_has_all_names() {
+        let names = names();
         let unique = names.windows(2).all(|pair| pair[0] != pair[1]);
         assert!(unique, "each name once");
         let mut text = HEAD.to_owned();
@@ -72,5 +83,27 @@ mod tests {
             std::fs::write(path, &text).unwrap();
         }
         assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), text);
+    }
+
+    /// Every function of eBPF for Windows is exported, or absent for a reason that the table states;
+    /// nothing else is exported than what the table names as our own.
+    #[test]
+    fn every_name_of_the_original_is_accounted_for() {
+        let mut expected = Vec::new();
+        let mut count = 0;
+        for line in include_str!("../names.txt").lines() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            count += 1;
+            let (name, reason) = line.split_once(": ").unwrap_or((line, ""));
+            match reason.strip_prefix("absent, ") {
+                Some(reason) => assert!(!reason.is_empty(), "{line}"),
+                None => expected.push(name),
+            }
+        }
+        assert!(count > 170, "the whole list, not {count} names");
+        expected.sort_unstable();
+        assert_eq!(names(), expected);
     }
 }

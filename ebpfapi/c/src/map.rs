@@ -29,9 +29,15 @@ pub(crate) struct MapBatchOpts {
 }
 
 /// Sizes of a map.
-type Sizes = [u32; 3];
+pub(crate) type Sizes = [u32; 3];
 
-fn create(map_type: c_int, name: Text, sizes: Sizes, inner: Option<Map>) -> Result<c_int, Fault> {
+/// Makes a map; gives its descriptor.
+pub(crate) fn create(
+    map_type: c_int,
+    name: Text,
+    sizes: Sizes,
+    inner: Option<Map>,
+) -> Result<c_int, Fault> {
     let [key_size, value_size, max_entries] = sizes;
     let map = fd::client()?.create_map(&MapSpec {
         name: name.optional()?.unwrap_or_default(),

@@ -147,6 +147,11 @@ impl BpfObject {
         })
     }
 
+    /// Is it a driver?
+    pub(crate) fn is_native(&self) -> bool {
+        self.shared.lock().object.is_native()
+    }
+
     pub(crate) fn programs(&self) -> &[BpfProgram] {
         &self.programs
     }

@@ -37,6 +37,16 @@ impl Text {
     /// NULL.
     pub(crate) const NONE: Text = Text(std::ptr::null());
 
+    /// Text at an address that C hands over as a number.
+    pub(crate) fn at(address: u64) -> Text {
+        Text(std::ptr::with_exposed_provenance(address as usize))
+    }
+
+    /// Text of this library, for as long as it is borrowed.
+    pub(crate) fn of(text: &CStr) -> Text {
+        Text(text.as_ptr())
+    }
+
     /// The text; NULL and text that is not UTF-8 are faults.
     pub(crate) fn get<'a>(self) -> Result<&'a str, Fault> {
         self.optional()?.ok_or(Fault::INVALID)
@@ -54,6 +64,11 @@ impl Text {
 }
 
 impl Input {
+    /// Memory at an address that C hands over as a number.
+    pub(crate) fn at(address: u64) -> Input {
+        Input(std::ptr::with_exposed_provenance(address as usize))
+    }
+
     /// Is it NULL?
     pub(crate) fn is_null(self) -> bool {
         self.0.is_null()
@@ -85,6 +100,19 @@ impl Input {
 }
 
 impl Output {
+    /// NULL.
+    pub(crate) const NONE: Output = Output(std::ptr::null_mut());
+
+    /// Memory at an address that C hands over as a number.
+    pub(crate) fn at(address: u64) -> Output {
+        Output(std::ptr::with_exposed_provenance_mut(address as usize))
+    }
+
+    /// What stands there before it is written.
+    pub(crate) fn before(self) -> Input {
+        Input(self.0)
+    }
+
     /// Is it NULL?
     pub(crate) fn is_null(self) -> bool {
         self.0.is_null()
@@ -116,6 +144,11 @@ impl Output {
 pub(crate) fn give_text(text: &str) -> *mut c_char {
     let clean: Vec<u8> = text.bytes().filter(|byte| *byte != 0).collect();
     std::ffi::CString::new(clean).map_or(std::ptr::null_mut(), std::ffi::CString::into_raw)
+}
+
+/// Stores an object in a variable of C. What stands there belongs to nobody: C need not have set it.
+pub(crate) fn give_box<T>(to: &mut Option<Box<T>>, object: Box<T>) {
+    std::mem::forget(to.replace(object));
 }
 
 /// Takes text back.

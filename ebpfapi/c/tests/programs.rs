@@ -64,6 +64,12 @@ fn rings() {
 }
 
 #[test]
+fn syscall() {
+    let examples = root().join("examples");
+    assert_eq!(run(&source("syscall.c"), &[&examples]), "syscall: done\n");
+}
+
+#[test]
 fn programs() {
     let folder = tempfile::tempdir().unwrap();
     let driver = folder.path().join("droppacket.sys");

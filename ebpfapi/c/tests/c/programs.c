@@ -106,10 +106,10 @@ static void refused(void) {
 
     char *report = NULL, *message = NULL;
     ebpf_api_verifier_stats_t stats;
-    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket.o"), NULL, NULL, 0, &report,
+    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket.o"), NULL, NULL, NULL, 0, &report,
                                                 &message, &stats) == 0);
     CHECK(report == NULL && message == NULL);
-    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket_unsafe.o"), NULL, NULL, 0,
+    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket_unsafe.o"), "xdp", NULL, NULL, 0,
                                                 &report, &message, &stats) == 1);
     CHECK(report != NULL && message != NULL && strstr(message, report) != NULL);
     ebpf_free_string(report);
@@ -128,7 +128,7 @@ static void instructions(void) {
     struct bpf_insn pass[] = {{.code = 0xb7, .imm = 1}, {.code = 0x95}};
     int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "MIT", pass, 2, NULL);
     CHECK(fd > 0 && verdict(fd, 8) == 1);
-    struct bpf_prog_info info;
+    struct bpf_prog_info info = {0};
     uint32_t length = sizeof(info);
     CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && strcmp(info.name, "pass") == 0);
     GUID type;
@@ -146,8 +146,25 @@ static void instructions(void) {
     struct bpf_insn with_map[] = {
         {.code = 0x18, .dst_reg = 1, .src_reg = 1, .imm = map}, {0}, pass[0], pass[1]};
     CHECK((fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "with_map", "MIT", with_map, 4, NULL)) > 0);
+    struct bpf_map_info about;
+    length = sizeof(about);
+    CHECK(bpf_obj_get_info_by_fd(map, &about, &length) == 0);
+    uint32_t ids[2] = {0, 0};
+    CHECK(verdict(fd, 8) == 1);
+    info.map_ids = (uintptr_t)ids;
+    info.nr_map_ids = 2;
     length = sizeof(info);
-    CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && info.nr_map_ids == 1);
+    CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && length == sizeof(info));
+    CHECK(info.nr_map_ids == 1 && info.map_ids == (uintptr_t)ids);
+    CHECK(ids[0] == about.id && ids[1] == 0);
+    // Both rounds of `verdict` run it ten times.
+    CHECK(info.run_cnt == 20);
+    ids[0] = info.nr_map_ids = 0;
+    length = 128;
+    CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && length == 128);
+    CHECK(info.nr_map_ids == 1 && ids[0] == 0);
+    ebpf_object_type_t kind;
+    CHECK(ebpf_object_get_info_by_fd(map, NULL, NULL, &kind) == 0 && kind == EBPF_OBJECT_MAP);
     CHECK(ebpf_close_fd(fd) == 0 && ebpf_close_fd(map) == 0);
     CHECK(bpf_prog_load(BPF_PROG_TYPE_XDP, "no_map", "MIT", with_map, 4, NULL) == -EBADF);
 }
