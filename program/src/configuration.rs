@@ -92,16 +92,16 @@ impl Configuration {
         Ok(())
     }
 
-    /// The bytes of a variable, when its value is known. A weak one that is not set is zero.
+    /// The bytes of a variable, when its value is known.
     pub(crate) fn bytes_of(
         &self,
         btf: &Btf<'_>,
         (name, id): (&str, TypeId),
-        weak: bool,
+        binding: Binding,
     ) -> Result<Option<Vec<u8>>, LoadError> {
         let bytes = btf.size_of(id)?;
         let Some(value) = self.values.get(name) else {
-            let unset = self.whole && weak && name.starts_with("CONFIG_");
+            let unset = self.whole && binding == Binding::Weak && name.starts_with("CONFIG_");
             return Ok(unset.then(|| vec![0; bytes as usize]));
         };
         let shape = shape(btf, id)?;
@@ -112,6 +112,15 @@ impl Configuration {
             LoadError::new(diagnostic::GLOBAL_INVALID, text).symbol(name)
         })
     }
+}
+
+/// How a variable is declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// It must be set.
+    Strong,
+    /// It is zero where it is not set.
+    Weak,
 }
 
 impl Shape {

@@ -1,6 +1,7 @@
 //! Global variables: each `.data`, `.rodata` or `.bss` section becomes an array map of one entry.
 
 use super::{Maps, Source, new_def};
+use crate::configuration::Binding;
 use crate::{
     btf::Btf,
     elf::{
@@ -110,9 +111,12 @@ fn configure<'d>(
     for &(name, id, at) in source.externs.configuration() {
         let at = at as usize;
         let mut symbols = source.file.symbols.iter();
-        let weak = symbols.any(|symbol| symbol.weak && symbol.name == name);
+        let binding = match symbols.any(|symbol| symbol.weak && symbol.name == name) {
+            true => Binding::Weak,
+            false => Binding::Strong,
+        };
         let known = &source.options.configuration;
-        match known.bytes_of(btf, (name, id), weak)? {
+        match known.bytes_of(btf, (name, id), binding)? {
             Some(bytes) => section.data[at..at + bytes.len()].copy_from_slice(&bytes),
             None => {
                 section.assumed.push(at..at + btf.size_of(id)? as usize);

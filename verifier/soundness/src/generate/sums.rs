@@ -6,29 +6,7 @@ use abi::Platform;
 impl Writer<'_> {
     /// Offset and size that are bounded by their sum, in memory that a helper then fills or reads.
     pub(super) fn total(&mut self) {
-        let time = self.dialect.time;
-        let masks = [15, 31, 63];
-        let mut text = format!("call {time}\nr6 = r0\ncall {time}\nr7 = r0\n");
-        text += &format!(
-            "r6 &= {}\nr7 &= {}\n",
-            self.random.pick(&masks),
-            self.random.pick(&masks)
-        );
-        if self.random.once_in(4) {
-            text += "r6 += -3\n";
-        }
-        text += *self.random.pick(&[
-            "r8 = r6\nr8 += r7\n",
-            "r8 = r6\nr8 += r7\n",
-            "r8 = r7\nr8 += r6\n",
-            "w8 = w6\nw8 += w7\n",
-            "r8 = r6\nr8 += r6\n",
-        ]);
-        text += *self
-            .random
-            .pick(&["", "", "", "r8 += 2\n", "r7 += 1\n", "r6 += -1\n"]);
-        self.clobber(Kind::Number);
-        self.line(text.trim_end());
+        self.numbers_and_their_sum();
         self.compared(8, 24);
         let base = *self
             .random
@@ -55,6 +33,33 @@ impl Writer<'_> {
         for reg in 6..9 {
             self.set(reg, Kind::Number);
         }
+    }
+
+    /// Two bounded numbers in r6 and r7, and in r8 their sum, or something like it.
+    fn numbers_and_their_sum(&mut self) {
+        let time = self.dialect.time;
+        let masks = [15, 31, 63];
+        let mut text = format!("call {time}\nr6 = r0\ncall {time}\nr7 = r0\n");
+        text += &format!(
+            "r6 &= {}\nr7 &= {}\n",
+            self.random.pick(&masks),
+            self.random.pick(&masks)
+        );
+        if self.random.once_in(4) {
+            text += "r6 += -3\n";
+        }
+        text += *self.random.pick(&[
+            "r8 = r6\nr8 += r7\n",
+            "r8 = r6\nr8 += r7\n",
+            "r8 = r7\nr8 += r6\n",
+            "w8 = w6\nw8 += w7\n",
+            "r8 = r6\nr8 += r6\n",
+        ]);
+        text += *self
+            .random
+            .pick(&["", "", "", "r8 += 2\n", "r7 += 1\n", "r6 += -1\n"]);
+        self.clobber(Kind::Number);
+        self.line(text.trim_end());
     }
 
     /// A packet pointer that is moved by a number and compared, and bytes below the least of it.
