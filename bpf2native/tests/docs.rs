@@ -54,6 +54,7 @@ const WINDOWS: &[(&str, &str)] = &[
     ("sc start", "`cargo xtask wine`"),
     ("sc stop", "`cargo xtask wine`"),
     ("sc delete", "`cargo xtask wine`"),
+    ("netsh add helper", "`cargo xtask wine`"),
     ("netsh ebpf", "`examples/dnsflood/demo-wine.sh`"),
     ("bcdedit", "needs a real Windows; documented by Microsoft"),
     ("certutil", "needs a real Windows; documented by Microsoft"),

@@ -149,8 +149,9 @@ pub fn reference() -> String {
 const INTRODUCTION: &str = "<!-- Made from the table in ebpfnetsh/src/table.rs; `BLESS=1 cargo test -p ebpfnetsh` writes it. -->
 # Commands of netsh
 
-These are the commands of the context `ebpf` of netsh, as a library; the helper that netsh itself would load is
-not made yet.
+These are the commands of the context `ebpf` of netsh, which `ebpfnetsh.dll` brings; the command
+`netsh add helper %windir%\\system32\\ebpfnetsh.dll` tells netsh of it, once. It was tried in a
+stand-in for netsh under Wine, never in that of Windows.
 The commands are typed in one line, `netsh ebpf show programs`, or at netsh's prompt after `ebpf`.
 
 Arguments stand in the order given here or as `tag=value` in any order. Verbs, objects, tags and words of

@@ -1,5 +1,5 @@
 //! What is installed on Windows, put into `dist/`: `ebpfcore.sys`, built, checked and signed, and
-//! the programs.
+//! the programs and the library for C, with its import library and headers.
 //!
 //! The signer is the per-user test certificate that `bpf2native` uses, and the checker is the one
 //! that it runs on its own output. Every rule must pass; the one warning that is expected is named
@@ -8,7 +8,9 @@
 use crate::windows::{self, Build};
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use image::check::{Report, Verdict};
+use implib::{Flavor, ImportLibrary, MachineType};
 use signing::Signer;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -24,8 +26,20 @@ pub(crate) struct Args {
     sample: bool,
 }
 
-/// Packages whose programs are installed.
-pub(crate) const PROGRAMS: &[&str] = &["bpf2native", "ebpfctl"];
+/// A package and the file that it makes.
+type Made = (&'static str, &'static str);
+
+/// Packages whose programs and libraries are installed.
+pub(crate) const PROGRAMS: &[Made] = &[
+    ("bpf2native", "bpf2native.exe"),
+    ("ebpfctl", "ebpfctl.exe"),
+    ("ebpfapi-c", "ebpfapi.dll"),
+    ("ebpfnetsh-dll", "ebpfnetsh.dll"),
+];
+/// The exports of the library for C.
+const EXPORTS: &str = "ebpfapi/c/ebpfapi.def";
+/// Folders of headers.
+const HEADERS: &[&str] = &["include", "include/bpf", "include/net"];
 
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(
@@ -44,20 +58,26 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     for file in all(root, &folder, programs)? {
         println!("{}", file.display());
     }
+    if !args.driver {
+        for file in import_libraries(root, &folder)? {
+            println!("{}", file.display());
+        }
+        headers(root, &folder)?;
+    }
     Ok(true)
 }
 
 /// Builds the driver and programs; returns the paths.
-pub(crate) fn all(root: &Path, folder: &Path, programs: &[&str]) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn all(root: &Path, folder: &Path, programs: &[Made]) -> Result<Vec<PathBuf>, String> {
     let mut files = vec![driver(root, folder)?];
-    for name in programs {
-        files.push(program(root, folder, name)?);
+    for made in programs {
+        files.push(program(root, folder, *made)?);
     }
     Ok(files)
 }
 
 /// Builds a program into a folder; returns its path.
-fn program(root: &Path, folder: &Path, name: &str) -> Result<PathBuf, String> {
+fn program(root: &Path, folder: &Path, (name, file): Made) -> Result<PathBuf, String> {
     let build = Build {
         place: root,
         target: windows::PROGRAM,
@@ -65,11 +85,46 @@ fn program(root: &Path, folder: &Path, name: &str) -> Result<PathBuf, String> {
         packages: &[name],
         flags: &[windows::STRIP],
     };
-    let file = format!("{name}.exe");
-    let bytes = read(&build.run(root)?.join(&file))?;
-    let path = folder.join(&file);
+    let bytes = read(&build.run(root)?.join(file))?;
+    let path = folder.join(file);
     write(&path, &bytes)?;
     Ok(path)
+}
+
+/// Import libraries of the library for C: for Microsoft's linker, and for that of mingw-w64.
+const LIBRARIES: [(&str, Flavor); 2] = [
+    ("ebpfapi.lib", Flavor::Msvc),
+    ("libebpfapi.dll.a", Flavor::Gnu),
+];
+
+/// Makes what C programs are linked with; returns the paths.
+pub(crate) fn import_libraries(root: &Path, folder: &Path) -> Result<[PathBuf; 2], String> {
+    let list = read(&root.join(EXPORTS))?;
+    let list = String::from_utf8_lossy(&list);
+    for (name, flavor) in LIBRARIES {
+        let mut bytes = Cursor::new(Vec::new());
+        ImportLibrary::new(&list, MachineType::AMD64, flavor)
+            .and_then(|library| library.write_to(&mut bytes))
+            .map_err(|error| format!("{EXPORTS}: {error}"))?;
+        write(&folder.join(name), bytes.get_ref())?;
+    }
+    Ok(LIBRARIES.map(|(name, _)| folder.join(name)))
+}
+
+/// Copies the headers for programs and applications.
+fn headers(root: &Path, folder: &Path) -> Result<(), String> {
+    for headers in HEADERS {
+        let (from, to) = (root.join(headers), folder.join(headers));
+        let fail = |error: std::io::Error| format!("{}: {error}", to.display());
+        std::fs::create_dir_all(&to).map_err(fail)?;
+        for entry in from.read_dir().map_err(fail)? {
+            let header = entry.map_err(fail)?.path();
+            if let Some(name) = header.file_name().filter(|_| header.is_file()) {
+                write(&to.join(name), &read(&header)?)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Builds the driver into a folder; returns its path.

@@ -5,6 +5,7 @@
 //! is told in `docs`; other tests do the rest. What is left out: running on Windows.
 
 mod build;
+mod capi;
 mod ctl;
 mod demo;
 mod device;
@@ -13,6 +14,7 @@ mod failures;
 mod forward;
 mod identity;
 mod modules;
+mod netsh;
 mod prefix;
 mod process;
 mod scenario;

@@ -13,6 +13,23 @@ const NATIVE: &[&str] = &[
     "-Clink-arg=-Wl,--subsystem=native",
 ];
 
+/// The packages of programs and libraries, and what is taken of them into the folder.
+const PACKAGES: &[&str] = &[
+    "bpf2native",
+    "ebpfctl",
+    "ebpfapi-c",
+    "ebpfnetsh-dll",
+    "testkernel-netsh",
+    "testkernel-program",
+];
+const FILES: &[&str] = &[
+    "testkernel.exe",
+    "netsh.exe",
+    "ebpfctl.exe",
+    "ebpfapi.dll",
+    "ebpfnetsh.dll",
+];
+
 /// Files that were built.
 pub(super) struct Built {
     /// `tkernel.dll`.
@@ -30,7 +47,7 @@ pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
     stand_in(root, "testkernel/device", NATIVE)?;
     copy(&out.join("testkernel.dll"), &folder.join("testkernel.sys"))?;
     let programs = programs(root)?;
-    for name in ["testkernel.exe", "ebpfctl.exe"] {
+    for name in FILES {
         copy(&programs.join(name), &folder.join(name))?;
     }
     let tool = tool(root)?;
@@ -69,7 +86,7 @@ pub(super) fn programs(root: &Path) -> Result<PathBuf, String> {
         place: root,
         target: windows::PROGRAM,
         profile: PROFILE,
-        packages: &["bpf2native", "ebpfctl", "testkernel-program"],
+        packages: PACKAGES,
         flags: &[],
     };
     build.run(root)

@@ -2,8 +2,8 @@
 //!
 //! A name server's interface gets a flood; a program is compiled, looked at, added, and deleted again,
 //! and its unsafe variant is refused. What reaches the server is recorded all the time; program `demo`
-//! draws the record and judges it by the rules of the story's other form. What is left out: netsh
-//! itself, whose place `testkernel netsh` takes (Wine's loads no helpers), and the server.
+//! draws the record and judges it by the rules of the story's other form. What is left out: the netsh of
+//! Windows, whose place `testkernel/netsh` takes (Wine's loads no helpers), and the server.
 
 use super::build::{Built, finish};
 use super::prefix::write;
@@ -51,6 +51,8 @@ pub(super) fn run(wine: &Wine, built: &Built, picture: &Path) -> Result<bool, St
     println!("> sc create EbpfCore type= kernel start= demand binPath= C:\\ebpf\\ebpfcore.sys");
     println!("> sc start EbpfCore");
     run.started("ebpfcore")?;
+    println!("> netsh add helper %windir%\\system32\\ebpfnetsh.dll");
+    run.helper_is_added()?;
     for name in ["droppacket", "droppacket_unsafe"] {
         compile(built, name)?;
     }
@@ -122,26 +124,10 @@ fn draw(built: &Built, record: &Path, picture: &Path) -> Result<(), String> {
 impl Run<'_> {
     /// Types a command behind `netsh ebpf`, and shows both.
     fn typed(&mut self, command: &str) -> Result<Outcome, String> {
-        let program = windows_path(&self.built.folder.join("testkernel.exe"));
-        let words: Vec<&str> = [&*program, "netsh"]
-            .into_iter()
-            .chain(command.split(' '))
-            .collect();
-        let outcome = self.wine.run(&words, COMMAND)?;
+        let words: Vec<&str> = ["ebpf"].into_iter().chain(command.split(' ')).collect();
+        let outcome = self.netsh(&words, &[])?;
         println!("> netsh ebpf {command}\n{}", outcome.output.trim_end());
         Ok(outcome)
-    }
-
-    fn says(&mut self, outcome: &Outcome, words: &str) {
-        if !outcome.is_success || !outcome.output.contains(words) {
-            self.fail(&format!("no {words:?}: {}", outcome.output));
-        }
-    }
-
-    fn refuses(&mut self, outcome: &Outcome, words: &str) {
-        if outcome.is_success || !outcome.output.contains(words) {
-            self.fail(&format!("not refused with {words:?}: {}", outcome.output));
-        }
     }
 
     fn lacks(&mut self, outcome: &Outcome, words: &str) {

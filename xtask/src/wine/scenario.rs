@@ -65,6 +65,8 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.ebpfctl_is_used()?;
     run.failures_leave_nothing()?;
     run.extension_comes_and_goes()?;
+    run.c_programs_run()?;
+    run.netsh_is_used()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
     run.report_is("nothing is left", "")?;
