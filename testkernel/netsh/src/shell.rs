@@ -170,7 +170,7 @@ impl Shell {
 fn run(helper: &Helper, command: &Command, words: &[&str]) -> Ended {
     let wide = |word: &&str| word.encode_utf16().chain([0]).collect::<Vec<u16>>();
     let texts: Vec<Vec<u16>> = words.iter().map(wide).collect();
-    let arguments: Vec<*const u16> = texts.iter().map(|text| text.as_ptr()).collect();
+    let arguments: Vec<*const u16> = texts.iter().map(Vec::as_ptr).collect();
     let mut done = 0;
     // SAFETY: the function that the helper registered, with so many texts that end with 0.
     let answer = unsafe {
