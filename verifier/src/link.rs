@@ -11,7 +11,7 @@
 //! half may be anything ([`Scalar::any_upper`]), and adding in 64 bits gives the right lower half
 //! whatever the upper one is. Offsets that do not fit are dropped with the link.
 //!
-//! Left out: scaled copies. Sums of two unknown numbers are facts of their own ([`crate::totals`]).
+//! Left out: scaled copies. Sums of two unknown numbers are facts of their own (`totals.rs`).
 
 use crate::domain::Scalar;
 use isa::{AluOp, Width};
