@@ -129,8 +129,9 @@ fn stop_waits(computer: &Computer, name: &str, meanwhile: impl FnOnce()) {
             computer.stop(name).unwrap();
             is_stopped.store(true, Ordering::Release);
         });
-        // The effect ends at once, while the code stays for those who may still call it.
-        while verdicts(computer)[0] {
+        // The effect ends soon, maybe between two frames, while the code stays for those who may still
+        // call it.
+        while bring(computer, &[udp(0)], 5)[0].dropped != 0 {
             std::thread::yield_now();
         }
         assert!(!is_stopped.load(Ordering::Acquire), "a program uses {name}");
