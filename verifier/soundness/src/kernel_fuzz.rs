@@ -5,6 +5,7 @@
 //! reason why we accept such programs. On a version of the kernel that the inventory does not name,
 //! classes that are not listed are printed and do not fail the run.
 
+use isa::{Insn, InsnIdx};
 use soundness::campaign::Supply;
 use soundness::check::{Effort, check};
 use soundness::kernel::{Judge, Verdict, version};
@@ -93,9 +94,9 @@ impl Outcome {
             verdict => {
                 self.refused += 1;
                 let insns = object.programs.first().map_or(0, |one| one.insns.len());
-                let class = match is_dead(object, &verdict) {
-                    true => DEAD.to_owned(),
-                    false => class_of(verdict.last_line()),
+                let class = match alive_verdict(object, &verdict) {
+                    Some(alive) => class_of(alive.last_line()),
+                    None => DEAD.to_owned(),
                 };
                 let class = self.classes.entry(class);
                 let class = class.or_insert(Class {
@@ -150,23 +151,53 @@ impl Outcome {
 /// Refusals at instructions that never run.
 const DEAD: &str = "(in code of which we prove that it never runs)";
 
-/// Is the instruction that the kernel refuses one that we prove to be dead? The last that its log
-/// names.
-fn is_dead(object: &program::Object, verdict: &Verdict) -> bool {
+/// What the kernel refuses beyond what we prove never to run: nothing when the last instruction that
+/// its log names is dead, or when it accepts the program without its dead ways.
+fn alive_verdict(object: &program::Object, verdict: &Verdict) -> Option<Verdict> {
     let Verdict::Refused(log) = verdict else {
-        return false;
+        return Some(verdict.clone());
+    };
+    let options = verifier::Options::default();
+    let Ok(verified) = verifier::verify(object, program::ProgramId(0), &options) else {
+        return Some(verdict.clone());
     };
     let named = log.lines().rev().find_map(|line| {
         let (number, rest) = line.split_once(": (")?;
         rest.get(2..3).filter(|after| *after == ")")?;
         number.parse::<u32>().ok()
     });
-    let options = verifier::Options::default();
-    let verified = verifier::verify(object, program::ProgramId(0), &options);
-    match (named, verified) {
-        (Some(at), Ok(verified)) => !verified.facts().at(isa::InsnIdx(at)).reached,
-        _ => false,
+    if named.is_some_and(|at| !verified.facts().at(InsnIdx(at)).reached) {
+        return None;
     }
+    let alive = without_dead_ways(object, verified.facts());
+    match Judge::new(&alive).judge(program::ProgramId(0)) {
+        Verdict::Accepted => None,
+        Verdict::NotJudged(_) => Some(verdict.clone()),
+        refused => Some(refused),
+    }
+}
+
+/// The program with jumps in place of branches of which one way is never taken.
+fn without_dead_ways(object: &program::Object, facts: &verifier::Facts) -> program::Object {
+    let mut alive = object.clone();
+    let Some(program) = alive.programs.first_mut() else {
+        return alive;
+    };
+    for (at, insn) in (0..).map(InsnIdx).zip(&mut program.insns) {
+        let (Insn::JumpIf { offset, .. } | Insn::MayGoto { offset }) = insn else {
+            continue;
+        };
+        let fact = facts.at(at);
+        if fact.reached && fact.taken != fact.fallthrough {
+            let offset = if fact.taken { i32::from(*offset) } else { 0 };
+            *insn = Insn::Jump {
+                offset,
+                long: false,
+            };
+        }
+    }
+    cut_unreachable(program);
+    alive
 }
 
 /// The kernel's words without what differs between programs of a kind: numbers become `#`, and
