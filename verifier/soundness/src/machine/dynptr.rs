@@ -173,8 +173,18 @@ impl Machine<'_, '_> {
         let from = usize::try_from(address.offset - object.base).map_err(|_| "leaves the stack")?;
         let bytes = usize::try_from(size).map_err(|_| "gives a wrong size")?;
         let cells = object.cells.get(from..from.saturating_add(bytes));
-        let mut cells = cells.ok_or("leaves the stack")?.iter();
-        let is_part = cells.any(|cell| matches!(cell, Cell::Dynptr { .. }));
+        let mut cells = (from..).zip(cells.ok_or("leaves the stack")?);
+        let is_part = cells.any(|(at, cell)| match cell {
+            Cell::Dynptr { dynptr, index } => {
+                let start = at.checked_sub(usize::from(*index));
+                let start = start.and_then(|start| object.cells.get(start..));
+                // What is left of one that was overwritten or released cannot be used any more.
+                let whole = start.and_then(|cells| cells.get(..usize::from(BYTES)));
+                let whole = whole.and_then(|cells| self.whole_dynptr(cells).ok());
+                whole == Some(*dynptr) && self.object(*dynptr).alive
+            }
+            _ => false,
+        });
         (!is_part).then_some(()).ok_or("lends a dynamic pointer")
     }
 
