@@ -10,9 +10,10 @@ pub const REJECTIONS: usize = 8;
 /// Bytes of states and of the way to them that are kept at once: so little that whatever is verified
 /// leaves the whole process below 60 MB, and enough for all programs of the corpus.
 pub const MEMORY: usize = 40 << 20;
-/// Bytes that each instruction of a program adds to that: a path through a program with a branch for
-/// every few instructions keeps a state and a way that waits for each.
-pub const BYTES_PER_INSN: usize = 640;
+/// Bytes that each instruction of a program adds to that: a program of many branches or loops keeps
+/// several states, and ways that wait, for each few instructions. Enough that programs of any size
+/// run out of steps first.
+pub const BYTES_PER_INSN: usize = 2048;
 /// Loops whose rounds are counted. Every stored state holds a count for each; programs with more
 /// loops are judged all the same.
 pub const COUNTED_LOOPS: usize = 64;

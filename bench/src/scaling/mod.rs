@@ -3,8 +3,8 @@
 //! Each family of generated programs is verified at sizes from a thousand to a million instruction
 //! slots, one run each. The report is a table and a picture (`target/scaling.svg`, both axes
 //! logarithmic): a line that rises like the diagonal is linear. The peak memory is that of the whole
-//! process with the program in it. The step budget is lifted, so that a
-//! family that needs too many steps shows as a line that is too steep and not as a refusal. A family
+//! process with the program in it. The budgets of steps and of memory are lifted, so
+//! that a family that needs too many shows as a line that is too steep and not as a refusal. A family
 //! ends at the first size that takes too long or is refused (drawn as a ring).
 
 mod family;
@@ -22,6 +22,9 @@ const SIZES: [usize; 7] = [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000
 
 /// Short runs are repeated until this has passed; the fastest counts.
 const ENOUGH: Duration = Duration::from_millis(50);
+
+/// Memory of a proof.
+const MEMORY: usize = 8 << 30;
 
 /// What takes longer ends its family.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +82,7 @@ fn measure(family: &family::Family) -> Line {
 fn verify(object: &Object) -> (Duration, Result<u64, String>) {
     let options = verifier::Options {
         steps: verifier::limits::STEPS_MOST,
+        memory: MEMORY,
         ..verifier::Options::default()
     };
     let begin = Instant::now();
