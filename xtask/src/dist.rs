@@ -112,7 +112,7 @@ pub(crate) fn import_libraries(root: &Path, folder: &Path) -> Result<[PathBuf; 2
 }
 
 /// Copies the headers for programs and applications.
-fn headers(root: &Path, folder: &Path) -> Result<(), String> {
+pub(crate) fn headers(root: &Path, folder: &Path) -> Result<(), String> {
     for headers in HEADERS {
         let (from, to) = (root.join(headers), folder.join(headers));
         let fail = |error: std::io::Error| format!("{}: {error}", to.display());

@@ -7,6 +7,7 @@ use super::process::windows_path;
 use super::scenario::{COMMAND, Run};
 use object::read::pe::PeFile64;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 /// Where the sources are.
@@ -15,6 +16,9 @@ const PROGRAMS: &[&str] = &["maps", "rings", "programs", "syscall"];
 /// A program without a C runtime, for Microsoft's linker or one like it.
 const PLAIN: &str = "int bpf_map_create(int, const char *, int, int, int, void *);\n\
     int start(void) { return bpf_map_create(2, \"plain\", 4, 4, 1, 0) < 0; }\n";
+const COMPILER: &str = "x86_64-w64-mingw32-gcc";
+/// Where users read how to build a program.
+const BOOK: &str = "docs/api.md";
 /// The names that the library exports.
 const EXPORTS: &str = "ebpfapi/c/ebpfapi.def";
 
@@ -34,6 +38,7 @@ impl Run<'_> {
             }
         }
         self.other_linker_works()?;
+        self.command_of_the_book_works()?;
         let left = self.ask(&["ebpf", "list"])?;
         if !left.is_success || !left.output.is_empty() {
             self.fail(&format!("C programs leave {}", left.output));
@@ -93,10 +98,43 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The first program of the book, built with the very command that the book gives, in a folder
+    /// with the headers and the import library.
+    fn command_of_the_book_works(&mut self) -> Result<(), String> {
+        let (root, built) = (&self.built.root, &self.built.folder);
+        let folder = built.join("book");
+        let book = std::fs::read_to_string(root.join(BOOK));
+        let book = book.map_err(|error| format!("{BOOK}: {error}"))?;
+        let program = between(&book, "```c\n", "```")?;
+        let arguments = between(&book, &format!("`{COMPILER} "), "`")?;
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        crate::dist::headers(root, &folder)?;
+        copy(
+            &root.join("examples/droppacket.o"),
+            &folder.join("droppacket.o"),
+        )?;
+        copy(&built.join("ebpfapi.dll"), &folder.join("ebpfapi.dll"))?;
+        crate::dist::import_libraries(root, &folder)?;
+        write(&folder.join("program.c"), program.as_bytes())?;
+        let mut compile = Command::new(COMPILER);
+        compile
+            .args(arguments.split_whitespace())
+            .current_dir(&folder);
+        finish(&mut compile, "program.c of the book")?;
+        let folder = windows_path(&folder);
+        let line = ["cmd", "/c", "cd", "/d", &folder, "&&", "a.exe"];
+        let outcome = self.wine.run(&line, COMMAND)?;
+        self.check("program.c of the book", &outcome);
+        if !outcome.output.contains("0 dropped") {
+            self.fail(&format!("program.c of the book: {}", outcome.output));
+        }
+        Ok(())
+    }
+
     fn compiled(&self, name: &str) -> Result<(), String> {
         let (root, folder) = (&self.built.root, &self.built.folder);
         let [_, library] = crate::dist::import_libraries(root, folder)?;
-        let mut compile = Command::new("x86_64-w64-mingw32-gcc");
+        let mut compile = Command::new(COMPILER);
         compile
             .args(["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-I"])
             .arg(root.join("include"))
@@ -106,4 +144,17 @@ impl Run<'_> {
             .arg(folder.join(format!("{name}.exe")));
         finish(&mut compile, name)
     }
+}
+
+/// What stands between two texts.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str, String> {
+    let rest = text.split_once(from).map(|(_, rest)| rest);
+    let inner = rest.and_then(|rest| rest.split_once(to));
+    let inner = inner.map(|(inner, _)| inner);
+    inner.ok_or_else(|| format!("{BOOK} has nothing between `{from}` and `{to}`"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let bytes = std::fs::read(from).map_err(|error| format!("{}: {error}", from.display()))?;
+    write(to, &bytes)
 }

@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 /// How often a running program is looked at.
 const TICK: Duration = Duration::from_millis(10);
+/// What Wine says when it did not get as far as starting a program, which happens now and then.
+const NOT_STARTED: &str = "ShellExecuteEx failed: Internal error";
+/// How often it is asked to.
+const STARTS: usize = 3;
 
 /// Where and how programs run.
 pub(super) struct Wine {
@@ -106,6 +110,22 @@ impl Wine {
 
     /// Runs a program of Windows with variables in its environment.
     pub(super) fn run_with(
+        &self,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        limit: Duration,
+    ) -> Result<Outcome, String> {
+        for _ in 1..STARTS {
+            let outcome = self.run_once(arguments, environment, limit)?;
+            if outcome.is_success || !outcome.output.contains(NOT_STARTED) {
+                return Ok(outcome);
+            }
+            println!("wine: {arguments:?} could not be started, once more");
+        }
+        self.run_once(arguments, environment, limit)
+    }
+
+    fn run_once(
         &self,
         arguments: &[&str],
         environment: &[(&str, &str)],

@@ -66,7 +66,8 @@ static void perf(void) {
     int written = 0;
     while (ebpf_perf_event_array_map_write(fd, "event", 6) == 0)
         written++;
-    CHECK(written == 4096 / 16);
+    // Each processor has a ring; the writer may move from one to the other.
+    CHECK(written >= 4096 / 16 && written <= 4096 / 16 * libbpf_num_possible_cpus());
     CHECK(perf_buffer__consume(buffer) == written);
     CHECK(ebpf_perf_event_array_map_write(fd, "event", 6) == 0);
     CHECK(perf_buffer__poll(buffer, 1000) == 1 && records == written + 1 + 1000);
