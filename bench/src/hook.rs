@@ -20,9 +20,13 @@ use ebpfcore::{
 use ebpfcore_sim::{Engine, Host, Options};
 use program::{ProgramId, RawProgram};
 use std::hint::black_box;
+use std::time::Instant;
 
 /// Frames per measured pass.
 const FRAMES: usize = 1000;
+/// Frames of each thread where several classify at once, and how often; the best pass counts.
+const TOGETHER: usize = 200_000;
+const PASSES: usize = 5;
 
 pub(crate) fn register(bench: &mut Bench) {
     // UDP without data is dropped, UDP with data and TCP pass.
@@ -74,6 +78,38 @@ fn through_hook(
         }
         dropped
     });
+}
+
+/// Lookups of all threads together, through the hook, in a second: by the number of threads.
+pub(crate) fn lookups_together(host: &Host, most: usize) -> Vec<f64> {
+    let core = host.core();
+    let hooks = hooks::make().unwrap_or_default();
+    let row = &table::TABLE[0];
+    // SAFETY: the program is proved, and the host keeps its image mapped.
+    let Some(point) = (unsafe { Point::find(&hooks, row) }) else {
+        return Vec::new();
+    };
+    let program = host.programs(Engine::Native)[0].clone();
+    let attached =
+        Link::new(core, row.attach, &[], program).and_then(|link| point.hook().attach(core, &link));
+    if let Err(error) = attached {
+        panic!("lookups: {error}");
+    }
+    let work = || {
+        let mut bytes = frame(17, 8);
+        for _ in 0..TOGETHER {
+            black_box(classify(&mut core.enter(), point, Frame::of(&mut bytes, 1)));
+        }
+    };
+    let pass = |threads: usize| {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            (0..threads).for_each(|_| drop(scope.spawn(work)));
+        });
+        (threads * TOGETHER) as f64 / start.elapsed().as_secs_f64()
+    };
+    let best = |threads| (0..PASSES).map(|_| pass(threads)).fold(0.0, f64::max);
+    (1..=most).map(best).collect()
 }
 
 /// The same program as a function.

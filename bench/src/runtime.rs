@@ -20,6 +20,8 @@ const INVOCATIONS: u64 = 400_000;
 const PASSES: usize = 7;
 /// The entry that is used.
 const KEY: u64 = 77;
+/// Lookups of each program that several threads run, of keys all over the table.
+const LOOKUPS: u64 = 32;
 /// Room for all records of a pass.
 const RING_BYTES: u32 = 64 << 20;
 
@@ -68,6 +70,37 @@ fn report() -> Result<(), String> {
         "records of 64 bytes                  {:>8.2} M/s (goal 10)",
         1e3 / record
     );
+    together()
+}
+
+/// Hash lookups by threads that share the map: more threads must not get less done.
+fn together() -> Result<(), String> {
+    let entries = ENTRIES as u32;
+    let mut text = "r6 = 0\n".to_owned();
+    for at in 0..LOOKUPS {
+        let key = at * (ENTRIES / LOOKUPS);
+        text += &format!(
+            "r1 = {key} ll\n*(u64 *)(r10 - 8) = r1\nr1 = map_fd(0) ll\nr2 = r10\nr2 += -8\ncall 1\n\
+             if r0 == 0 goto +2\nr0 = *(u64 *)(r0 + 0)\nr6 += r0\n"
+        );
+    }
+    text += "r0 = 1\nexit";
+    let object = object((abi::MapKind::Hash, [8, 16, entries]), &text)?;
+    let image = compiled(&object)?;
+    let host = Host::from_image(image.bytes(), &Options::default());
+    let host = host.map_err(|error| error.to_string())?;
+    fill(&host)?;
+    let most = std::thread::available_parallelism().map_or(1, usize::from);
+    let rates = crate::hook::lookups_together(&host, most);
+    let first = rates.first().copied().unwrap_or(f64::NAN);
+    for (threads, rate) in (1..).zip(&rates) {
+        println!(
+            "hash lookups by {threads} thread{}            {:>8.1} M/s, {:.2} times one thread's",
+            if threads == 1 { " " } else { "s" },
+            rate * LOOKUPS as f64 / 1e6,
+            rate / first
+        );
+    }
     Ok(())
 }
 
@@ -138,13 +171,8 @@ fn subjects() -> [Subject; 5] {
 /// Nanoseconds per invocation in the fastest pass, each on maps of its own.
 fn ns(map: (abi::MapKind, [u32; 3]), text: &str, engine: Engine) -> Result<f64, String> {
     let object = object(map, text)?;
-    let verified = verifier::verify(&object, ProgramId(0), &verifier::Options::default())
-        .map_err(|rejected| verifier::render::text(&object, &rejected))?;
-    let programs = [verified];
-    // Newest, so that array lookups are inlined.
-    let options = codegen::Options::default().with_abi(abi::native::VERSION_ARRAY_DATA);
-    let module = codegen::compile(&programs, &options).map_err(|error| error.to_string())?;
-    let image = image::link(&module).map_err(|error| error.to_string())?;
+    let image = compiled(&object)?;
+    let programs = [verified(&object)?];
     let input = [Input::packet(&[0; 60])];
     let mut best = f64::INFINITY;
     for _ in 0..PASSES {
@@ -154,11 +182,7 @@ fn ns(map: (abi::MapKind, [u32; 3]), text: &str, engine: Engine) -> Result<f64, 
         }
         .map_err(|error| error.to_string())?;
         if matches!(map.0, abi::MapKind::Hash | abi::MapKind::LruHash) {
-            for key in 0..ENTRIES {
-                let value = [0; 16];
-                host.set("m", &key.to_le_bytes(), &value)
-                    .map_err(|error| error.to_string())?;
-            }
+            fill(&host)?;
         }
         let measured = host.measure("bench", engine, (&input, INVOCATIONS));
         best = best.min(
@@ -168,6 +192,27 @@ fn ns(map: (abi::MapKind, [u32; 3]), text: &str, engine: Engine) -> Result<f64, 
         );
     }
     Ok(best)
+}
+
+fn verified(object: &Object) -> Result<verifier::Verified<'_>, String> {
+    verifier::verify(object, ProgramId(0), &verifier::Options::default())
+        .map_err(|rejected| verifier::render::text(object, &rejected))
+}
+
+fn compiled(object: &Object) -> Result<image::Image, String> {
+    // Newest, so that array lookups are inlined.
+    let options = codegen::Options::default().with_abi(abi::native::VERSION_ARRAY_DATA);
+    let module = codegen::compile(&[verified(object)?], &options);
+    image::link(&module.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}
+
+/// Fills the map.
+fn fill(host: &Host) -> Result<(), String> {
+    for key in 0..ENTRIES {
+        let set = host.set("m", &key.to_le_bytes(), &[0; 16]);
+        set.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn object((kind, sizes): (abi::MapKind, [u32; 3]), text: &str) -> Result<Object, String> {
