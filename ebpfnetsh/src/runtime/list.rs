@@ -93,6 +93,9 @@ fn table(programs: &[ProgramInfo]) -> String {
     out
 }
 
+/// The row that the ids of maps follow.
+const MAP_IDS: &str = "# map IDs";
+
 fn details(info: &ProgramInfo) -> String {
     let rows: [(&str, &dyn std::fmt::Display); 9] = [
         ("ID", &info.id),
@@ -101,14 +104,24 @@ fn details(info: &ProgramInfo) -> String {
         ("Name", &info.name),
         ("Program type", &type_name(info.program_type)),
         ("Mode", &mode(info)),
-        ("# map IDs", &info.map_count),
+        (MAP_IDS, &info.map_count),
         ("# pinned paths", &info.pinned_paths),
         ("# links", &info.links),
     ];
-    let lines = rows
-        .iter()
-        .map(|(name, value)| format!("{name:<15}: {value}\n"));
-    format!("\n{}", lines.collect::<String>())
+    let mut out = "\n".to_owned();
+    for (name, value) in rows {
+        let _ = writeln!(out, "{name:<15}: {value}");
+        if name != MAP_IDS {
+            continue;
+        }
+        for (number, id) in info.map_ids.iter().enumerate() {
+            let _ = match number {
+                0 => writeln!(out, "{:<15}: {id}", "map IDs"),
+                _ => writeln!(out, "{:17}{id}", ""),
+            };
+        }
+    }
+    out
 }
 
 /// Lists maps.
