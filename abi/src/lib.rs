@@ -17,6 +17,7 @@ pub mod ioctl;
 pub mod limits;
 pub mod map;
 pub mod native;
+pub mod pin;
 pub mod program_type;
 pub mod result;
 pub mod verdict;

@@ -1,22 +1,15 @@
 //! Pins: names under which objects stay alive without a handle.
 //!
-//! A path is brought into one form before it is compared ([`Path::canonical`]); the form is that of
-//! eBPF for Windows, so that its user-mode parts find the same objects: prefix `BPF:`, backslashes,
-//! no empty or `.` components, `..` resolved, the leading `\ebpf\global\` left out.
+//! A path is brought into one form before it is compared ([`Path::canonical`], [`abi::pin`]).
 //!
 //! Invariants: paths in the table are canonical and differ from each other. The table names objects
 //! by id; whoever owns the objects counts a pin as one user. Pins live as long as the runtime.
 
 use crate::Status;
+use abi::pin::PinPath;
 use alloc::vec::Vec;
 
-/// Longest canonical path (`EBPF_MAX_PIN_PATH_LENGTH` less its terminator).
-pub const PATH_BYTES: usize = 255;
-
-/// What every canonical path starts with.
-const PREFIX: &[u8] = b"BPF:";
-/// The folder that is the same as none.
-const GLOBAL: [&[u8]; 2] = [b"ebpf", b"global"];
+pub use abi::pin::PATH_BYTES;
 
 /// A canonical path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -59,32 +52,8 @@ impl Path {
     /// [`Status::InvalidArgument`] for an empty or too long path, one that holds a colon or a NUL,
     /// or one that leads above the root; [`Status::NoMemory`].
     pub fn canonical(path: &[u8]) -> Result<Path, Status> {
-        let rest = match path.split_at_checked(PREFIX.len()) {
-            Some((start, rest)) if start.eq_ignore_ascii_case(PREFIX) => rest,
-            _ => path,
-        };
-        if rest.iter().any(|byte| matches!(byte, b':' | 0)) {
-            return Err(Status::InvalidArgument);
-        }
-        let parts = components(rest)?;
-        let parts = match parts.split_at_checked(GLOBAL.len()) {
-            // The folder alone names itself.
-            Some((start, rest)) if !rest.is_empty() && is_global(start) => rest,
-            _ => &parts,
-        };
-        let length: usize = parts.iter().map(|part| part.len() + 1).sum();
-        if parts.is_empty() || PREFIX.len() + length > PATH_BYTES {
-            return Err(Status::InvalidArgument);
-        }
-        let mut text = Vec::new();
-        text.try_reserve_exact(PREFIX.len() + length)
-            .map_err(|_| Status::NoMemory)?;
-        text.extend_from_slice(PREFIX);
-        for part in parts {
-            text.push(b'\\');
-            text.extend_from_slice(part);
-        }
-        Ok(Path(text))
+        let path = PinPath::canonical(path).ok_or(Status::InvalidArgument)?;
+        Path::copy_of(path.as_bytes())
     }
 
     /// Its bytes, UTF-8 as far as the caller gave UTF-8.
@@ -94,37 +63,17 @@ impl Path {
     }
 
     fn try_clone(&self) -> Result<Path, Status> {
+        Path::copy_of(&self.0)
+    }
+
+    fn copy_of(path: &[u8]) -> Result<Path, Status> {
         let mut bytes = Vec::new();
         bytes
-            .try_reserve_exact(self.0.len())
+            .try_reserve_exact(path.len())
             .map_err(|_| Status::NoMemory)?;
-        bytes.extend_from_slice(&self.0);
+        bytes.extend_from_slice(path);
         Ok(Path(bytes))
     }
-}
-
-fn is_global(parts: &[&[u8]]) -> bool {
-    let same = |(part, global): (&&[u8], &[u8])| part.eq_ignore_ascii_case(global);
-    parts.iter().zip(GLOBAL).all(same)
-}
-
-/// The components of a path, `.` and `..` resolved.
-fn components(path: &[u8]) -> Result<Vec<&[u8]>, Status> {
-    // A path that is short enough has few components; a long one is refused below.
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|byte| matches!(byte, b'/' | b'\\')) {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop().ok_or(Status::InvalidArgument)?;
-            }
-            _ => {
-                parts.try_reserve(1).map_err(|_| Status::NoMemory)?;
-                parts.push(part);
-            }
-        }
-    }
-    Ok(parts)
 }
 
 impl Pins {
