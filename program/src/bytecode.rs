@@ -38,6 +38,7 @@ pub fn from_bytecode(raw: RawProgram<'_>) -> Result<Object, LoadError> {
     let program = Program {
         name: raw.name.into(),
         section: String::new(),
+        place: 0,
         unmarked: false,
         program_type: raw.program_type,
         attach_type: None,

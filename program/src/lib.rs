@@ -34,7 +34,7 @@ pub use bytecode::{RawProgram, from_bytecode};
 #[cfg(feature = "elf")]
 pub use configuration::Configuration;
 #[cfg(feature = "elf")]
-pub use elf::{LoadOptions, TextFunctions, Unlinkable, load};
+pub use elf::{LoadOptions, TextFunctions, Unlinkable, load, section};
 pub use error::{LoadError, Place};
 pub use kernel::{Argument, KernelField, KernelType, KernelTypes};
 pub use model::{

@@ -183,6 +183,8 @@ pub struct Program {
     pub name: String,
     /// ELF section name.
     pub section: String,
+    /// Slot of that section that it begins with.
+    pub place: u32,
     /// The only function of a section in which no symbol is marked as a function (old compilers):
     /// such programs go by the name of their section.
     pub unmarked: bool,

@@ -62,6 +62,7 @@ pub(crate) fn program(name: &str, insns: Vec<Insn>, starts: &[u32]) -> Program {
     Program {
         name: name.to_owned(),
         section: "bind".to_owned(),
+        place: 0,
         unmarked: false,
         program_type: &abi::program_type::windows::BIND,
         attach_type: None,

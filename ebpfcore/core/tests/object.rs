@@ -39,6 +39,7 @@ fn source(name: &str, insns: Vec<Insn>) -> program::Program {
     program::Program {
         name: name.into(),
         section: "xdp".into(),
+        place: 0,
         unmarked: false,
         program_type: abi::program_type::by_name(Platform::Windows, "xdp").unwrap(),
         attach_type: None,

@@ -121,6 +121,7 @@ impl<'a, 'd> Linker<'a, 'd> {
         let mut program = Program {
             name: function.name.into(),
             section: self.file.sections[function.section].name.into(),
+            place: function.start,
             unmarked: function.unmarked,
             program_type: entry.program_type,
             attach_type: entry.attach_type,

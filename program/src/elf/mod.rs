@@ -80,6 +80,15 @@ pub enum TextFunctions {
     Programs,
 }
 
+/// The bytes of a section of an ELF object file, the first one of that name; `None` when there is none.
+///
+/// # Errors
+/// The file is malformed.
+pub fn section<'d>(bytes: &'d [u8], name: &str) -> Result<Option<&'d [u8]>, LoadError> {
+    let file = ElfFile::parse(bytes)?;
+    Ok(file.by_name(name).map(|(_, section)| section.data))
+}
+
 /// Reads an ELF object file.
 ///
 /// # Errors
