@@ -194,6 +194,15 @@ impl Client {
         })
     }
 
+    /// Closes a handle of the runtime that no value of this library owns.
+    ///
+    /// # Errors
+    /// [`EbpfResult::InvalidObject`] or another result of the runtime: there is no such handle.
+    pub fn close(&self, handle: Handle) -> Result<(), Error> {
+        let told = self.tell(&Request::CloseHandle { handle });
+        told.map_err(|error| error.while_doing(format!("close handle {:#x}", handle.0)))
+    }
+
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
     }

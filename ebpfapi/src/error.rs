@@ -49,10 +49,10 @@ pub enum Cause {
     Image(image::Error),
     /// The file is neither an object nor a module.
     NotLoadable(&'static str),
-    /// The verifier in this process refuses a program: its report.
-    Refused(String),
-    /// The verifier of the runtime refuses a program: its report.
-    RefusedByRuntime(String),
+    /// The verifier in this process refuses a program.
+    Refused(Refusal),
+    /// The verifier of the runtime refuses a program.
+    RefusedByRuntime(Refusal),
     /// The service manager refuses.
     Service {
         /// What it was asked.
@@ -64,6 +64,15 @@ pub enum Cause {
     Module(String),
     /// The call does not fit the object.
     Input(String),
+}
+
+/// What a verifier says about a program that it refuses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The program.
+    pub program: String,
+    /// Its report.
+    pub report: String,
 }
 
 impl Error {
@@ -125,8 +134,14 @@ impl Error {
     /// The report of the verifier, when a program was refused.
     #[must_use]
     pub fn report(&self) -> Option<&str> {
+        self.refusal().map(|refusal| refusal.report.as_str())
+    }
+
+    /// The program that was refused, and why.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refusal> {
         match &self.cause {
-            Cause::Refused(report) | Cause::RefusedByRuntime(report) => Some(report),
+            Cause::Refused(refusal) | Cause::RefusedByRuntime(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -311,8 +326,9 @@ impl fmt::Display for Cause {
             Cause::Bytecode(error) => error.fmt(f),
             Cause::Image(error) => error.fmt(f),
             Cause::NotLoadable(what) => f.write_str(what),
-            Cause::Refused(report) => write!(f, "the verifier refuses it\n{report}"),
-            Cause::RefusedByRuntime(report) => {
+            Cause::Refused(refusal) => write!(f, "the verifier refuses it\n{}", refusal.report),
+            Cause::RefusedByRuntime(refusal) => {
+                let report = &refusal.report;
                 write!(f, "the verifier of the runtime refuses it\n{report}")
             }
             Cause::Service { what, code: 0 } => write!(f, "{what}"),

@@ -26,6 +26,7 @@ mod encode;
 mod error;
 mod handle;
 mod info;
+pub mod inspect;
 mod link;
 mod load;
 mod map;
@@ -44,7 +45,7 @@ mod windows;
 pub use abi::ioctl::Handle;
 pub use abi::result::EbpfResult;
 pub use client::{Client, CodeIntegrity};
-pub use error::{Cause, Error};
+pub use error::{Cause, Error, Refusal};
 pub use info::{CodeType, LinkInfo, MapInfo, ObjectKind, ProgramInfo};
 pub use link::Link;
 pub use load::Loaded;
@@ -56,5 +57,6 @@ pub use ring::RingBuffer;
 #[cfg(unix)]
 pub use sim::Simulator;
 pub use transport::{Answer, NewService, Transport, Waiting};
+pub use verifier::Facts;
 #[cfg(windows)]
 pub use windows::Driver;

@@ -49,6 +49,11 @@ impl Loaded {
         &self.programs
     }
 
+    /// Gives a program up; one of another name is left as it is. It goes when nobody uses it.
+    pub fn unload(&mut self, name: &str) {
+        self.programs.retain(|program| program.name() != name);
+    }
+
     /// All maps with the names they have in the object, in its order.
     pub fn maps(&self) -> impl Iterator<Item = (&str, &Map)> {
         self.maps.iter().map(|(name, map)| (name.as_str(), map))
@@ -62,10 +67,16 @@ impl Object {
     /// The verifier refuses a program, here or in the runtime; a map cannot be made; what is pinned
     /// is not like the definition; a driver does not start.
     pub fn load(&self, client: &Client) -> Result<Loaded, Error> {
-        match &self.form {
+        let loaded = match &self.form {
             Form::Bytecode(source) => load_bytecode(self, source, client),
             Form::Native(bytes) => crate::native::load(self, bytes, client),
+        }?;
+        for about in self.programs.iter().filter(|about| about.flags != 0) {
+            if let Some(program) = loaded.programs.iter().find(|one| one.name() == about.name) {
+                program.set_flags(about.flags)?;
+            }
         }
+        Ok(loaded)
     }
 }
 

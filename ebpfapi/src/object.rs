@@ -3,21 +3,24 @@
 //! Opening reads the file and asks no runtime, so that programs and maps can be looked at and changed
 //! first: other types, fewer programs, maps that exist already.
 
-use crate::{Cause, Error, Map};
+use crate::{Cause, Error, Map, Refusal};
 use abi::program_type::{self, AttachType};
 use abi::{Guid, MapTypeRow, Platform, ProgramType};
 use image::native::NativeModule;
 use image::read::Pe;
 use program::ProgramId;
 use std::path::{Path, PathBuf};
-use verifier::{render, verify};
+use verifier::{Facts, render, verify};
 
 /// Longest file that is read.
 const FILE_BYTES: u64 = 256 << 20;
 /// First bytes of an ELF file.
-const ELF: &[u8] = b"\x7fELF";
+pub(crate) const ELF: &[u8] = b"\x7fELF";
 /// First bytes of a driver.
-const MZ: &[u8] = b"MZ";
+pub(crate) const MZ: &[u8] = b"MZ";
+/// What files are that begin otherwise.
+pub(crate) const NOT_AN_OBJECT: Cause =
+    Cause::NotLoadable("it is neither an eBPF object file nor a driver");
 
 /// How a file is opened.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +68,8 @@ pub struct ObjectProgram {
     pub instructions: usize,
     /// Whether it is loaded with the object. Drivers always load all.
     pub autoload: bool,
+    /// Flags for the hooks that it is attached to.
+    pub flags: u64,
 }
 
 /// A map of an object.
@@ -112,10 +117,7 @@ impl Object {
         let path = path.as_ref();
         let doing = || format!("open {}", path.display());
         let read = || -> Result<(Vec<u8>, PathBuf), Cause> {
-            if std::fs::metadata(path)?.len() > FILE_BYTES {
-                return Err(Cause::NotLoadable("it is too large for an eBPF object"));
-            }
-            Ok((std::fs::read(path)?, std::path::absolute(path)?))
+            Ok((read_file(path)?, std::path::absolute(path)?))
         };
         let (bytes, absolute) = read().map_err(|cause| Error::new(doing(), cause))?;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -209,11 +211,12 @@ impl Object {
         Ok(())
     }
 
-    /// Verifies a program in this process, as the runtime does when it is loaded.
+    /// Verifies a program in this process, as the runtime does when it is loaded; gives what was found
+    /// out about it.
     ///
     /// # Errors
     /// [`Cause::Refused`] with the report; there is no such program or it is a driver's.
-    pub fn verify(&self, program: &str) -> Result<(), Error> {
+    pub fn verify(&self, program: &str) -> Result<Facts, Error> {
         let doing = || format!("verify program {program}");
         let Form::Bytecode(object) = &self.form else {
             return Err(Error::input(doing(), "a driver has no bytecode"));
@@ -225,11 +228,25 @@ impl Object {
     }
 }
 
+/// Reads a file that may be an object.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Cause> {
+    if std::fs::metadata(path)?.len() > FILE_BYTES {
+        return Err(Cause::NotLoadable("it is too large for an eBPF object"));
+    }
+    Ok(std::fs::read(path)?)
+}
+
 /// Verifies one program.
-pub(crate) fn refuse_unsafe(object: &program::Object, id: ProgramId) -> Result<(), Cause> {
+pub(crate) fn refuse_unsafe(object: &program::Object, id: ProgramId) -> Result<Facts, Cause> {
     match verify(object, id, &verifier::Options::default()) {
-        Ok(_) => Ok(()),
-        Err(rejected) => Err(Cause::Refused(render::text(object, &rejected))),
+        Ok(verified) => Ok(verified.facts().clone()),
+        Err(rejected) => {
+            let program = object.programs.get(usize::from(id.0));
+            Err(Cause::Refused(Refusal {
+                program: program.map_or_else(String::new, |program| program.name.clone()),
+                report: render::text(object, &rejected),
+            }))
+        }
     }
 }
 
@@ -240,9 +257,7 @@ fn parse(bytes: &[u8], name: String, options: &OpenOptions) -> Result<Object, Ca
     if bytes.starts_with(MZ) {
         return parse_driver(bytes, name);
     }
-    Err(Cause::NotLoadable(
-        "it is neither an eBPF object file nor a driver",
-    ))
+    Err(NOT_AN_OBJECT)
 }
 
 fn parse_elf(bytes: &[u8], name: String, options: &OpenOptions) -> Result<Object, Cause> {
@@ -260,6 +275,7 @@ fn parse_elf(bytes: &[u8], name: String, options: &OpenOptions) -> Result<Object
         attach_type: program.attach_type,
         instructions: program.insns.len(),
         autoload: true,
+        flags: 0,
     });
     let maps = object.maps.iter().map(|map| ObjectMap {
         name: map.name.clone(),
@@ -292,6 +308,7 @@ fn parse_driver(bytes: &[u8], name: String) -> Result<Object, Cause> {
         name: program.name,
         section: program.section,
         autoload: true,
+        flags: 0,
     });
     let maps = maps.into_iter().map(|map| ObjectMap {
         map_type: map.definition.map_type,

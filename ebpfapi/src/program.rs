@@ -2,7 +2,7 @@
 
 use crate::encode::answer;
 use crate::handle::OwnedHandle;
-use crate::{Cause, Client, CodeType, Error, Link, Map, ProgramInfo, info};
+use crate::{Cause, Client, CodeType, Error, Link, Map, ProgramInfo, Refusal, info};
 use abi::ioctl::{Handle, MESSAGE_BYTES, Request};
 use abi::program_type::{self, AttachType};
 use abi::result::EbpfResult;
@@ -100,7 +100,10 @@ impl Client {
             Err(error) if error.is(EbpfResult::VerificationFailed) => {
                 // The report lies where a loaded program has the name of its file.
                 let report = info::query(&handle).map(|(_, report, _)| report);
-                let cause = Cause::RefusedByRuntime(report.unwrap_or_default());
+                let cause = Cause::RefusedByRuntime(Refusal {
+                    program: spec.name.to_owned(),
+                    report: report.unwrap_or_default(),
+                });
                 return Err(Error::new(doing(), cause));
             }
             Err(error) => return Err(error.while_doing(doing())),

@@ -1,6 +1,6 @@
 //! Counts of kinds of instructions, by the names that `show sections` has for them.
 
-use crate::show::disassembly::instructions;
+use super::instructions;
 use abi::MapKind;
 use abi::helper::{self, ArgKind};
 use isa::{AluOp, CallTarget, Imm64, Insn, InsnIdx, Width};
@@ -29,7 +29,8 @@ const NAMES: [&str; 17] = [
 ];
 
 /// The counts of a program.
-pub(crate) fn of(object: &Object, program: &Program) -> Vec<(&'static str, usize)> {
+#[must_use]
+pub fn statistics(object: &Object, program: &Program) -> Vec<(&'static str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut count = |name| *counts.entry(name).or_default() += 1;
     for (_, insn) in instructions(program) {

@@ -3,7 +3,6 @@
 mod disassembly;
 mod hash;
 mod sections;
-mod statistics;
 mod verification;
 
 pub(crate) use disassembly::disassembly;

@@ -2,10 +2,10 @@
 
 use crate::answer::{Answer, Failure, Outcome};
 use crate::file::{self, File};
-use crate::show::statistics;
 use crate::table::tag;
 use crate::{Arguments, Session};
 use abi::{Guid, Platform, program_type};
+use ebpfapi::inspect::statistics;
 use program::Object;
 use std::fmt::Write as _;
 
@@ -58,7 +58,7 @@ fn of_object(object: &Object) -> (Vec<Row>, Vec<MapRow>) {
         program: program.name.clone(),
         kind: program.program_type.name,
         bytes: program.insns.len() as u64 * 8,
-        statistics: statistics::of(object, program),
+        statistics: statistics(object, program),
     });
     let unlinked = object.unlinked.iter().map(|program| Row {
         section: program.section.clone(),

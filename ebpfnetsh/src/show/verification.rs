@@ -3,9 +3,9 @@
 //! Reports have the form that is known from eBPF for Windows; the words are those of our verifier.
 
 use crate::answer::{Answer, Ending, Outcome};
-use crate::show::disassembly::source;
 use crate::table::tag;
 use crate::{Arguments, Session, file};
+use ebpfapi::inspect::source;
 use program::{Object, Program};
 use std::fmt::Write as _;
 use verifier::{Explanation, Facts, Options, Rejected, explain, verify};
