@@ -222,7 +222,15 @@ fn assert_context(text: &mut String, context: &Context) {
 }
 
 fn assertions() -> String {
-    let mut text = String::from("#include \"ebpf.h\"\n");
+    let headers = ["ebpf_program_types.h", "ebpf_result.h", "ebpf.h"];
+    let mut text: String = headers
+        .map(|name| format!("#include \"{name}\"\n"))
+        .concat();
+    for row in abi::result::TABLE {
+        let (name, number) = (row.name, row.code as i32);
+        writeln!(text, "_Static_assert(EBPF_{name} == {number}, \"{name}\");").unwrap();
+    }
+    assert_extensions(&mut text);
     let contexts: BTreeMap<&str, &Context> = program_type::WINDOWS
         .iter()
         .map(|row| (row.context.name, row.context))
@@ -278,6 +286,61 @@ fn assertions() -> String {
     )
     .unwrap();
     text
+}
+
+/// Sizes of what providers say, and the ends of it in C.
+fn assert_extensions(text: &mut String) {
+    use abi::native::extension as e;
+    let rows = [
+        (
+            "ebpf_context_descriptor_t",
+            size_of::<e::ContextDescriptor>(),
+            "meta",
+            12,
+        ),
+        (
+            "ebpf_program_type_descriptor_t",
+            size_of::<e::ProgramTypeDescriptor>(),
+            "is_privileged",
+            60,
+        ),
+        (
+            "ebpf_helper_function_prototype_t",
+            size_of::<e::HelperPrototype>(),
+            "implicit_context",
+            65,
+        ),
+        (
+            "ebpf_program_info_t",
+            size_of::<e::ProgramInfo>(),
+            "global_helper_prototype",
+            56,
+        ),
+        (
+            "ebpf_program_section_info_t",
+            size_of::<e::ProgramSectionInfo>(),
+            "bpf_attach_type",
+            52,
+        ),
+        (
+            "ebpf_btf_resolved_function_prototype_t",
+            size_of::<e::BtfFunctionPrototype>(),
+            "flags",
+            56,
+        ),
+    ];
+    for (name, size, last, offset) in rows {
+        writeln!(
+            text,
+            "_Static_assert(sizeof({name}) == {size}, \"{name}\");"
+        )
+        .unwrap();
+        writeln!(
+            text,
+            "_Static_assert(__builtin_offsetof({name}, {last}) == {offset}, \"{last}\");"
+        )
+        .unwrap();
+    }
 }
 
 /// Bytes of protocol headers and of structures that helpers write.
@@ -351,6 +414,7 @@ fn headers_agree_with_the_tables() {
             "-Wextra",
             "-Werror",
             "-fsyntax-only",
+            "-ffreestanding",
             "-I",
         ])
         .arg(include_dir())

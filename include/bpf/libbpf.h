@@ -42,6 +42,8 @@ int bpf_prog_load_deprecated(const char *file_name, enum bpf_prog_type type,
 int bpf_object__unload(struct bpf_object *obj);
 void bpf_object__close(struct bpf_object *obj);
 const char *bpf_object__name(const struct bpf_object *obj);
+// The object that was opened after another, the first one after NULL.
+struct bpf_object *bpf_object__next(struct bpf_object *prev);
 
 struct bpf_program *bpf_object__next_program(const struct bpf_object *obj,
                                              struct bpf_program *prog);
@@ -80,6 +82,14 @@ enum bpf_attach_type bpf_program__get_expected_attach_type(const struct bpf_prog
 int bpf_program__set_expected_attach_type(struct bpf_program *prog, enum bpf_attach_type type);
 bool bpf_program__autoload(const struct bpf_program *prog);
 int bpf_program__set_autoload(struct bpf_program *prog, bool autoload);
+// For the hooks that a program is attached to; chosen before it is loaded.
+uint32_t bpf_program__flags(const struct bpf_program *prog);
+int bpf_program__set_flags(struct bpf_program *prog, uint32_t flags);
+// The verifier's report about a program that was refused, NULL for others. It belongs to the object,
+// until that is loaded again or closed.
+const char *bpf_program__log_buf(const struct bpf_program *prog, size_t *log_size);
+// Gives one program up; the others of its object stay loaded.
+void bpf_program__unload(struct bpf_program *prog);
 struct bpf_link *bpf_program__attach(const struct bpf_program *prog);
 struct bpf_link *bpf_program__attach_xdp(const struct bpf_program *prog, int ifindex);
 int bpf_program__pin(struct bpf_program *prog, const char *path);
@@ -136,7 +146,7 @@ const char *libbpf_bpf_attach_type_str(enum bpf_attach_type type);
 const char *libbpf_bpf_link_type_str(enum bpf_link_type type);
 int libbpf_num_possible_cpus(void);
 int libbpf_strerror(int err, char *buf, size_t size);
-long long libbpf_get_error(const void *ptr);
+long libbpf_get_error(const void *ptr);
 
 #ifdef __cplusplus
 }

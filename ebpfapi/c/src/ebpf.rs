@@ -5,13 +5,15 @@ use crate::error::{self, Fault, code};
 use crate::exports;
 use crate::fd::{self, Item};
 use crate::info;
+use crate::inspect;
 use crate::link::BpfLink;
 use crate::object::BpfObject;
 use crate::program::BpfProgram;
 use crate::raw::{Input, Output, Text, give_box, give_text, take_text};
+use crate::verified;
 use abi::program_type;
 use abi::{Guid, ProgramType};
-use client::{CodeType, Object, ObjectKind, OpenOptions};
+use client::{CodeType, Facts, Object, ObjectKind, OpenOptions};
 use std::ffi::{c_char, c_int};
 
 /// Bytes of a GUID.
@@ -28,53 +30,87 @@ fn guid(from: Input) -> Result<Guid, Fault> {
 struct Check<'a> {
     section: Text,
     program: Text,
-    program_type: Option<&'static ProgramType>,
+    program_type: Input,
     report: Option<&'a mut *mut c_char>,
     message: Option<&'a mut *mut c_char>,
+    stats: Output,
+}
+
+/// `ebpf_api_verifier_stats_t`.
+#[derive(Default)]
+struct Stats {
+    /// Instructions that no path leads to.
+    unreachable: usize,
+    /// Problems: one at most, the first is told.
+    warnings: u32,
+    /// The most rounds of a loop.
+    rounds: u32,
+}
+
+impl Stats {
+    fn of(object: &Object, program: &str, facts: &Facts) -> Stats {
+        let source = object.bytecode().and_then(|object| object.program(program));
+        let loops = facts.work.iter().flat_map(|work| &work.loops);
+        Stats {
+            unreachable: source.map_or(0, |(_, program)| {
+                client::inspect::dead_instructions(program, facts)
+            }),
+            warnings: 0,
+            rounds: loops.map(|one| one.rounds).max().unwrap_or(0),
+        }
+    }
+
+    fn give(&self, to: Output) -> Result<(), Fault> {
+        let unreachable = u32::try_from(self.unreachable).unwrap_or(u32::MAX);
+        let numbers = [unreachable, self.warnings, self.rounds];
+        let bytes = numbers.map(|number| number.min(c_int::MAX as u32).to_ne_bytes());
+        match to.is_null() {
+            true => Ok(()),
+            false => to.write(bytes.as_flattened()),
+        }
+    }
 }
 
 /// Verifies one program, the first one of those that are named: 0, or 1 with a report.
 fn verify(open: impl FnOnce() -> Result<Object, Fault>, check: Check<'_>) -> u32 {
+    verified::begin(None);
+    let mut refused = None;
     let verify = || -> Result<(), Fault> {
+        Stats::default().give(check.stats)?;
         let mut object = open()?;
-        let (section, program) = (check.section.optional()?, check.program.optional()?);
-        let mut programs = object.programs().iter();
-        let chosen = programs.find(|one| {
-            section.is_none_or(|section| one.section == section)
-                && program.is_none_or(|program| one.name == program)
-        });
-        let name = chosen.ok_or(Fault::MISSING)?.name.clone();
-        if let Some(program_type) = check.program_type {
+        let name = inspect::choose(&object, check.section, check.program)?
+            .name
+            .clone();
+        if let Some(program_type) = type_of(check.program_type)? {
             object.set_program_type(&name, program_type)?;
         }
+        let mut programs = object.programs().iter();
+        let chosen = programs.find(|program| program.name == name);
+        verified::begin(chosen.and_then(|program| program.program_type));
         match object.verify(&name) {
-            Ok(()) => Ok(()),
+            Ok(facts) => {
+                verified::keep(&object, &name, &facts);
+                Stats::of(&object, &name, &facts).give(check.stats)
+            }
             Err(error) => {
-                if let (Some(report), Some(text)) = (check.report, error.report()) {
-                    *report = give_text(text);
+                refused = error.report().map(str::to_owned);
+                let warnings = u32::from(refused.is_some());
+                Stats {
+                    warnings,
+                    ..Stats::default()
                 }
+                .give(check.stats)?;
                 Err(error.into())
             }
         }
     };
-    match verify() {
-        Ok(()) => 0,
-        Err(fault) => {
-            fault.tell();
-            if let Some(message) = check.message {
-                *message = give_text(&error::text());
-            }
-            1
-        }
+    let fault = verify().err();
+    let result = u32::from(fault.is_some());
+    if let Some(to) = check.report {
+        *to = refused.map_or(std::ptr::null_mut(), |report| give_text(&report));
     }
-}
-
-/// Fills `ebpf_api_verifier_stats_t`; this verifier counts other things.
-fn no_stats(stats: Output) {
-    if !stats.is_null() {
-        // It is not NULL.
-        let _ = stats.write(&[0; 12]);
-    }
+    inspect::set_message(check.message, fault);
+    result
 }
 
 fn type_of(from: Input) -> Result<Option<&'static ProgramType>, Fault> {
@@ -139,15 +175,10 @@ fn next_pin(start: Text, to: (Output, usize), kind: Option<&mut u32>) -> Result<
     Ok(())
 }
 
-fn copy_guid(
-    number: u32,
-    rows: impl Iterator<Item = (u32, Guid)>,
-    to: Output,
-) -> Result<(), Fault> {
-    let mut rows = rows;
-    let found = rows.find(|(known, _)| *known == number);
-    let (_, guid) = found.ok_or(Fault::MISSING)?;
-    to.write(&guid.to_bytes())
+/// The hook of a number; nothing has the number 0.
+fn attach_type(number: u32) -> Option<Guid> {
+    let mut rows = hooks().filter(|(known, _)| *known == number && number != 0);
+    rows.next().map(|(_, guid)| guid)
 }
 
 fn number_of(from: Input, rows: impl Iterator<Item = (u32, Guid)>) -> u32 {
@@ -200,22 +231,14 @@ exports! {
     /// Verifies a program of a file: 0, or 1 with a report and a message, which are given back with
     /// `ebpf_free_string`.
     fn ebpf_api_elf_verify_program_from_file(file: Text, section: Text, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
-        no_stats(stats);
         let open = || Ok(Object::open(file.get()?)?);
-        match type_of(program_type) {
-            Ok(program_type) => verify(open, Check { section, program, program_type, report, message }),
-            Err(fault) => { fault.tell(); 1 }
-        }
+        verify(open, Check { section, program, program_type, report, message, stats })
     }
 
     /// The same for an object file in memory.
     fn ebpf_api_elf_verify_program_from_memory(data: Input, length: usize, section: Text, program: Text, program_type: Input, _verbosity: u32, report: Option<&mut *mut c_char>, message: Option<&mut *mut c_char>, stats: Output) -> u32 {
-        no_stats(stats);
         let open = || Ok(Object::parse(&data.bytes(length)?, &OpenOptions::default())?);
-        match type_of(program_type) {
-            Ok(program_type) => verify(open, Check { section, program, program_type, report, message }),
-            Err(fault) => { fault.tell(); 1 }
-        }
+        verify(open, Check { section, program, program_type, report, message, stats })
     }
 
     /// Attaches a program with a parameter of the hook's own form; NULL for the default hook.
@@ -247,8 +270,8 @@ exports! {
     }
 
     /// Gives a link up.
-    fn ebpf_link_close(link: Option<Box<BpfLink>>) -> c_int {
-        code(link.map(drop).ok_or(Fault::INVALID))
+    fn ebpf_link_close(link: Option<Box<BpfLink>>) {
+        drop(link);
     }
 
     /// Takes the pin of a path away.
@@ -331,14 +354,17 @@ exports! {
         code(fd::map(fd).and_then(|map| Ok(map.write_record(&data.bytes(length)?)?)))
     }
 
-    /// The GUID of a program type's number.
-    fn ebpf_get_ebpf_program_type(number: u32, to: Output) -> c_int {
-        code(copy_guid(number, types(), to))
+    /// The GUID of a program type's number, NULL when there is none.
+    fn ebpf_get_ebpf_program_type(number: u32) -> Option<&'static Guid> {
+        let row = program_type::WINDOWS.iter().find(|row| row.number == number);
+        row.map(|row| &row.guid)
     }
 
-    /// The GUID of a hook's number.
+    /// The GUID of a hook's number, zero when there is none.
     fn ebpf_get_ebpf_attach_type(number: u32, to: Output) -> c_int {
-        code(copy_guid(number, hooks(), to))
+        let found = attach_type(number);
+        let written = to.write(&found.unwrap_or_default().to_bytes());
+        code(written.and(found.map(|_| ()).ok_or(Fault::INVALID)))
     }
 
     /// The number of a program type's GUID, 0 when there is none.

@@ -48,6 +48,18 @@ impl Fault {
         result: EbpfResult::ObjectAlreadyExists,
         message: None,
     };
+    /// It cannot be changed any more.
+    pub(crate) const BUSY: Fault = Fault {
+        errno: 16,
+        result: EbpfResult::InvalidState,
+        message: None,
+    };
+    /// There are more than there is room for.
+    pub(crate) const TOO_MANY: Fault = Fault {
+        errno: 12,
+        result: EbpfResult::NoMemory,
+        message: None,
+    };
     /// There are no more.
     pub(crate) const END: Fault = Fault {
         errno: 2,
@@ -72,6 +84,14 @@ impl Fault {
             errno: error.saturating_neg(),
             result: EbpfResult::Canceled,
             message: None,
+        }
+    }
+
+    /// An argument that makes no sense, and why.
+    pub(crate) fn invalid(message: String) -> Fault {
+        Fault {
+            message: Some(message),
+            ..Fault::INVALID
         }
     }
 

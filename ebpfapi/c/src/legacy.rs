@@ -3,7 +3,6 @@
 use crate::bpf::{self, Log, New};
 use crate::error::{Fault, done, number};
 use crate::exports;
-use crate::fd;
 use crate::map;
 use crate::object::{BpfObject, bpf_object__load, bpf_object__open};
 use crate::program::{bpf_program__fd, bpf_program__set_type};
@@ -44,12 +43,13 @@ pub(crate) struct ObjectLoadAttr<'a> {
 }
 
 fn create(attr: &CreateMapAttr) -> Result<c_int, Fault> {
-    let sizes = [attr.key_size, attr.value_size, attr.max_entries];
-    let inner = match attr.inner_map_fd {
-        0 => None,
-        inner => Some(fd::map(inner as c_int)?),
+    let new = map::New {
+        map_type: attr.map_type,
+        sizes: [attr.key_size, attr.value_size, attr.max_entries],
+        inner: attr.inner_map_fd as c_int,
+        flags: attr.map_flags,
     };
-    map::create(attr.map_type, attr.name, sizes, inner)
+    map::create(attr.name, &new)
 }
 
 fn load(attr: &LoadProgramAttr, log: Log) -> Result<c_int, Fault> {

@@ -15,15 +15,19 @@ mod ebpf;
 mod error;
 mod fd;
 mod info;
+mod inspect;
 mod legacy;
 mod link;
 mod map;
 mod names;
+mod native;
 mod object;
+mod pin;
 mod program;
 mod raw;
 mod ring;
 mod syscall;
+mod verified;
 
 /// Declares functions for C: their definitions, and their names.
 macro_rules! exports {
@@ -55,14 +59,18 @@ mod tests {
         let files = [
             super::bpf::NAMES,
             super::ebpf::NAMES,
+            super::inspect::NAMES,
             super::legacy::NAMES,
             super::link::NAMES,
             super::map::NAMES,
             super::names::NAMES,
+            super::native::NAMES,
             super::object::NAMES,
+            super::pin::NAMES,
             super::program::NAMES,
             super::ring::NAMES,
             super::syscall::NAMES,
+            super::verified::NAMES,
         ];
         let mut names = files.concat();
         names.sort_unstable();

@@ -7,6 +7,7 @@ use crate::raw::{Input, Output, Text};
 use abi::MapKind;
 use client::{Map, MapSpec, Update};
 use std::ffi::c_int;
+use std::mem::offset_of;
 
 /// `struct bpf_map_create_opts` of libbpf, as far as it has a meaning here.
 #[repr(C)]
@@ -28,20 +29,34 @@ pub(crate) struct MapBatchOpts {
     flags: u64,
 }
 
-/// Sizes of a map.
-pub(crate) type Sizes = [u32; 3];
+/// A map to make.
+#[derive(Default)]
+pub(crate) struct New {
+    pub(crate) map_type: c_int,
+    /// Bytes of key and value, entries.
+    pub(crate) sizes: [u32; 3],
+    /// Descriptor of the template of maps inside, 0 for none.
+    pub(crate) inner: c_int,
+    /// `map_flags`. The runtime has none, as that of eBPF for Windows has none.
+    pub(crate) flags: u32,
+}
 
 /// Makes a map; gives its descriptor.
-pub(crate) fn create(
-    map_type: c_int,
-    name: Text,
-    sizes: Sizes,
-    inner: Option<Map>,
-) -> Result<c_int, Fault> {
-    let [key_size, value_size, max_entries] = sizes;
+pub(crate) fn create(name: Text, new: &New) -> Result<c_int, Fault> {
+    let name = name.optional()?.unwrap_or_default();
+    if new.flags != 0 {
+        let flags = new.flags;
+        let message = format!("cannot create map {name}: map_flags {flags:#x}: Windows has none");
+        return Err(Fault::invalid(message));
+    }
+    let inner = match new.inner {
+        0 => None,
+        inner => Some(fd::map(inner)?),
+    };
+    let [key_size, value_size, max_entries] = new.sizes;
     let map = fd::client()?.create_map(&MapSpec {
-        name: name.optional()?.unwrap_or_default(),
-        map_type: u32::try_from(map_type).map_err(|_| Fault::INVALID)?,
+        name,
+        map_type: u32::try_from(new.map_type).map_err(|_| Fault::INVALID)?,
         key_size,
         value_size,
         max_entries,
@@ -190,31 +205,31 @@ fn batch_flags(opts: Option<&MapBatchOpts>) -> u64 {
 exports! {
     /// Makes a map; gives its descriptor.
     fn bpf_map_create(map_type: c_int, name: Text, key_size: u32, value_size: u32, max_entries: u32, opts: Option<&MapCreateOpts>) -> c_int {
-        /// Bytes up to the end of the last field that is read.
-        const WITH_INNER: usize = 32;
-        let inner = match opts {
-            Some(opts) if opts.sz >= WITH_INNER && opts.inner_map_fd != 0 => {
-                match fd::map(opts.inner_map_fd as c_int) {
-                    Ok(map) => Some(map),
-                    Err(fault) => return fault.tell(),
-                }
-            }
-            _ => None,
+        // What the caller's structure ends before is not read.
+        let field = |offset: usize, read: fn(&MapCreateOpts) -> u32| {
+            let opts = opts.filter(|opts| opts.sz >= offset + size_of::<u32>());
+            opts.map_or(0, read)
         };
-        number(create(map_type, name, [key_size, value_size, max_entries], inner))
+        number(create(name, &New {
+            map_type,
+            sizes: [key_size, value_size, max_entries],
+            inner: field(offset_of!(MapCreateOpts, inner_map_fd), |opts| opts.inner_map_fd) as c_int,
+            flags: field(offset_of!(MapCreateOpts, map_flags), |opts| opts.map_flags),
+        }))
     }
 
     /// Makes a map without a name.
-    fn bpf_create_map(map_type: c_int, key_size: c_int, value_size: c_int, max_entries: c_int, _flags: u32) -> c_int {
+    fn bpf_create_map(map_type: c_int, key_size: c_int, value_size: c_int, max_entries: c_int, flags: u32) -> c_int {
         let sizes = [key_size as u32, value_size as u32, max_entries as u32];
-        number(create(map_type, Text::NONE, sizes, None))
+        number(create(Text::NONE, &New { map_type, sizes, flags, inner: 0 }))
     }
 
     /// Makes a map of maps; the inner map is the template.
-    fn bpf_create_map_in_map(map_type: c_int, name: Text, key_size: c_int, inner_map_fd: c_int, max_entries: c_int, _flags: u32) -> c_int {
-        let inner = fd::map(inner_map_fd);
+    fn bpf_create_map_in_map(map_type: c_int, name: Text, key_size: c_int, inner_map_fd: c_int, max_entries: c_int, flags: u32) -> c_int {
         let sizes = [key_size as u32, 4, max_entries as u32];
-        number(inner.and_then(|inner| create(map_type, name, sizes, Some(inner))))
+        // 0 is a descriptor too, of something else.
+        let inner = fd::map(inner_map_fd).map(|_| inner_map_fd);
+        number(inner.and_then(|inner| create(name, &New { map_type, sizes, inner, flags })))
     }
 
     /// The value of a key. Per-CPU maps give one for each processor, padded to 8 bytes.

@@ -5,7 +5,7 @@ use crate::exports;
 use crate::fd;
 use crate::raw::{Output, Text};
 use abi::program_type;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::sync::LazyLock;
 
 /// Names by number, as text for C.
@@ -121,9 +121,9 @@ exports! {
 
     /// The error that a returned pointer stands for: functions that return pointers return NULL and
     /// set errno, so it is 0 for any other.
-    fn libbpf_get_error(pointer: crate::raw::Input) -> i64 {
+    fn libbpf_get_error(pointer: crate::raw::Input) -> c_long {
         match pointer.is_null() {
-            true => -i64::from(crate::raw::runtime::errno()),
+            true => -c_long::from(crate::raw::runtime::errno()),
             false => 0,
         }
     }

@@ -6,7 +6,7 @@ use crate::fd::{self, Item};
 use crate::program::BpfProgram;
 use crate::raw::{Input, Text};
 use client::{Client, Loaded, Map, Object, OpenOptions};
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// `struct bpf_object`.
@@ -41,6 +41,14 @@ pub(crate) struct State {
     /// Descriptors by index of the object's programs; `None` where one is not loaded.
     pub(crate) program_fds: Vec<Option<c_int>>,
     map_fds: Vec<Option<c_int>>,
+    /// The report about the program that was refused when the object was loaded last.
+    refused: Option<Refused>,
+}
+
+/// Why a program was refused.
+struct Refused {
+    program: String,
+    report: CString,
 }
 
 impl Shared {
@@ -55,7 +63,9 @@ impl State {
         if self.loaded.is_some() {
             return Err(Fault::EXISTS);
         }
-        let loaded = self.object.load(client)?;
+        self.refused = None;
+        let loaded = self.object.load(client);
+        let loaded = loaded.inspect_err(|error| self.refused = Refused::by(error))?;
         let program = |at: usize| {
             let name = &self.object.programs()[at].name;
             let mut all = loaded.programs().iter();
@@ -75,6 +85,22 @@ impl State {
         self.map_fds = maps;
         self.loaded = Some(loaded);
         Ok(())
+    }
+
+    /// The report about a program that was refused.
+    pub(crate) fn report(&self, program: &str) -> Option<&CStr> {
+        let refused = self.refused.as_ref();
+        let refused = refused.filter(|refused| refused.program == program);
+        refused.map(|refused| refused.report.as_c_str())
+    }
+
+    /// Gives one program up.
+    pub(crate) fn unload_program(&mut self, index: usize) {
+        let fd = self.program_fds.get_mut(index).and_then(Option::take);
+        close_all(vec![fd]);
+        if let Some(loaded) = &mut self.loaded {
+            loaded.unload(&self.object.programs()[index].name);
+        }
     }
 
     /// Gives up what was loaded.
@@ -98,7 +124,18 @@ impl Drop for State {
     }
 }
 
-fn insert_all(items: Vec<Option<Item>>) -> Result<Vec<Option<c_int>>, Fault> {
+impl Refused {
+    fn by(error: &client::Error) -> Option<Refused> {
+        let refusal = error.refusal()?;
+        let report = refusal.report.replace('\0', " ");
+        Some(Refused {
+            program: refusal.program.clone(),
+            report: CString::new(report).unwrap_or_default(),
+        })
+    }
+}
+
+pub(crate) fn insert_all(items: Vec<Option<Item>>) -> Result<Vec<Option<c_int>>, Fault> {
     let mut fds = Vec::new();
     for item in items {
         match item.map(fd::insert).transpose() {
@@ -112,7 +149,7 @@ fn insert_all(items: Vec<Option<Item>>) -> Result<Vec<Option<c_int>>, Fault> {
     Ok(fds)
 }
 
-fn close_all(fds: Vec<Option<c_int>>) {
+pub(crate) fn close_all(fds: Vec<Option<c_int>>) {
     for fd in fds.into_iter().flatten() {
         // The program may have closed it.
         let _ = fd::close(fd);
@@ -130,6 +167,7 @@ impl BpfObject {
             loaded: None,
             program_fds: Vec::new(),
             map_fds: Vec::new(),
+            refused: None,
         })));
         let program = |(index, program): (usize, &client::ObjectProgram)| {
             BpfProgram::new(&shared, index, program)
@@ -139,12 +177,19 @@ impl BpfObject {
             index,
             name,
         };
-        Box::new(BpfObject {
+        let object = Box::new(BpfObject {
             programs: programs.iter().enumerate().map(program).collect(),
             maps: maps.into_iter().enumerate().map(map).collect(),
             name,
             shared,
-        })
+        });
+        open_objects().push(object.address());
+        object
+    }
+
+    /// What tells it from others while it is open.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).expose_provenance()
     }
 
     /// Is it a driver?
@@ -155,6 +200,34 @@ impl BpfObject {
     pub(crate) fn programs(&self) -> &[BpfProgram] {
         &self.programs
     }
+}
+
+impl Drop for BpfObject {
+    fn drop(&mut self) {
+        let address = self.address();
+        open_objects().retain(|open| *open != address);
+    }
+}
+
+/// Addresses of all open objects, in the order they were opened.
+fn open_objects() -> MutexGuard<'static, Vec<usize>> {
+    static OPEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The object that was opened after another, the first one after none; NULL at the end.
+fn next_object(previous: Option<&BpfObject>) -> *const BpfObject {
+    let open = open_objects();
+    let next = match previous.map(BpfObject::address) {
+        None => open.first(),
+        Some(previous) => {
+            let mut rest = open.iter().skip_while(|open| **open != previous);
+            rest.nth(1)
+        }
+    };
+    next.map_or(std::ptr::null(), |next| {
+        std::ptr::with_exposed_provenance(*next)
+    })
 }
 
 fn open(path: Text, opts: Option<&ObjectOpenOpts>) -> Result<Box<BpfObject>, Fault> {
@@ -300,6 +373,11 @@ exports! {
         if let Some(object) = object {
             object.shared.lock().unload();
         }
+    }
+
+    /// The object that was opened after another, the first one after NULL; NULL at the end.
+    fn bpf_object__next(previous: Option<&BpfObject>) -> *const BpfObject {
+        next_object(previous)
     }
 
     /// The name of an object.

@@ -74,6 +74,26 @@ impl BpfProgram {
         })
     }
 
+    fn set_flags(&self, flags: u32) -> Result<(), Fault> {
+        let mut state = self.shared.lock();
+        if state.loaded.is_some() {
+            return Err(Fault::BUSY);
+        }
+        state.object.programs_mut()[self.index].flags = flags.into();
+        Ok(())
+    }
+
+    /// The verifier's report, when it was refused; valid until its object is loaded again or closed.
+    fn report(&self, size: Option<&mut usize>) -> *const c_char {
+        let state = self.shared.lock();
+        let name = &state.object.programs()[self.index].name;
+        let report = state.report(name);
+        if let Some(size) = size {
+            *size = report.map_or(0, |report| report.to_bytes_with_nul().len());
+        }
+        report.map_or(std::ptr::null(), std::ffi::CStr::as_ptr)
+    }
+
     /// Attaches it to the hook that was chosen, or to its default one.
     fn attach(&self, parameter: &[u8]) -> Result<Box<BpfLink>, Fault> {
         let program = self.loaded()?;
@@ -171,6 +191,32 @@ exports! {
             state.object.programs_mut()[program.index].autoload = autoload;
             Ok(())
         })))
+    }
+
+    /// Flags for the hooks that a program is attached to.
+    fn bpf_program__flags(program: Option<&BpfProgram>) -> u32 {
+        program.map_or(0, |program| program.about(|program| program.flags as u32))
+    }
+
+    /// Chooses these flags before it is loaded.
+    fn bpf_program__set_flags(program: Option<&BpfProgram>, flags: u32) -> c_int {
+        done(program.ok_or(Fault::INVALID).and_then(|program| program.set_flags(flags)))
+    }
+
+    /// The verifier's report about a program that was refused, NULL for others. It stays until its
+    /// object is loaded again or closed.
+    fn bpf_program__log_buf(program: Option<&BpfProgram>, size: Option<&mut usize>) -> *const c_char {
+        match program {
+            Some(program) => program.report(size),
+            None => std::ptr::null(),
+        }
+    }
+
+    /// Gives one program up; the others of its object stay loaded.
+    fn bpf_program__unload(program: Option<&BpfProgram>) {
+        if let Some(program) = program {
+            program.shared.lock().unload_program(program.index);
+        }
     }
 
     /// Attaches a program to its hook, everywhere.

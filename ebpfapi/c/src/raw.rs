@@ -148,7 +148,30 @@ pub(crate) fn give_text(text: &str) -> *mut c_char {
 
 /// Stores an object in a variable of C. What stands there belongs to nobody: C need not have set it.
 pub(crate) fn give_box<T>(to: &mut Option<Box<T>>, object: Box<T>) {
-    std::mem::forget(to.replace(object));
+    give(to, Some(object));
+}
+
+/// The same for NULL too.
+pub(crate) fn give<T>(to: &mut Option<Box<T>>, object: Option<Box<T>>) {
+    std::mem::forget(std::mem::replace(to, object));
+}
+
+/// An array for C, which the caller gives back with its length; NULL for none.
+pub(crate) fn give_array<T>(array: Vec<T>) -> *mut T {
+    match array.is_empty() {
+        true => std::ptr::null_mut(),
+        false => Box::into_raw(array.into_boxed_slice()).cast(),
+    }
+}
+
+/// Takes an array back.
+pub(crate) fn take_array<T>(array: *mut T, length: usize) -> Vec<T> {
+    if array.is_null() || length == 0 {
+        return Vec::new();
+    }
+    let slice = std::ptr::slice_from_raw_parts_mut(array, length);
+    // SAFETY: the caller promises that it comes from `give_array` with this length and is given back once.
+    unsafe { Box::from_raw(slice) }.into_vec()
 }
 
 /// Takes text back.

@@ -146,12 +146,13 @@ impl Attr {
     }
 
     fn create_map(&self) -> Result<c_int, Fault> {
-        let sizes = [self.number(4), self.number(8), self.number(12)];
-        let inner = match self.fd(20) {
-            0 => None,
-            inner => Some(fd::map(inner)?),
+        let new = map::New {
+            map_type: self.fd(0),
+            sizes: [self.number(4), self.number(8), self.number(12)],
+            flags: self.number(16),
+            inner: self.fd(20),
         };
-        self.with_name(28, |name| map::create(self.fd(0), name, sizes, inner))
+        self.with_name(28, |name| map::create(name, &new))
     }
 
     fn load_program(&self) -> Result<c_int, Fault> {

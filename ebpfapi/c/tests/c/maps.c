@@ -118,6 +118,63 @@ static void pins(void) {
     CHECK(ebpf_close_fd(fd) == 0);
 }
 
+static void pinned_maps(void) {
+    char path[EBPF_MAX_PIN_PATH_LENGTH];
+    CHECK(ebpf_canonicalize_pin_path(path, sizeof(path), "/ebpf/global/b/../x") == EBPF_SUCCESS);
+    CHECK(strcmp(path, "BPF:\\x") == 0);
+    CHECK(ebpf_canonicalize_pin_path(path, sizeof(path), "/..") == EBPF_INVALID_ARGUMENT);
+    CHECK(ebpf_canonicalize_pin_path(path, 6, "x") == EBPF_INSUFFICIENT_BUFFER);
+    CHECK(ebpf_canonicalize_pin_path(path, 7, "x") == EBPF_SUCCESS);
+
+    uint16_t count = 77;
+    ebpf_map_info_t *maps = (ebpf_map_info_t *)path;
+    CHECK(ebpf_api_get_pinned_map_info(&count, &maps) == EBPF_SUCCESS && count == 0 && maps == NULL);
+    CHECK(ebpf_api_get_pinned_map_info(NULL, &maps) == EBPF_INVALID_ARGUMENT);
+    ebpf_api_map_info_free(0, NULL);
+
+    int hash = bpf_map_create(BPF_MAP_TYPE_HASH, "a_hash", 4, 8, 16, NULL);
+    int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "a_ring", 0, 0, 65536, NULL);
+    CHECK(bpf_obj_pin(hash, "z") == 0 && bpf_obj_pin(ring, "/a/ring") == 0);
+    CHECK(ebpf_api_get_pinned_map_info(&count, &maps) == EBPF_SUCCESS && count == 2);
+    CHECK(strcmp(maps[0].pin_path, "BPF:\\a\\ring") == 0 && strcmp(maps[1].pin_path, "BPF:\\z") == 0);
+    CHECK(maps[0].definition.type == BPF_MAP_TYPE_RINGBUF);
+    CHECK(maps[0].definition.max_entries == 65536 && maps[0].definition.key_size == 0);
+    CHECK(maps[1].definition.type == BPF_MAP_TYPE_HASH && maps[1].definition.max_entries == 16);
+    CHECK(maps[1].definition.key_size == 4 && maps[1].definition.value_size == 8);
+    CHECK(maps[1].definition.pinning == LIBBPF_PIN_BY_NAME);
+    ebpf_api_map_info_free(count, maps);
+    CHECK(ebpf_object_unpin("z") == 0 && ebpf_object_unpin("a/ring") == 0);
+    CHECK(ebpf_close_fd(hash) == 0 && ebpf_close_fd(ring) == 0);
+}
+
+// What flags of Linux mean is not known here, so none is taken.
+static void flags(void) {
+    uint32_t id;
+    LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = 1);
+    CHECK(bpf_map_create(BPF_MAP_TYPE_HASH, "flagged", 4, 4, 1, &opts) == -EINVAL);
+    CHECK(strstr(ebpf_last_error(), "flagged: map_flags 0x1") != NULL);
+    CHECK(bpf_create_map(BPF_MAP_TYPE_HASH, 4, 4, 1, 8) == -EINVAL);
+    struct bpf_create_map_attr attr = {
+        .map_type = BPF_MAP_TYPE_ARRAY, .map_flags = 2, .key_size = 4, .value_size = 4, .max_entries = 1};
+    CHECK(bpf_create_map_xattr(&attr) == -EINVAL);
+    // Fields behind the size that the caller knows are not read.
+    opts.sz = offsetof(struct bpf_map_create_opts, map_flags);
+    int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "flagged", 4, 4, 1, &opts);
+    CHECK(fd > 0 && ebpf_close_fd(fd) == 0);
+    CHECK(bpf_map_get_next_id(0, &id) == -ENOENT);
+}
+
+// A handle that this library did not give: here that of the only map, by its number.
+static void handles(void) {
+    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "handled", 4, 4, 1, NULL), closed = 0;
+    uint32_t id;
+    for (ebpf_handle_t handle = 0; handle < 4096; handle++)
+        closed += ebpf_api_close_handle(handle) == EBPF_SUCCESS;
+    CHECK(fd > 0 && closed == 1 && bpf_map_get_next_id(0, &id) == -ENOENT);
+    CHECK(ebpf_api_close_handle(-1) == EBPF_INVALID_OBJECT);
+    CHECK(ebpf_close_fd(fd) == 0);
+}
+
 static void errors(void) {
     CHECK(bpf_map_create(BPF_MAP_TYPE_ARRAY, "bad", 8, 4, 1, NULL) == -EINVAL);
     CHECK(strstr(ebpf_last_error(), "cannot create map bad") != NULL);
@@ -137,6 +194,9 @@ int main(void) {
     per_cpu();
     maps_of_maps();
     pins();
+    pinned_maps();
+    flags();
+    handles();
     errors();
     check_nothing_left();
     puts("maps: done");

@@ -37,13 +37,18 @@ static void load_and_run(const char *path, ebpf_execution_type_t expected) {
     CHECK(bpf_program__type(program) == BPF_PROG_TYPE_XDP);
     CHECK(strcmp(bpf_program__section_name(program), "xdp") == 0);
     CHECK(bpf_program__attach(program) == NULL && errno == EINVAL);
+    CHECK(bpf_program__flags(program) == 0 && bpf_program__set_flags(program, 6) == 0);
+    CHECK(bpf_program__flags(program) == 6);
     CHECK(bpf_object__load(object) == 0);
     CHECK(bpf_object__load(object) == -EEXIST);
+    CHECK(bpf_program__set_flags(program, 2) == -EBUSY && bpf_program__flags(program) == 6);
+    size_t log_size = 1;
+    CHECK(bpf_program__log_buf(program, &log_size) == NULL && log_size == 0);
 
     int fd = bpf_program__fd(program);
     CHECK(verdict(fd, 8) == 2 && verdict(fd, 40) == 1);
     ebpf_execution_type_t how;
-    char *file = NULL, *section = NULL;
+    const char *file = NULL, *section = NULL;
     CHECK(ebpf_program_query_info(fd, &how, &file, &section) == 0);
     CHECK(how == expected && strcmp(section, "xdp") == 0);
     ebpf_free_string(file);
@@ -98,13 +103,201 @@ static void walk(void) {
     bpf_object__close(object);
 }
 
+// Programs go one by one.
+static void unload(void) {
+    struct bpf_object *object = bpf_object__open(example("tail_calls.o"));
+    CHECK(object != NULL && bpf_object__load(object) == 0);
+    struct bpf_program *first = bpf_object__next_program(object, NULL);
+    struct bpf_program *second = bpf_object__next_program(object, first);
+    struct bpf_prog_info info = {0};
+    uint32_t length = sizeof(info);
+    CHECK(bpf_obj_get_info_by_fd(bpf_program__fd(second), &info, &length) == 0);
+    bpf_program__unload(second);
+    bpf_program__unload(second);
+    CHECK(bpf_program__fd(second) == -1 && bpf_program__fd(first) > 0);
+    CHECK(bpf_program__attach(second) == NULL && errno == EINVAL);
+    bpf_program__unload(NULL);
+    bpf_object__close(object);
+}
+
+static void open_objects(void) {
+    CHECK(bpf_object__next(NULL) == NULL);
+    struct bpf_object *first = bpf_object__open(example("droppacket.o"));
+    struct bpf_object *second = bpf_object__open(example("tail_calls.o"));
+    CHECK(bpf_object__next(NULL) == first && bpf_object__next(first) == second);
+    CHECK(bpf_object__next(second) == NULL);
+    bpf_object__close(first);
+    CHECK(bpf_object__next(NULL) == second);
+    bpf_object__close(second);
+    CHECK(bpf_object__next(NULL) == NULL);
+}
+
+static int stat_of(const ebpf_api_program_info_t *program, const char *key) {
+    for (const ebpf_stat_t *stat = program->stats; stat; stat = stat->next)
+        if (strcmp(stat->key, key) == 0)
+            return stat->value;
+    return -1;
+}
+
+// The programs of an object file: what opening it tells too, and their places in its sections.
+static void enumerate(const char *driver) {
+    ebpf_api_program_info_t *list = NULL;
+    const char *message = NULL;
+    CHECK(ebpf_enumerate_programs(example("tail_calls.o"), true, &list, &message) == EBPF_SUCCESS);
+    CHECK(list != NULL && message == NULL);
+    struct bpf_object *object = bpf_object__open(example("tail_calls.o"));
+    struct bpf_program *program = NULL;
+    for (ebpf_api_program_info_t *info = list; info; info = info->next) {
+        program = bpf_object__next_program(object, program);
+        CHECK(program != NULL && strcmp(info->program_name, bpf_program__name(program)) == 0);
+        CHECK(strcmp(info->section_name, bpf_program__section_name(program)) == 0);
+        CHECK(info->raw_data_size == 8 * bpf_program__insn_cnt(program));
+        CHECK(ebpf_get_bpf_program_type(&info->program_type) == bpf_program__type(program));
+        CHECK(ebpf_get_bpf_attach_type(&info->expected_attach_type) ==
+              bpf_program__get_expected_attach_type(program));
+        // The last instruction is an exit.
+        CHECK((uint8_t)info->raw_data[info->raw_data_size - 8] == 0x95);
+        int count = stat_of(info, "Instructions");
+        CHECK(count > 1 && (size_t)count <= info->raw_data_size / 8);
+        CHECK(info->offset_in_section == 0);
+    }
+    CHECK(bpf_object__next_program(object, program) == NULL);
+    bpf_object__close(object);
+    ebpf_free_programs(list);
+
+    CHECK(ebpf_enumerate_programs(example("droppacket.o"), false, &list, &message) == EBPF_SUCCESS);
+    CHECK(list != NULL && list->stats == NULL && list->next == NULL);
+    ebpf_free_programs(list);
+    CHECK(ebpf_enumerate_programs("no such file.o", false, &list, &message) == EBPF_FILE_NOT_FOUND);
+    CHECK(list == NULL && strstr(message, "no such file.o") != NULL);
+    ebpf_free_string(message);
+    ebpf_free_programs(NULL);
+    if (driver == NULL)
+        return;
+    CHECK(ebpf_enumerate_programs(driver, true, &list, &message) == EBPF_SUCCESS);
+    CHECK(strcmp(list->program_name, "DropPacket") == 0 && strcmp(list->section_name, "xdp") == 0);
+    CHECK(list->raw_data_size > 0 && list->raw_data != NULL && list->stats == NULL);
+    ebpf_free_programs(list);
+}
+
+static void sections(const char *driver) {
+    size_t size = 0, room;
+    uint8_t code[4096];
+    CHECK(ebpf_api_get_data_section(example("droppacket.o"), "xdp", NULL, &size) == EBPF_SUCCESS);
+    CHECK(size > 8 && size <= sizeof(code) && size % 8 == 0);
+    room = size - 1;
+    CHECK(ebpf_api_get_data_section(example("droppacket.o"), "xdp", code, &room) ==
+          EBPF_INSUFFICIENT_BUFFER);
+    CHECK(room == size);
+    room = sizeof(code);
+    CHECK(ebpf_api_get_data_section(example("droppacket.o"), "xdp", code, &room) == EBPF_SUCCESS);
+    CHECK(room == size && code[size - 8] == 0x95);
+    CHECK(ebpf_api_get_data_section(example("droppacket.o"), "hash", NULL, &size) ==
+          EBPF_OBJECT_NOT_FOUND);
+    CHECK(ebpf_api_get_data_section("no such file.o", "xdp", NULL, &size) == EBPF_INVALID_OBJECT);
+    CHECK(ebpf_api_get_data_section(example("droppacket.o"), "xdp", NULL, NULL) ==
+          EBPF_INVALID_ARGUMENT);
+    if (driver != NULL) {
+        CHECK(ebpf_api_get_data_section(driver, "programs", NULL, &size) == EBPF_SUCCESS);
+        CHECK(size == 144 || size == 160);
+    }
+}
+
+static void disassembly(void) {
+    const char *text = NULL, *message = NULL;
+    CHECK(ebpf_api_elf_disassemble_program(example("droppacket.o"), NULL, NULL, &text, &message) == 0);
+    CHECK(message == NULL && strstr(text, "       0:\t") != NULL && strstr(text, "exit") != NULL);
+    CHECK(strstr(text, "map_fd 1") != NULL && strstr(text, "bpf_map_lookup_elem:1(") != NULL);
+    ebpf_free_string(text);
+    CHECK(ebpf_api_elf_disassemble_program(example("droppacket.o"), "xdp", "Nobody", &text, &message) ==
+          1);
+    CHECK(text == NULL && message != NULL);
+    ebpf_free_string(message);
+}
+
+// What the verifier found out, thread by thread: nothing before it ran.
+static void findings(void) {
+    const ebpf_program_info_t *info = NULL;
+    const ebpf_verifier_map_info_t *calls = NULL;
+    const ebpf_btf_resolved_function_info_t *function = NULL;
+    size_t count = 1;
+    ebpf_api_verifier_stats_t stats;
+    CHECK(ebpf_get_program_info_from_verifier(&info) == EBPF_OBJECT_NOT_FOUND);
+    CHECK(ebpf_get_map_annotations_from_verifier(&calls, &count) == EBPF_SUCCESS && count == 0);
+    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket.o"), "xdp", "DropPacket", NULL, 0,
+                                                NULL, NULL, &stats) == 0);
+    CHECK(stats.total_unreachable == 0 && stats.total_warnings == 0 && stats.max_loop_count == 0);
+    CHECK(ebpf_get_program_info_from_verifier(&info) == EBPF_SUCCESS);
+    CHECK(strcmp(info->program_type_descriptor->name, "xdp") == 0);
+    CHECK(ebpf_get_bpf_program_type(&info->program_type_descriptor->program_type) == BPF_PROG_TYPE_XDP);
+    CHECK(info->program_type_descriptor->context_descriptor->data == 0);
+    CHECK(info->program_type_descriptor->context_descriptor->end == 8);
+    int found = 0;
+    for (uint32_t at = 0; at < info->count_of_program_type_specific_helpers; at++) {
+        const ebpf_helper_function_prototype_t *helper =
+            &info->program_type_specific_helper_prototype[at];
+        CHECK(helper->header.total_size == sizeof(*helper) && helper->name[0] != 0);
+        if (helper->helper_id == 1) {
+            CHECK(strcmp(helper->name, "bpf_map_lookup_elem") == 0);
+            CHECK(helper->return_type == EBPF_RETURN_TYPE_PTR_TO_MAP_VALUE_OR_NULL);
+            CHECK(helper->arguments[0] == EBPF_ARGUMENT_TYPE_PTR_TO_MAP);
+            CHECK(helper->arguments[1] == EBPF_ARGUMENT_TYPE_PTR_TO_MAP_KEY);
+            found++;
+        }
+    }
+    CHECK(found == 1);
+    CHECK(ebpf_get_map_annotations_from_verifier(&calls, &count) == EBPF_SUCCESS && count == 2);
+    CHECK(strcmp(calls[0].map_name, "interface_index_map") == 0 && calls[0].value_size == 4);
+    CHECK(strcmp(calls[1].map_name, "dropcnt_map") == 0 && calls[1].value_size == 8);
+    ebpf_api_program_info_t *list = NULL;
+    CHECK(ebpf_enumerate_programs(example("droppacket.o"), false, &list, NULL) == EBPF_SUCCESS);
+    for (const ebpf_verifier_map_info_t *call = calls; call < calls + count; call++) {
+        CHECK(call->helper_id == 1 && call->map_type == BPF_MAP_TYPE_ARRAY);
+        CHECK(call->max_entries == 1 && !call->is_inner_map_template);
+        // A call is where it says.
+        CHECK((uint8_t)list->raw_data[8 * call->instruction_offset] == 0x85);
+    }
+    ebpf_free_programs(list);
+    CHECK(ebpf_get_btf_resolved_function_info_from_verifier(1, &function) == EBPF_OBJECT_NOT_FOUND);
+    CHECK(ebpf_get_btf_resolved_function_info_from_verifier(0, &function) == EBPF_OBJECT_NOT_FOUND);
+
+    CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket_unsafe.o"), NULL, NULL, NULL, 0,
+                                                NULL, NULL, &stats) == 1);
+    CHECK(stats.total_warnings == 1);
+    CHECK(ebpf_get_map_annotations_from_verifier(&calls, &count) == EBPF_SUCCESS && count == 0);
+    CHECK(ebpf_get_program_info_from_verifier(&info) == EBPF_SUCCESS);
+}
+
+static void driver_by_fds(const char *driver) {
+    size_t maps = 0, programs = 0;
+    fd_t map[2] = {ebpf_fd_invalid, ebpf_fd_invalid}, program = ebpf_fd_invalid;
+    CHECK(ebpf_object_load_native_by_fds(driver, &maps, NULL, &programs, NULL) == EBPF_NO_MEMORY);
+    CHECK(maps == 2 && programs == 1);
+    maps = 1;
+    CHECK(ebpf_object_load_native_by_fds(driver, &maps, map, &programs, &program) == EBPF_NO_MEMORY);
+    CHECK(maps == 2 && map[0] == ebpf_fd_invalid && program == ebpf_fd_invalid);
+    check_nothing_left();
+    CHECK(ebpf_object_load_native_by_fds(driver, &maps, map, &programs, &program) == EBPF_SUCCESS);
+    CHECK(map[0] > 0 && map[1] > 0 && program > 0 && verdict(program, 8) == 2);
+    uint32_t key = 0;
+    uint64_t dropped = 0;
+    CHECK(bpf_map_lookup_elem(map[1], &key, &dropped) == 0 && dropped == 20);
+    CHECK(ebpf_close_fd(map[0]) == 0 && ebpf_close_fd(map[1]) == 0 && ebpf_close_fd(program) == 0);
+    CHECK(ebpf_object_load_native_by_fds(example("droppacket.o"), &maps, map, &programs, &program) ==
+          EBPF_INVALID_ARGUMENT);
+    CHECK(strstr(ebpf_last_error(), "not a driver") != NULL);
+}
+
 static void refused(void) {
     struct bpf_object *object = bpf_object__open(example("droppacket_unsafe.o"));
     CHECK(object != NULL && bpf_object__load(object) == -EACCES);
+    size_t size = 0;
+    const char *log = bpf_program__log_buf(bpf_object__next_program(object, NULL), &size);
+    CHECK(log != NULL && size == strlen(log) + 1 && strstr(ebpf_last_error(), log) != NULL);
     CHECK(strstr(ebpf_last_error(), "droppacket_unsafe.c") != NULL);
     bpf_object__close(object);
 
-    char *report = NULL, *message = NULL;
+    const char *report = NULL, *message = NULL;
     ebpf_api_verifier_stats_t stats;
     CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket.o"), NULL, NULL, NULL, 0, &report,
                                                 &message, &stats) == 0);
@@ -131,10 +324,16 @@ static void instructions(void) {
     struct bpf_prog_info info = {0};
     uint32_t length = sizeof(info);
     CHECK(bpf_obj_get_info_by_fd(fd, &info, &length) == 0 && strcmp(info.name, "pass") == 0);
-    GUID type;
-    CHECK(ebpf_get_ebpf_program_type(BPF_PROG_TYPE_XDP, &type) == 0);
-    CHECK(memcmp(&type, &info.type_uuid, sizeof(type)) == 0);
-    CHECK(strcmp(ebpf_get_program_type_name(&type), "xdp") == 0);
+    const ebpf_program_type_t *type = ebpf_get_ebpf_program_type(BPF_PROG_TYPE_XDP);
+    CHECK(type != NULL && memcmp(type, &info.type_uuid, sizeof(*type)) == 0);
+    CHECK(strcmp(ebpf_get_program_type_name(type), "xdp") == 0);
+    CHECK(ebpf_get_bpf_program_type(type) == BPF_PROG_TYPE_XDP);
+    CHECK(ebpf_get_ebpf_program_type((bpf_prog_type_t)4711) == NULL);
+    ebpf_attach_type_t hook, zero = {0};
+    CHECK(ebpf_get_ebpf_attach_type(BPF_XDP, &hook) == EBPF_SUCCESS);
+    CHECK(ebpf_get_bpf_attach_type(&hook) == BPF_XDP);
+    CHECK(ebpf_get_ebpf_attach_type((bpf_attach_type_t)4711, &hook) == EBPF_INVALID_ARGUMENT);
+    CHECK(memcmp(&hook, &zero, sizeof(hook)) == 0);
     CHECK(ebpf_close_fd(fd) == 0);
 
     char log[4096] = "";
@@ -181,6 +380,14 @@ int main(int count, char **arguments) {
         }
     }
     walk();
+    unload();
+    open_objects();
+    findings();
+    enumerate(count > 2 ? arguments[2] : NULL);
+    sections(count > 2 ? arguments[2] : NULL);
+    disassembly();
+    if (count > 2)
+        driver_by_fds(arguments[2]);
     refused();
     instructions();
     check_nothing_left();
