@@ -16,6 +16,8 @@ pub const LOOP_ROUNDS: u32 = 1 << 23;
 pub const PROGRAM_SLOTS: u32 = 1_000_000;
 /// Longest name of a map, section or program without the terminator (native ABI: 1..63).
 pub const NAME_BYTES: usize = 63;
+/// Longest name of the file of a program that the runtime keeps.
+pub const FILE_NAME_BYTES: usize = 1_024;
 /// Largest `.data`/`.rodata`/`.bss` section that becomes a map (bpf2c: 1 MiB).
 pub const GLOBAL_SECTION_BYTES: u64 = 1 << 20;
 /// Largest ELF file read.

@@ -120,6 +120,7 @@ fn load_bytecode(
     for (at, program) in numbered().filter(|(at, _)| wanted(usize::from(*at))) {
         let spec = ProgramSpec {
             name: &program.name,
+            file: &object.file_name,
             section: &object.programs[usize::from(at)].section,
             program_type: program.program_type,
         };

@@ -37,7 +37,10 @@ pub struct OpenOptions {
 #[derive(Clone, Debug)]
 pub struct Object {
     pub(crate) name: String,
+    /// Where it was read from.
     pub(crate) file: Option<PathBuf>,
+    /// That, as it was named.
+    pub(crate) file_name: String,
     pub(crate) form: Form,
     pub(crate) programs: Vec<ObjectProgram>,
     pub(crate) maps: Vec<ObjectMap>,
@@ -125,6 +128,7 @@ impl Object {
         let mut object =
             parse(&bytes, name, options).map_err(|cause| Error::new(doing(), cause))?;
         object.file = Some(absolute);
+        object.file_name = path.to_string_lossy().into_owned();
         Ok(object)
     }
 
@@ -289,6 +293,7 @@ fn parse_elf(bytes: &[u8], name: String, options: &OpenOptions) -> Result<Object
     Ok(Object {
         name,
         file: None,
+        file_name: String::new(),
         programs: programs.collect(),
         maps: maps.collect(),
         form: Form::Bytecode(Box::new(object)),
@@ -322,6 +327,7 @@ fn parse_driver(bytes: &[u8], name: String) -> Result<Object, Cause> {
     Ok(Object {
         name,
         file: None,
+        file_name: String::new(),
         programs: programs.collect(),
         maps: maps.collect(),
         form: Form::Native(bytes.to_vec()),

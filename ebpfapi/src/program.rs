@@ -35,6 +35,8 @@ struct About {
 pub struct ProgramSpec<'a> {
     /// Its name.
     pub name: &'a str,
+    /// The file that it comes from, for people; may be empty.
+    pub file: &'a str,
     /// The ELF section that it comes from; names the default hook.
     pub section: &'a str,
     /// Its type.
@@ -76,12 +78,14 @@ impl Client {
     /// [`Cause::RefusedByRuntime`] with the report of the verifier; the bytecode has more than 8,189
     /// instructions.
     pub fn load_program(&self, spec: &ProgramSpec<'_>, code: &[u8]) -> Result<Program, Error> {
-        let names = [spec.section, spec.name].concat();
-        let section = u16::try_from(spec.section.len()).unwrap_or(u16::MAX);
+        let names = [spec.file, spec.section, spec.name].concat();
+        let offset = |bytes: usize| NAMES.saturating_add(u16::try_from(bytes).unwrap_or(u16::MAX));
+        let section = offset(spec.file.len());
+        let name = offset(spec.file.len().saturating_add(spec.section.len()));
         let request = Request::CreateProgram {
             program_type: spec.program_type.guid,
-            section_name_offset: NAMES,
-            program_name_offset: NAMES.saturating_add(section),
+            section_name_offset: section,
+            program_name_offset: name,
             data: names.as_bytes(),
         };
         let doing = || format!("load program {}", spec.name);

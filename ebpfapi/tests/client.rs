@@ -176,6 +176,7 @@ fn an_unsafe_program_is_refused_here_and_there() {
         .collect();
     let spec = ProgramSpec {
         name: "DropPacket",
+        file: "",
         section: "xdp",
         program_type: &windows::XDP,
     };

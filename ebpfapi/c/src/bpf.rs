@@ -144,6 +144,7 @@ pub(crate) fn load(new: &New<'_>, insns: Input, count: usize) -> Result<c_int, F
     });
     let spec = ProgramSpec {
         name: new.name,
+        file: "",
         section: hook.map_or("", |hook| hook.prefix),
         program_type,
     };

@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) object: Object,
     /// Handles, pins, and legacy links themselves.
     users: u32,
+    /// File that a program comes from, as whoever loaded it named it.
+    pub(super) file: String,
     /// ELF section of a program.
     pub(super) section: String,
     /// Attach type that a program expects.
@@ -108,6 +110,7 @@ impl Entry {
             id,
             object,
             users: 0,
+            file: String::new(),
             section: String::new(),
             attach_type: Guid::default(),
             flags: 0,

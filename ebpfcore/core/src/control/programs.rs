@@ -57,13 +57,18 @@ impl Session<'_> {
     ) -> Result<usize, Status> {
         let program_type = helper::program_type(program_type, &self.control.linked());
         let program_type = program_type.ok_or(Status::ExtensionFailedToLoad)?;
-        let (section, name) = strings(data, section, name)?;
+        let Names {
+            file,
+            section,
+            name,
+        } = names(data, section, name)?;
         let draft = Draft {
             name: text(name, limits::NAME_BYTES)?,
             program_type,
         };
         let id = self.control.core.take_id();
         let mut entry = Entry::new(id, Object::Draft(draft));
+        entry.file = text(end(file, limits::FILE_NAME_BYTES), limits::FILE_NAME_BYTES)?;
         entry.section = text(section, limits::NAME_BYTES)?;
         let handle = self.control.publish(self.client, entry)?;
         self.reply_handle(
@@ -210,9 +215,8 @@ impl Session<'_> {
         self.done()
     }
 
-    /// The kind of code and the section. The runtime knows no files: the field for the name of the
-    /// file is empty, except that a program without code has there what the verifier said when it
-    /// refused its code last.
+    /// The kind of code, the file and the section. A program without code has in place of its file
+    /// what the verifier said when it refused its code last, and one of a driver has no file.
     pub(super) fn query_program(self, handle: Handle) -> Result<usize, Status> {
         let id = self.id(handle)?;
         let mut text = String::new();
@@ -225,15 +229,15 @@ impl Session<'_> {
                 Object::Program(_) => CODE_BYTECODE,
                 Object::Map(_) | Object::Link(_) | Object::Module => return Err(Status::InvalidFd),
             };
-            let log = match code_type {
+            let file = match code_type {
                 CODE_NONE => beginning(&entry.log, LOG_BYTES),
-                _ => "",
+                _ => &entry.file,
             };
-            let room = text.try_reserve_exact(log.len() + entry.section.len());
+            let room = text.try_reserve_exact(file.len() + entry.section.len());
             room.map_err(|_| Status::NoMemory)?;
-            text.push_str(log);
+            text.push_str(file);
             text.push_str(&entry.section);
-            (code_type, log.len())
+            (code_type, file.len())
         };
         const FILE_NAME: u16 = 16;
         let file_name = u16::try_from(file_name).map_err(|_| Status::Failed)?;
@@ -251,16 +255,39 @@ fn beginning(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
-/// Section and program name from the tail of `create_program`; offsets count from the start of the
-/// message.
-fn strings(data: &[u8], section: u16, name: u16) -> Result<(&[u8], &[u8]), Status> {
+/// As much of the end of a text as fits into some bytes: of a long path, the name of the file.
+fn end(text: &[u8], most: usize) -> &[u8] {
+    let is_start = |byte: &u8| *byte & 0xc0 != 0x80;
+    let tail = text.get(text.len().saturating_sub(most)..).unwrap_or(text);
+    let start = tail.iter().position(is_start).unwrap_or_default();
+    tail.get(start..).unwrap_or(tail)
+}
+
+/// What `create_program` names.
+struct Names<'a> {
+    file: &'a [u8],
+    section: &'a [u8],
+    name: &'a [u8],
+}
+
+/// File, section and program name from the tail of `create_program`; offsets count from the start of
+/// the message.
+fn names(data: &[u8], section: u16, name: u16) -> Result<Names<'_>, Status> {
     const TAIL: usize = 28;
     let at = |offset: u16| usize::from(offset).checked_sub(TAIL);
     let (Some(section), Some(name)) = (at(section), at(name)) else {
         return Err(Status::InvalidArgument);
     };
-    match (data.get(section..name), data.get(name..)) {
-        (Some(section), Some(name)) => Ok((section, name)),
+    match (
+        data.get(..section),
+        data.get(section..name),
+        data.get(name..),
+    ) {
+        (Some(file), Some(section), Some(name)) => Ok(Names {
+            file,
+            section,
+            name,
+        }),
         _ => Err(Status::InvalidArgument),
     }
 }
