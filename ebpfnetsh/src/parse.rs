@@ -142,7 +142,10 @@ impl Arguments {
 
     fn add(&mut self, command: &'static Command, word: &str) -> Result<(), String> {
         let named = match word.split_once('=') {
-            Some((name, value)) => tag_of(command, name)?.map(|tag| (tag, value)),
+            Some((name, value)) => match tag_of(command, name)? {
+                None if is_word(name) => return Err(no_tag(command, name)),
+                tag => tag.map(|tag| (tag, value)),
+            },
             None => None,
         };
         let next = || {
@@ -167,6 +170,19 @@ impl Arguments {
 }
 
 /// The tag that a word before `=` names; `None` when it names none.
+/// Whether it can only be meant as the name of an argument: paths have other letters too.
+fn is_word(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+fn no_tag(command: &Command, name: &str) -> String {
+    let tags: Vec<&str> = command.tags.iter().map(|tag| tag.name).collect();
+    format!(
+        "there is no argument `{name}`; there are {}",
+        tags.join(", ")
+    )
+}
+
 fn tag_of(command: &'static Command, name: &str) -> Result<Option<&'static Tag>, String> {
     match choose(command.tags, name, |tag| tag.name) {
         Ok(tag) => Ok(Some(tag)),

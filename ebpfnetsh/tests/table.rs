@@ -48,8 +48,11 @@ fn arguments_stand_anywhere_by_name() {
     for one in &all {
         assert_eq!(*one, all[0]);
     }
-    // A name with `=` that is no tag's is a value.
-    assert!(Arguments::of(command, &["a=b.o"]).is_ok());
+    // A path with `=` is a value; a word before it can only be meant as a name.
+    assert!(Arguments::of(command, &["./a=b.o"]).is_ok());
+    assert!(Arguments::of(command, &["filename=a=b.o"]).is_ok());
+    let mistake = Arguments::of(command, &["a.o", "sort=xdp"]).unwrap_err();
+    assert!(format!("{mistake:?}").contains("no argument `sort`"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `show programs`, `maps`, `links`, `pins`, `processes`.
 
 use crate::answer::{Answer, Failure, Outcome};
+use crate::file::type_of;
 use crate::runtime::{is_missing, pins};
 use crate::show::{map_type_name, type_name};
 use crate::table::tag;
@@ -16,6 +17,7 @@ pub(crate) fn show_programs(session: &mut Session, arguments: &Arguments) -> Out
         client.program_by_id(id)?.info()
     })?;
     let mut programs: Vec<ProgramInfo> = programs;
+    refuse_unknown_type(&programs, arguments)?;
     programs.retain(|info| is_wanted(info, arguments));
     if programs.is_empty() && one.is_some() {
         return Err(Failure::new("Program not found"));
@@ -43,6 +45,16 @@ fn all<T>(
         }
     }
     Ok(infos)
+}
+
+/// A type that is none, and that no program has: a slip rather than a question.
+fn refuse_unknown_type(programs: &[ProgramInfo], arguments: &Arguments) -> Result<(), Failure> {
+    let wanted = arguments.text(&tag::TYPE).unwrap_or_default();
+    let has = |info: &ProgramInfo| type_name(info.program_type).eq_ignore_ascii_case(wanted);
+    match wanted.is_empty() || programs.iter().any(has) {
+        true => Ok(()),
+        false => type_of(wanted).map(drop),
+    }
 }
 
 fn is_wanted(info: &ProgramInfo, arguments: &Arguments) -> bool {
