@@ -18,6 +18,7 @@ mod netsh;
 mod prefix;
 mod process;
 mod scenario;
+mod sessions;
 
 use process::Wine;
 use std::path::Path;
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Load and unload so many times under traffic
     #[arg(long, default_value_t = 20)]
     cycles: u32,
+    /// Only replay the sessions with netsh (`BLESS=1` writes their files anew)
+    #[arg(long, conflicts_with = "demo")]
+    sessions: bool,
     /// Only tell the story of the tutorial, and draw it
     #[arg(long)]
     demo: bool,
@@ -55,6 +59,9 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
         let picture = args.picture.clone();
         let picture = picture.unwrap_or_else(|| folder.join("dnsflood-windows.svg"));
         return demo::run(&wine, &built, &picture);
+    }
+    if args.sessions {
+        return scenario::sessions(&wine, &built);
     }
     let mut ok = scenario::run(&wine, &built, args.cycles)?;
     ok &= identity::run(&wine, &built)?;

@@ -154,7 +154,7 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> Result<&'a str, String> {
     inner.ok_or_else(|| format!("{BOOK} has nothing between `{from}` and `{to}`"))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let bytes = std::fs::read(from).map_err(|error| format!("{}: {error}", from.display()))?;
     write(to, &bytes)
 }

@@ -40,8 +40,7 @@ impl Run<'_> {
         let words = ["ebpf", "show", "verification", "droppacket_unsafe.o", "xdp"];
         let refused = self.netsh(&words, &[])?;
         self.refuses(&refused, "BN0218");
-        let deleted = self.netsh(&["delete", "helper", HELPER], &[])?;
-        self.says(&deleted, "Ok.");
+        self.helper_is_deleted()?;
         let gone = self.netsh(&["ebpf", "show", "programs"], &[])?;
         self.refuses(&gone, "was not found");
         Ok(())
@@ -62,6 +61,12 @@ impl Run<'_> {
         }
         let added = self.netsh(&["add", "helper", HELPER], &[])?;
         self.says(&added, "Ok.");
+        Ok(())
+    }
+
+    pub(super) fn helper_is_deleted(&mut self) -> Result<(), String> {
+        let deleted = self.netsh(&["delete", "helper", HELPER], &[])?;
+        self.says(&deleted, "Ok.");
         Ok(())
     }
 

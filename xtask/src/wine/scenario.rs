@@ -67,8 +67,26 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.extension_comes_and_goes()?;
     run.c_programs_run()?;
     run.netsh_is_used()?;
+    run.sessions_go_as_written()?;
     run.stopped("ebpfcore")?;
     run.everything_passes()?;
+    run.report_is("nothing is left", "")?;
+    run.stopped("testkernel")?;
+    println!("wine: {} failures", run.failures);
+    Ok(run.failures == 0)
+}
+
+/// Only the sessions with netsh.
+pub(super) fn sessions(wine: &Wine, built: &Built) -> Result<bool, String> {
+    let mut run = Run::new(wine, built);
+    wine.server("-p")?;
+    for name in ["testkernel", "ebpfcore"] {
+        run.service(name)?;
+    }
+    run.started("testkernel")?;
+    run.started("ebpfcore")?;
+    run.sessions_go_as_written()?;
+    run.stopped("ebpfcore")?;
     run.report_is("nothing is left", "")?;
     run.stopped("testkernel")?;
     println!("wine: {} failures", run.failures);
