@@ -182,6 +182,8 @@ impl Cause {
             Cause::Runtime(result) => *result,
             Cause::NotRunning => EbpfResult::FileNotFound,
             Cause::Denied => EbpfResult::AccessDenied,
+            Cause::System { code: 2 | 3, .. } => EbpfResult::FileNotFound,
+            Cause::System { code: 5, .. } => EbpfResult::AccessDenied,
             Cause::Malformed(_) | Cause::OtherReply | Cause::System { .. } => EbpfResult::Failed,
             Cause::TooLarge { .. } => EbpfResult::ProgramTooLarge,
             Cause::Read(error) => match error.kind() {

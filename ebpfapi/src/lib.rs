@@ -38,6 +38,7 @@ mod raw;
 mod ring;
 #[cfg(unix)]
 mod sim;
+pub mod store;
 mod transport;
 #[cfg(windows)]
 mod windows;

@@ -7,7 +7,10 @@
 
 mod device;
 mod leftover;
+mod registry;
 mod service;
+
+pub use registry::{delete_stored, write_stored};
 
 use crate::{Answer, Cause, NewService, Transport, Waiting};
 use abi::ioctl::{self, Completion, Handle, Request};

@@ -95,6 +95,18 @@ impl Fault {
         }
     }
 
+    /// The store of program types needs what is not here.
+    #[cfg(not(windows))]
+    pub(crate) fn no_registry() -> Fault {
+        Fault {
+            errno: 95,
+            result: EbpfResult::OperationNotSupported,
+            message: Some(
+                "the store of program types is in the registry, which only Windows has".to_owned(),
+            ),
+        }
+    }
+
     /// Stores it where C looks for it; gives the negative errno.
     pub(crate) fn tell(self) -> c_int {
         let message = self.message.unwrap_or_default();

@@ -98,13 +98,9 @@ fn prepend(program: FileProgram, next: Option<Box<ProgramInfo>>) -> Box<ProgramI
     })
 }
 
-fn list(file: Text, with_statistics: bool) -> Result<Option<Box<ProgramInfo>>, Fault> {
-    let mut programs = inspect::programs(file.get()?)?;
-    if !with_statistics {
-        programs.iter_mut().for_each(|one| one.statistics.clear());
-    }
+fn list(programs: Vec<FileProgram>) -> Option<Box<ProgramInfo>> {
     let last = programs.into_iter().rev();
-    Ok(last.fold(None, |next, program| Some(prepend(program, next))))
+    last.fold(None, |next, program| Some(prepend(program, next)))
 }
 
 /// The first program of those that names choose, NULL for any.
@@ -175,9 +171,12 @@ exports! {
         let Some(infos) = infos else {
             return code(Err(Fault::INVALID));
         };
-        match list(file, verbose) {
-            Ok(found) => {
-                give(infos, found);
+        match file.get().and_then(|file| Ok(inspect::programs(file)?)) {
+            Ok(mut programs) => {
+                if !verbose {
+                    programs.iter_mut().for_each(|program| program.statistics.clear());
+                }
+                give(infos, list(programs));
                 set_message(message, None);
                 0
             }

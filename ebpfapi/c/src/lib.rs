@@ -26,6 +26,7 @@ mod pin;
 mod program;
 mod raw;
 mod ring;
+mod store;
 mod syscall;
 mod verified;
 
@@ -69,6 +70,7 @@ mod tests {
             super::pin::NAMES,
             super::program::NAMES,
             super::ring::NAMES,
+            super::store::NAMES,
             super::syscall::NAMES,
             super::verified::NAMES,
         ];

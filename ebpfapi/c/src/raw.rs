@@ -74,6 +74,11 @@ impl Input {
         self.0.is_null()
     }
 
+    /// Where it is.
+    pub(crate) fn address(self) -> u64 {
+        self.0.expose_provenance() as u64
+    }
+
     /// A copy of its bytes; NULL is a fault unless there are none.
     pub(crate) fn bytes(self, length: usize) -> Result<Vec<u8>, Fault> {
         if length == 0 {
@@ -138,6 +143,32 @@ impl Output {
     pub(crate) fn write(self, bytes: &[u8]) -> Result<(), Fault> {
         self.write_at(0, bytes)
     }
+}
+
+/// Longest text of `wchar_t` that is read.
+const WIDE_UNITS: u64 = 4096;
+
+/// Text of `wchar_t`: UTF-16 on Windows, UTF-32 elsewhere.
+pub(crate) fn wide_text(address: u64) -> Result<String, Fault> {
+    const UNIT: usize = if cfg!(windows) { 2 } else { 4 };
+    let mut units = Vec::new();
+    for at in 0..WIDE_UNITS {
+        let place = address.checked_add(at * UNIT as u64);
+        let unit = Input::at(place.ok_or(Fault::INVALID)?).bytes(UNIT)?;
+        let unit = unit
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u32::from(*byte));
+        if unit == 0 {
+            break;
+        }
+        units.push(unit);
+    }
+    let text = match UNIT {
+        2 => String::from_utf16(&units.iter().map(|unit| *unit as u16).collect::<Vec<u16>>()).ok(),
+        _ => units.into_iter().map(char::from_u32).collect(),
+    };
+    text.ok_or(Fault::INVALID)
 }
 
 /// Text for C, which the caller gives back with `ebpf_free_string`.

@@ -64,6 +64,11 @@ fn rings() {
 }
 
 #[test]
+fn store() {
+    assert_eq!(run(&source("store.c"), &[]), "store: done\n");
+}
+
+#[test]
 fn syscall() {
     let examples = root().join("examples");
     assert_eq!(run(&source("syscall.c"), &[&examples]), "syscall: done\n");
@@ -107,7 +112,7 @@ fn the_headers_declare_what_is_exported() {
     let list = std::fs::read_to_string(list).unwrap();
     let names: Vec<&str> = list.lines().skip(3).map(str::trim).collect();
     assert!(names.len() > 100);
-    let mut text = "#include <ebpf_api.h>\n#include <stdio.h>\nint main(void) {\n".to_owned();
+    let mut text = "#include <ebpf_api.h>\n#include <ebpf_store_helper.h>\n#include <stdio.h>\nint main(void) {\n".to_owned();
     text += "    void *all[] = {\n";
     for name in &names {
         text += &format!("        (void *){name},\n");
@@ -119,7 +124,12 @@ fn the_headers_declare_what_is_exported() {
     std::fs::write(&file, text).unwrap();
     assert_eq!(run(&file, &[]), "all\n");
 
-    for header in ["bpf/bpf.h", "bpf/libbpf.h", "ebpf_api.h"] {
+    for header in [
+        "bpf/bpf.h",
+        "bpf/libbpf.h",
+        "ebpf_api.h",
+        "ebpf_store_helper.h",
+    ] {
         let text = std::fs::read_to_string(root().join("include").join(header)).unwrap();
         for declared in text.lines().filter_map(declared) {
             assert!(names.contains(&declared), "{header}: {declared}");

@@ -1,16 +1,14 @@
 //! Services of native modules, through the service manager.
-#![expect(unsafe_code, reason = "calls the service manager and the registry")]
+#![expect(unsafe_code, reason = "calls the service manager")]
 
 use super::device::last_error;
+use super::registry::{Key, Root};
 use super::{leftover, wide};
 use crate::{Cause, NewService};
 use std::ptr::{null, null_mut};
 use windows_sys::Win32::Foundation::{
     ERROR_SERVICE_DOES_NOT_EXIST, ERROR_SERVICE_MARKED_FOR_DELETE, ERROR_SERVICE_NOT_ACTIVE,
     ERROR_SUCCESS,
-};
-use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_LOCAL_MACHINE, KEY_WRITE, REG_BINARY, RegCloseKey, RegCreateKeyExW, RegSetValueExW,
 };
 use windows_sys::Win32::System::Services::{
     CloseServiceHandle, ControlService, CreateServiceW, DeleteService, OpenSCManagerW,
@@ -92,60 +90,20 @@ pub(super) fn create(new: &NewService<'_>) -> Result<(), Cause> {
 
 /// Writes `Parameters\NpiModuleId`, and who does it.
 fn write_id(new: &NewService<'_>) -> Result<(), Cause> {
-    let key = Key::create(&format!(r"{SERVICES}\{}\Parameters", new.name))?;
-    // First, so that no service with an id is without it.
-    key.set(leftover::VALUE, &leftover::own_mark())?;
-    key.set(abi::native::nmr::MODULE_ID_VALUE, &new.module_id.to_bytes())
-}
-
-/// An open key of the registry.
-struct Key(HKEY);
-
-impl Key {
-    fn create(path: &str) -> Result<Key, Cause> {
-        let path = wide(path.as_ref());
-        let mut key: HKEY = null_mut();
-        // SAFETY: text with its end and a live variable.
-        let code = unsafe {
-            let (variable, root) = (&raw mut key, HKEY_LOCAL_MACHINE);
-            RegCreateKeyExW(
-                root,
-                path.as_ptr(),
-                0,
-                null(),
-                0,
-                KEY_WRITE,
-                null(),
-                variable,
-                null_mut(),
-            )
-        };
-        registry(code).map(|()| Key(key))
-    }
-
-    fn set(&self, name: &str, bytes: &[u8]) -> Result<(), Cause> {
-        let (name, length) = (wide(name.as_ref()), bytes.len() as u32);
-        // SAFETY: an open key, text with its end, and bytes of this length.
-        let code =
-            unsafe { RegSetValueExW(self.0, name.as_ptr(), 0, REG_BINARY, bytes.as_ptr(), length) };
-        registry(code)
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        // SAFETY: this value owns the key.
-        unsafe { RegCloseKey(self.0) };
-    }
+    let path = format!(r"{SERVICES}\{}\Parameters", new.name);
+    let write = || {
+        let key = Key::create(Root::Machine, &path)?;
+        // First, so that no service with an id is without it.
+        key.set(leftover::VALUE, &leftover::own_mark())?;
+        key.set(abi::native::nmr::MODULE_ID_VALUE, &new.module_id.to_bytes())
+    };
+    write().map_err(registry)
 }
 
 /// What the registry says.
-fn registry(code: u32) -> Result<(), Cause> {
+fn registry(code: u32) -> Cause {
     const WHAT: &str = "write the id of a module";
-    match code {
-        ERROR_SUCCESS => Ok(()),
-        code => Err(Cause::Service { what: WHAT, code }),
-    }
+    Cause::Service { what: WHAT, code }
 }
 
 fn delete(service: &Owned) -> Result<(), Cause> {

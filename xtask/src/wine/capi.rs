@@ -12,7 +12,7 @@ use std::process::Command;
 
 /// Where the sources are.
 const SOURCES: &str = "ebpfapi/c/tests/c";
-const PROGRAMS: &[&str] = &["maps", "rings", "programs", "syscall"];
+const PROGRAMS: &[&str] = &["maps", "rings", "programs", "store", "syscall"];
 /// A program without a C runtime, for Microsoft's linker or one like it.
 const PLAIN: &str = "int bpf_map_create(int, const char *, int, int, int, void *);\n\
     int start(void) { return bpf_map_create(2, \"plain\", 4, 4, 1, 0) < 0; }\n";
