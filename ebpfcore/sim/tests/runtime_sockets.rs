@@ -76,6 +76,77 @@ fn programs_decide_about_binding_connecting_and_accepting() {
     stop(&computer);
 }
 
+/// The same operations over IPv6, where addresses are sixteen bytes behind a pointer: a program tells
+/// a remote address by its last word.
+#[test]
+fn programs_see_addresses_of_ipv6() {
+    let Some(computer) = computer() else { return };
+    let text = "r2 = *(u32 *)(r1 + 0)
+        r0 = 1
+        if r2 != 23 goto +3
+        r2 = *(u32 *)(r1 + OFFSET)
+        if r2 != WORD goto +1
+        r0 = 0
+        exit";
+    // A word of `msg_src_ip`, or of `user_ip`.
+    #[rustfmt::skip] // one row, one line
+    let rows = [
+        ("cgroup/bind6", layer::AleResourceAssignmentV6, 36),
+        ("cgroup/listen6", layer::AleAuthListenV6, 36),
+        ("cgroup/connect_authorization6", layer::AleAuthConnectV6, 36),
+        ("cgroup/recv_accept6", layer::AleAuthRecvAcceptV6, 16),
+    ];
+    for (section, layer, offset) in rows {
+        let process = Process::new(&computer, 100);
+        let with = |last: u8| {
+            let mut event = event(layer, 5000, 80);
+            let fields = fields(layer).unwrap();
+            for at in [fields.local_address(), fields.remote_address()] {
+                let Some(at) = at.and_then(|at| u16::try_from(at).ok()) else {
+                    continue;
+                };
+                event.values.retain(|(field, _)| *field != at);
+                let mut address = [0x20; 16];
+                address[15] = last;
+                event.values.push((at, Field::Bytes16(address)));
+            }
+            event
+        };
+        let asked = || [9, 8].map(|last| computer.ask(&with(last)).is_blocked);
+        assert_eq!(asked(), [false, false], "{section}");
+        let word = u32::from_le_bytes([0x20, 0x20, 0x20, 9]);
+        let text = text.replace("OFFSET", &offset.to_string());
+        let program = process.load(section, &text.replace("WORD", &word.to_string()));
+        process.attach(section, program.unwrap(), &[]).unwrap();
+        assert_eq!(asked(), [true, false], "{section}");
+        process.caller.end();
+    }
+    stop(&computer);
+}
+
+/// Programs attached to a compartment decide about that one only.
+#[test]
+fn programs_belong_to_a_compartment() {
+    let Some(computer) = computer() else { return };
+    let process = Process::new(&computer, 100);
+    let section = "cgroup/connect_authorization4";
+    let program = process.load(section, "r0 = 0\nexit").unwrap();
+    process
+        .attach(section, program, &2u32.to_le_bytes())
+        .unwrap();
+    let asked = [1, 2, 3].map(|compartment| {
+        let mut event = event(layer::AleAuthConnectV4, 5000, 80);
+        let at = fields(layer::AleAuthConnectV4).unwrap().compartment();
+        let at = u16::try_from(at.unwrap()).unwrap();
+        event.values.push((at, Field::U32(compartment)));
+        event.compartment = compartment;
+        computer.ask(&event).is_blocked
+    });
+    assert_eq!(asked, [false, true, false]);
+    process.caller.end();
+    stop(&computer);
+}
+
 #[test]
 fn a_connection_gets_another_destination() {
     let Some(computer) = computer() else { return };
