@@ -101,6 +101,22 @@ fn driver(example_name: &str) -> (tempfile::TempDir, PathBuf) {
 }
 
 #[test]
+fn handles_are_closed_once() {
+    let (_simulator, client) = simulator();
+    let map = map(&client, ARRAY, [4, 4, 1]);
+    assert!(map.info().is_ok());
+    client.close(map.handle()).unwrap();
+    assert!(map.info().unwrap_err().is(EbpfResult::InvalidFd));
+    assert!(
+        client
+            .close(map.handle())
+            .unwrap_err()
+            .is(EbpfResult::InvalidFd)
+    );
+    assert_eq!(client.map_ids().unwrap(), []);
+}
+
+#[test]
 fn an_object_is_loaded_attached_run_and_gone() {
     let (simulator, client) = simulator();
     let object = Object::open(example("droppacket.o")).unwrap();

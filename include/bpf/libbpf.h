@@ -113,7 +113,8 @@ void bpf_link__disconnect(struct bpf_link *link);
 int bpf_link__detach(struct bpf_link *link);
 int bpf_link__fd(const struct bpf_link *link);
 int bpf_link__pin(struct bpf_link *link, const char *path);
-int bpf_link__unpin(struct bpf_link *link, const char *path);
+// Where it was pinned or opened.
+int bpf_link__unpin(struct bpf_link *link);
 struct bpf_link *bpf_link__open(const char *path);
 
 // A negative result ends reading and is returned.

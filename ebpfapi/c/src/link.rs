@@ -6,17 +6,43 @@ use crate::fd::{self, Item};
 use crate::raw::Text;
 use client::{Link, Pinned};
 use std::ffi::c_int;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// `struct bpf_link`.
 pub(crate) struct BpfLink {
     link: Link,
     fd: c_int,
+    /// Where it was pinned or opened.
+    path: Mutex<Option<String>>,
 }
 
 impl BpfLink {
     pub(crate) fn of(link: Link) -> Result<Box<BpfLink>, Fault> {
         let fd = fd::insert(Item::Link(link.clone()))?;
-        Ok(Box::new(BpfLink { link, fd }))
+        let path = Mutex::default();
+        Ok(Box::new(BpfLink { link, fd, path }))
+    }
+
+    fn path(&self) -> MutexGuard<'_, Option<String>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pin(&self, path: &str) -> Result<(), Fault> {
+        let mut pinned = self.path();
+        if pinned.is_some() {
+            return Err(Fault::BUSY);
+        }
+        self.link.pin(path)?;
+        *pinned = Some(path.to_owned());
+        Ok(())
+    }
+
+    fn unpin(&self) -> Result<(), Fault> {
+        let mut pinned = self.path();
+        let path = pinned.as_deref().ok_or(Fault::MISSING)?;
+        fd::client()?.unpin(path)?;
+        *pinned = None;
+        Ok(())
     }
 }
 
@@ -28,10 +54,13 @@ impl Drop for BpfLink {
 }
 
 fn open(path: Text) -> Result<Box<BpfLink>, Fault> {
-    match fd::client()?.pinned(path.get()?)? {
-        Pinned::Link(link) => BpfLink::of(link),
-        _ => Err(Fault::INVALID),
-    }
+    let path = path.get()?;
+    let Pinned::Link(link) = fd::client()?.pinned(path)? else {
+        return Err(Fault::INVALID);
+    };
+    let link = BpfLink::of(link)?;
+    *link.path() = Some(path.to_owned());
+    Ok(link)
 }
 
 exports! {
@@ -61,12 +90,12 @@ exports! {
 
     /// Pins a link: its program stays attached without the process.
     fn bpf_link__pin(link: Option<&BpfLink>, path: Text) -> c_int {
-        done(link.ok_or(Fault::INVALID).and_then(|link| Ok(link.link.pin(path.get()?)?)))
+        done(link.ok_or(Fault::INVALID).and_then(|link| link.pin(path.get()?)))
     }
 
-    /// Takes a pin of a link away.
-    fn bpf_link__unpin(link: Option<&BpfLink>, path: Text) -> c_int {
-        done(link.ok_or(Fault::INVALID).and_then(|_| Ok(fd::client()?.unpin(path.get()?)?)))
+    /// Takes the pin of a link away that it was given or opened by.
+    fn bpf_link__unpin(link: Option<&BpfLink>) -> c_int {
+        done(link.ok_or(Fault::INVALID).and_then(BpfLink::unpin))
     }
 
     /// Opens a pinned link.

@@ -164,13 +164,17 @@ static void flags(void) {
     CHECK(bpf_map_get_next_id(0, &id) == -ENOENT);
 }
 
-// A handle that this library did not give: here that of the only map, by its number.
+// A handle that this library did not give: here that of the only map, where handles are small numbers.
 static void handles(void) {
-    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "handled", 4, 4, 1, NULL), closed = 0;
+    int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "handled", 4, 4, 1, NULL);
+    CHECK(fd > 0);
+#ifndef _WIN32
     uint32_t id;
+    int closed = 0;
     for (ebpf_handle_t handle = 0; handle < 4096; handle++)
         closed += ebpf_api_close_handle(handle) == EBPF_SUCCESS;
-    CHECK(fd > 0 && closed == 1 && bpf_map_get_next_id(0, &id) == -ENOENT);
+    CHECK(closed == 1 && bpf_map_get_next_id(0, &id) == -ENOENT);
+#endif
     CHECK(ebpf_api_close_handle(-1) == EBPF_INVALID_OBJECT);
     CHECK(ebpf_close_fd(fd) == 0);
 }

@@ -72,9 +72,11 @@ static void load_and_run(const char *path, ebpf_execution_type_t expected) {
 
     link = bpf_program__attach(program);
     CHECK(link != NULL && bpf_link__pin(link, "a/link") == 0);
+    CHECK(bpf_link__pin(link, "b/link") == -EBUSY);
     CHECK(bpf_link__destroy(link) == 0);
     CHECK((link = bpf_link__open("a/link")) != NULL);
-    CHECK(bpf_link__detach(link) == 0 && bpf_link__unpin(link, "a/link") == 0);
+    CHECK(bpf_link__detach(link) == 0 && bpf_link__unpin(link) == 0);
+    CHECK(bpf_link__unpin(link) == -ENOENT && bpf_link__open("a/link") == NULL);
     CHECK(bpf_link__destroy(link) == 0);
 
     CHECK(bpf_xdp_attach(3, fd, 0, NULL) == 0 && bpf_link_get_next_id(0, &id) == 0);
@@ -260,6 +262,19 @@ static void findings(void) {
     ebpf_free_programs(list);
     CHECK(ebpf_get_btf_resolved_function_info_from_verifier(1, &function) == EBPF_OBJECT_NOT_FOUND);
     CHECK(ebpf_get_btf_resolved_function_info_from_verifier(0, &function) == EBPF_OBJECT_NOT_FOUND);
+
+    // A function of another module.
+    CHECK(ebpf_api_elf_verify_program_from_file(
+              example("../testkernel/extension/programs/multiply.o"), NULL, NULL, NULL, 0, NULL, NULL,
+              &stats) == 0);
+    const GUID module = {0x51a37f10, 0x3c11, 0x4f0e, {0x9d, 0x53, 0x7b, 0xe0, 0x64, 0xa1, 0x00, 0x03}};
+    CHECK(ebpf_get_btf_resolved_function_info_from_verifier(1, &function) == EBPF_SUCCESS);
+    CHECK(strcmp(function->prototype.name, "sample_multiply") == 0);
+    CHECK(memcmp(&function->module_guid, &module, sizeof(module)) == 0);
+    CHECK(function->prototype.header.total_size == sizeof(function->prototype));
+    CHECK(function->prototype.return_type == EBPF_RETURN_TYPE_INTEGER);
+    CHECK(ebpf_get_btf_resolved_function_info_from_verifier(2, &function) == EBPF_OBJECT_NOT_FOUND);
+    CHECK(ebpf_get_map_annotations_from_verifier(&calls, &count) == EBPF_SUCCESS && count == 0);
 
     CHECK(ebpf_api_elf_verify_program_from_file(example("droppacket_unsafe.o"), NULL, NULL, NULL, 0,
                                                 NULL, NULL, &stats) == 1);
