@@ -396,6 +396,12 @@ int bpf_prog_bind_map(int prog_fd, int map_fd, const void *opts);
 int bpf_prog_attach(int prog_fd, int attachable_fd, enum bpf_attach_type type, unsigned int flags);
 int bpf_prog_detach(int attachable_fd, enum bpf_attach_type type);
 int bpf_prog_detach2(int prog_fd, int attachable_fd, enum bpf_attach_type type);
+// Two programs cannot be on one interface; with XDP_FLAGS_REPLACE the one that is there goes. A program of
+// -1 detaches. The modes of Linux mean nothing here.
+#ifndef XDP_FLAGS_REPLACE
+#define XDP_FLAGS_UPDATE_IF_NOEXIST (1U << 0)
+#define XDP_FLAGS_REPLACE (1U << 4)
+#endif
 int bpf_xdp_attach(int ifindex, int prog_fd, uint32_t flags, const void *opts);
 int bpf_xdp_detach(int ifindex, uint32_t flags, const void *opts);
 int bpf_xdp_query_id(int ifindex, int flags, uint32_t *prog_id);

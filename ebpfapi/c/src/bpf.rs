@@ -248,6 +248,10 @@ fn detach(program: Option<c_int>, parameter: &[u8], hook: c_int) -> Result<(), F
 
 /// Number of the XDP hook.
 const XDP: c_int = 1;
+/// `XDP_FLAGS_REPLACE`; and all flags: only if there is none, which it is without, and modes, of which there
+/// is one.
+const XDP_REPLACE: u32 = 0x10;
+const XDP_FLAGS: u32 = 0x1f;
 
 /// The program that is attached to an interface.
 fn xdp_program(interface: c_int) -> Result<u32, Fault> {
@@ -261,12 +265,27 @@ fn xdp_program(interface: c_int) -> Result<u32, Fault> {
     Err(Fault::MISSING)
 }
 
-fn set_xdp(interface: c_int, program: c_int) -> Result<(), Fault> {
+/// Attaches a program to an interface, -1 for none. With [`XDP_REPLACE`] whatever is there goes first.
+fn set_xdp(interface: c_int, program: c_int, flags: u32) -> Result<(), Fault> {
     let parameter = interface.to_le_bytes();
-    match program {
-        -1 => detach(None, &parameter, XDP),
-        program => attach(program, XDP, &parameter),
+    if flags & !XDP_FLAGS != 0 {
+        return Err(Fault::invalid(format!(
+            "cannot attach: unknown flags {flags:#x}"
+        )));
     }
+    if program == -1 {
+        return detach(None, &parameter, XDP);
+    }
+    if flags & XDP_REPLACE != 0 {
+        // Wrong descriptors change nothing.
+        fd::program(program)?;
+        match detach(None, &parameter, XDP) {
+            Err(fault) if fault.errno != Fault::MISSING.errno => return Err(fault),
+            // It is gone, or there was none.
+            _ => {}
+        }
+    }
+    attach(program, XDP, &parameter)
 }
 
 exports! {
@@ -305,8 +324,8 @@ exports! {
     }
 
     /// Attaches a program to an interface, where it stays.
-    fn bpf_xdp_attach(interface: c_int, program_fd: c_int, _flags: u32, _opts: Input) -> c_int {
-        done(attach(program_fd, XDP, &interface.to_le_bytes()))
+    fn bpf_xdp_attach(interface: c_int, program_fd: c_int, flags: u32, _opts: Input) -> c_int {
+        done(set_xdp(interface, program_fd, flags))
     }
 
     /// Detaches the program of an interface.
@@ -323,8 +342,8 @@ exports! {
     }
 
     /// Attaches a program to an interface; -1 detaches the one that is there.
-    fn bpf_set_link_xdp_fd(interface: c_int, program_fd: c_int, _flags: u32) -> c_int {
-        done(set_xdp(interface, program_fd))
+    fn bpf_set_link_xdp_fd(interface: c_int, program_fd: c_int, flags: u32) -> c_int {
+        done(set_xdp(interface, program_fd, flags))
     }
 
     /// Pins the object of a descriptor.

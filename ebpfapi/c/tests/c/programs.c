@@ -80,6 +80,13 @@ static void load_and_run(const char *path, ebpf_execution_type_t expected) {
     CHECK(bpf_link__destroy(link) == 0);
 
     CHECK(bpf_xdp_attach(3, fd, 0, NULL) == 0 && bpf_link_get_next_id(0, &id) == 0);
+    CHECK(bpf_xdp_attach(3, fd, 0, NULL) == -EEXIST);
+    CHECK(bpf_xdp_attach(3, -77, XDP_FLAGS_REPLACE, NULL) == -EBADF);
+    CHECK(bpf_xdp_attach(3, fd, 0x100, NULL) == -EINVAL);
+    CHECK(bpf_xdp_attach(3, fd, XDP_FLAGS_REPLACE, NULL) == 0);
+    // The link is another one, and the only one.
+    CHECK(bpf_link_get_next_id(0, &length) == 0 && length != id);
+    CHECK(bpf_link_get_next_id(length, &id) == -ENOENT);
     CHECK(bpf_xdp_detach(3, 0, NULL) == 0 && bpf_xdp_detach(3, 0, NULL) == -ENOENT);
     bpf_object__close(object);
 }
