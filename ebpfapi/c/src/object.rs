@@ -230,18 +230,22 @@ fn next_object(previous: Option<&BpfObject>) -> *const BpfObject {
     })
 }
 
-fn open(path: Text, opts: Option<&ObjectOpenOpts>) -> Result<Box<BpfObject>, Fault> {
+fn options(opts: Option<&ObjectOpenOpts>) -> Result<OpenOptions, Fault> {
     /// Bytes up to the end of the name.
     const WITH_NAME: usize = 16;
     let name = match opts {
         Some(opts) if opts.sz >= WITH_NAME => opts.object_name.optional()?,
         _ => None,
     };
-    let options = OpenOptions {
+    Ok(OpenOptions {
         name: name.map(str::to_owned),
         ..OpenOptions::default()
-    };
-    Ok(BpfObject::of(Object::open_with(path.get()?, &options)?))
+    })
+}
+
+fn open(path: Text, opts: Option<&ObjectOpenOpts>) -> Result<Box<BpfObject>, Fault> {
+    let object = Object::open_with(path.get()?, &options(opts)?)?;
+    Ok(BpfObject::of(object))
 }
 
 /// The element after another, the first one after none.
@@ -348,9 +352,9 @@ exports! {
     }
 
     /// Reads an object file from memory.
-    fn bpf_object__open_mem(bytes: Input, length: usize, _opts: Option<&ObjectOpenOpts>) -> Option<Box<BpfObject>> {
+    fn bpf_object__open_mem(bytes: Input, length: usize, opts: Option<&ObjectOpenOpts>) -> Option<Box<BpfObject>> {
         some(bytes.bytes(length).and_then(|bytes| {
-            let object = Object::parse(&bytes, &OpenOptions::default())?;
+            let object = Object::parse(&bytes, &options(opts)?)?;
             Ok(BpfObject::of(object))
         }))
     }

@@ -49,7 +49,7 @@ impl BpfProgram {
     fn change(&self, change: impl FnOnce(&mut State) -> Result<(), Fault>) -> Result<(), Fault> {
         let mut state = self.shared.lock();
         match state.loaded.is_some() {
-            true => Err(Fault::INVALID),
+            true => Err(Fault::BUSY),
             false => change(&mut state),
         }
     }
@@ -75,12 +75,19 @@ impl BpfProgram {
     }
 
     fn set_flags(&self, flags: u32) -> Result<(), Fault> {
-        let mut state = self.shared.lock();
-        if state.loaded.is_some() {
-            return Err(Fault::BUSY);
-        }
-        state.object.programs_mut()[self.index].flags = flags.into();
-        Ok(())
+        self.change(|state| {
+            state.object.programs_mut()[self.index].flags = flags.into();
+            Ok(())
+        })
+    }
+
+    fn set_autoload(&self, autoload: bool) -> Result<(), Fault> {
+        let set = self.change(|state| {
+            state.object.programs_mut()[self.index].autoload = autoload;
+            Ok(())
+        });
+        // libbpf has another error here than elsewhere.
+        set.map_err(|_| Fault::INVALID)
     }
 
     /// The verifier's report, when it was refused; valid until its object is loaded again or closed.
@@ -187,10 +194,7 @@ exports! {
 
     /// Decides whether a program is loaded with its object.
     fn bpf_program__set_autoload(program: Option<&BpfProgram>, autoload: bool) -> c_int {
-        done(program.ok_or(Fault::INVALID).and_then(|program| program.change(|state| {
-            state.object.programs_mut()[program.index].autoload = autoload;
-            Ok(())
-        })))
+        done(program.ok_or(Fault::INVALID).and_then(|program| program.set_autoload(autoload)))
     }
 
     /// Flags for the hooks that a program is attached to.

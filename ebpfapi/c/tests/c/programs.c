@@ -41,6 +41,8 @@ static void load_and_run(const char *path, ebpf_execution_type_t expected) {
     CHECK(bpf_program__flags(program) == 6);
     CHECK(bpf_object__load(object) == 0);
     CHECK(bpf_object__load(object) == -EEXIST);
+    CHECK(bpf_program__set_type(program, BPF_PROG_TYPE_BIND) == -EBUSY);
+    CHECK(bpf_program__set_expected_attach_type(program, BPF_XDP) == -EBUSY);
     CHECK(bpf_program__set_flags(program, 2) == -EBUSY && bpf_program__flags(program) == 6);
     size_t log_size = 1;
     CHECK(bpf_program__log_buf(program, &log_size) == NULL && log_size == 0);
@@ -127,6 +129,23 @@ static void unload(void) {
     CHECK(bpf_program__attach(second) == NULL && errno == EINVAL);
     bpf_program__unload(NULL);
     bpf_object__close(object);
+}
+
+static void from_memory(void) {
+    static char bytes[65536];
+    FILE *file = fopen(example("droppacket.o"), "rb");
+    CHECK(file != NULL);
+    size_t size = fread(bytes, 1, sizeof(bytes), file);
+    CHECK(size > 0 && size < sizeof(bytes) && fclose(file) == 0);
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "remembered");
+    struct bpf_object *object = bpf_object__open_mem(bytes, size, &opts);
+    CHECK(object != NULL && strcmp(bpf_object__name(object), "remembered") == 0);
+    CHECK(bpf_object__load(object) == 0);
+    bpf_object__close(object);
+    CHECK(bpf_object__open_mem(bytes, 100, NULL) == NULL && errno == EINVAL);
+    ebpf_api_verifier_stats_t stats;
+    CHECK(ebpf_api_elf_verify_program_from_memory(bytes, size, "xdp", NULL, NULL, 0, NULL, NULL,
+                                                  &stats) == 0);
 }
 
 static void open_objects(void) {
@@ -405,6 +424,7 @@ int main(int count, char **arguments) {
     unload();
     open_objects();
     findings();
+    from_memory();
     enumerate(count > 2 ? arguments[2] : NULL);
     sections(count > 2 ? arguments[2] : NULL);
     disassembly();
