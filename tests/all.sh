@@ -46,4 +46,9 @@ for target in x86_64-unknown-none x86_64-pc-windows-msvc x86_64-pc-windows-gnu; 
     fi
 done
 
+# Miri needs a nightly compiler; without it its step says so.
+nightly=$(sed -n 's/^pub(crate) const NIGHTLY: &str = "\(.*\)";$/\1/p' xtask/src/judges.rs)
+rustup toolchain install "$nightly" --profile minimal --no-self-update --component miri \
+    --component rust-src >/dev/null 2>&1 || echo "NOT INSTALLED: Miri of $nightly"
+
 exec cargo xtask ci

@@ -2,9 +2,11 @@
 //!
 //! A step that this machine cannot run (a tool is missing) is reported as such and does not fail the
 //! run: the summary says plainly what was not checked. Steps continue after a failure, so that one
-//! run shows everything that is wrong.
+//! run shows everything that is wrong. A slow step that keeps one processor busy runs beside the next
+//! one, whose time is given; what it prints comes when it has ended.
 
-use std::path::Path;
+use crate::judges;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,9 @@ struct Step {
     needs: Need,
 }
 
+/// The step that the next one does not wait for.
+const BESIDE: &str = "miri";
+
 /// What a step cannot do without.
 enum Need {
     Nothing,
@@ -36,6 +41,8 @@ enum Need {
     Command(&'static str),
     /// A target of the toolchain; installed with `rustup target add`.
     Target(&'static str),
+    /// Miri, with the compiler that [`judges`] names.
+    Miri,
 }
 
 enum Outcome {
@@ -58,6 +65,7 @@ const STEPS: &[Step] = &[
     Step { name: "demo", what: "a driver protects a name server on this machine", command: &["examples/dnsflood/demo-linux.sh", "--seconds", "2"], environment: &[], needs: Need::Nothing },
     Step { name: "demo-wine", what: "the tutorial's commands under Wine", command: &["cargo", "xtask", "wine", "--demo"], environment: &[], needs: Need::Command("wine") },
     Step { name: "fuzz", what: "every fuzz target for five seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "5"], environment: &[], needs: Need::Nothing },
+    Step { name: "miri", what: "tests over raw memory under Miri", command: &["cargo", "xtask", "miri"], environment: &[], needs: Need::Miri },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel", what: "verdicts beside those of the Linux kernel", command: &["cargo", "xtask", "kernel"], environment: &[], needs: Need::Nothing },
     Step { name: "kernel-fuzz", what: "random accepted programs given to the Linux kernel", command: &["cargo", "xtask", "kernel", "--fuzz", "2000"], environment: &[("BPF_CORPUS", "none")], needs: Need::Nothing },
@@ -87,7 +95,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
         steps.for_each(print);
         return Ok(true);
     }
-    let outcomes: Vec<(&Step, Outcome)> = steps.map(|step| (step, step.run(root))).collect();
+    let outcomes = run_all(root, steps);
     println!();
     outcomes
         .iter()
@@ -97,8 +105,40 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
         .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_))))
 }
 
+/// All steps, one after the other but for the one that runs beside the next.
+fn run_all(
+    root: &Path,
+    steps: impl Iterator<Item = &'static Step>,
+) -> Vec<(&'static Step, Outcome)> {
+    let mut outcomes = Vec::new();
+    let mut beside = None;
+    for step in steps {
+        if step.name == BESIDE {
+            let (root, output) = (root.to_owned(), root.join("target/ci-beside.txt"));
+            let run = move || (step, step.run(&root, Some(&output)), output);
+            beside = Some(std::thread::spawn(run));
+            continue;
+        }
+        outcomes.push((step, step.run(root, None)));
+        outcomes.extend(beside.take().and_then(finished));
+    }
+    outcomes.extend(beside.and_then(finished));
+    outcomes
+}
+
+/// Waits for the step beside the others, and prints what it printed.
+fn finished(
+    running: std::thread::JoinHandle<(&'static Step, Outcome, PathBuf)>,
+) -> Option<(&'static Step, Outcome)> {
+    let (step, outcome, output) = running.join().ok()?;
+    println!("\n== {}, beside the step before", step.name);
+    print!("{}", std::fs::read_to_string(output).unwrap_or_default());
+    Some((step, outcome))
+}
+
 impl Step {
-    fn run(&self, root: &Path) -> Outcome {
+    /// Runs it; what it prints goes to a file where one is given.
+    fn run(&self, root: &Path, output: Option<&Path>) -> Outcome {
         println!("\n== {}: {}", self.name, self.command.join(" "));
         if let Some(missing) = self.needs.missing() {
             println!("{missing}");
@@ -113,6 +153,15 @@ impl Step {
             .args(arguments)
             .envs(self.environment.iter().copied())
             .current_dir(root);
+        if let Some(output) = output {
+            let file = std::fs::File::create(output);
+            let both = file.and_then(|file| Ok((file.try_clone()?, file)));
+            let (out, err) = match both {
+                Ok(both) => both,
+                Err(error) => return Outcome::NotRun(format!("{}: {error}", output.display())),
+            };
+            command.stdout(out).stderr(err);
+        }
         match command.status() {
             Ok(status) if status.success() => Outcome::Passed(start.elapsed()),
             Ok(_) => Outcome::Failed(start.elapsed()),
@@ -135,6 +184,11 @@ impl Need {
             Need::Command(program) => {
                 let found = succeeds(program, &["--version"]);
                 (!found).then(|| format!("{program} is not installed"))
+            }
+            Need::Miri => {
+                let nightly = format!("+{}", judges::NIGHTLY);
+                let found = succeeds("cargo", &[&nightly, "miri", "--version"]);
+                (!found).then(|| "Miri is not installed: see `cargo xtask miri`".to_owned())
             }
             Need::Target(target) => {
                 let found = std_of(target).is_some_and(|folder| Path::new(&folder).exists());

@@ -9,6 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The compiler: of a certain day, because what these judges need changes from one to the next.
+pub(crate) const NIGHTLY: &str = "nightly-2026-06-15";
 /// The sanitizer's host: others have none, or another.
 const HOST: &str = "x86_64-unknown-linux-gnu";
 /// Tests in which threads meet.
@@ -40,7 +42,7 @@ pub(crate) fn threads(root: &Path, args: &Args) -> Result<bool, String> {
 /// Runs tests under Miri.
 pub(crate) fn memory(root: &Path, args: &Args) -> Result<bool, String> {
     need(&["rust-src", "miri"])?;
-    let mut command = tests(root, args, (&["miri", "test"], MEMORY));
+    let mut command = tests(root, args, (&["miri", "test", "--quiet"], MEMORY));
     let flags = std::env::var("MIRIFLAGS").unwrap_or_default();
     command.env("MIRIFLAGS", format!("{MIRI} {flags}"));
     finish(command)
@@ -68,7 +70,7 @@ fn tests(root: &Path, args: &Args, (task, files): (&[&str], &[&str])) -> Command
         // Of the toolchain that runs this; the nightly one has its own.
         .env_remove("RUSTC")
         .env_remove("RUSTDOC")
-        .arg("+nightly")
+        .arg(format!("+{NIGHTLY}"))
         .args(task)
         .args(["--target", HOST, "--package", "ebpfcore", "--target-dir"])
         .arg(root.join("target/nightly"))
@@ -90,12 +92,12 @@ fn need(components: &[&str]) -> Result<(), String> {
         let names = components.join(" ");
         format!(
             "this needs a nightly compiler with {names}:\n  \
-             rustup toolchain install nightly --profile minimal\n  \
-             rustup component add {names} --toolchain nightly"
+             rustup toolchain install {NIGHTLY} --profile minimal\n  \
+             rustup component add {names} --toolchain {NIGHTLY}"
         )
     };
     let output = Command::new("rustc")
-        .args(["+nightly", "--print", "sysroot"])
+        .args([&format!("+{NIGHTLY}"), "--print", "sysroot"])
         .output();
     let root = output.ok().filter(|output| output.status.success());
     let root = root.ok_or_else(advice)?.stdout;

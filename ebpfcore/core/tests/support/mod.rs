@@ -27,7 +27,8 @@ pub(crate) struct TestPlatform {
 
 /// How often to repeat something: less under Miri, which is slow.
 pub(crate) fn turns(usual: u64) -> u64 {
-    if cfg!(miri) { usual / 50 } else { usual }
+    let few = (usual / 200).max(100);
+    if cfg!(miri) { few } else { usual }
 }
 
 thread_local! {
