@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 /// How often a running program is looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// What Wine says when it did not get as far as starting a program, which happens now and then.
-const NOT_STARTED: &str = "ShellExecuteEx failed: Internal error";
+const NOT_STARTED: &[&str] = &[
+    "ShellExecuteEx failed: Internal error",
+    "failed to initialize, aborting",
+];
 /// How often it is asked to.
 const STARTS: usize = 3;
 
@@ -117,7 +120,8 @@ impl Wine {
     ) -> Result<Outcome, String> {
         for _ in 1..STARTS {
             let outcome = self.run_once(arguments, environment, limit)?;
-            if outcome.is_success || !outcome.output.contains(NOT_STARTED) {
+            let is_told = |words: &&str| outcome.output.contains(words);
+            if outcome.is_success || !NOT_STARTED.iter().any(is_told) {
                 return Ok(outcome);
             }
             println!("wine: {arguments:?} could not be started, once more");
