@@ -46,7 +46,7 @@ pub struct Machine {
     pub devices: Mutex<BTreeMap<u64, DeviceState>>,
     /// Work items, and who starts drivers; unused under Wine.
     pub work: Work,
-    /// Events of user mode; unused under Wine.
+    /// Events of user mode.
     pub events: Events,
     /// Memory of drivers that processes see, and who is told of their ends.
     pub views: Views,

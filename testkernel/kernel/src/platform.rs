@@ -33,6 +33,12 @@ pub trait Platform: Sync {
     fn show_pages(&self, process: u64, pages: (u64, u64), access: Access) -> u64;
     /// Takes back what [`Platform::show_pages`] gave.
     fn hide_pages(&self, process: u64, address: u64);
+    /// Refers to the event of a handle of a process; 0 when it is none.
+    fn take_event(&self, process: u64, handle: u64) -> u64;
+    /// Sets an event of [`Platform::take_event`].
+    fn set_event(&self, event: u64);
+    /// Gives an event of [`Platform::take_event`] back.
+    fn give_event(&self, event: u64);
     /// Raises an exception in the driver that called.
     fn raise(&self, status: u32);
     /// Frees memory that the kernel underneath gave the driver.

@@ -1,8 +1,10 @@
-//! Work that runs later, drivers that drivers ask for, and events of user mode, in the simulator.
+//! Work that runs later, drivers that drivers ask for, and events of user mode.
 //!
 //! A driver is not taken out of memory before its work items ended, as the kernel keeps its device
 //! until then.
 
+use crate::platform::installed;
+use crate::process;
 use crate::report::lock;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -80,6 +82,8 @@ const OBJECT_STEP: u64 = 0x40;
 struct Event {
     is_set: bool,
     references: u64,
+    /// What it is underneath, when it is not only here.
+    beneath: Option<u64>,
 }
 
 /// Events of user mode, by number.
@@ -109,8 +113,20 @@ impl Events {
 
     /// Refers to the event of a handle; gives its object.
     pub(crate) fn reference(&self, handle: u64) -> Option<u64> {
-        let index = number(handle, FIRST_HANDLE, HANDLE_STEP)?;
-        lock(&self.0).get_mut(index)?.references += 1;
+        let beneath = installed().map(|platform| platform.take_event(process::current(), handle));
+        let mut events = lock(&self.0);
+        let index = match beneath {
+            None => number(handle, FIRST_HANDLE, HANDLE_STEP)?,
+            Some(0) => return None,
+            Some(_) => {
+                events.push(Event {
+                    beneath,
+                    ..Event::default()
+                });
+                events.len() - 1
+            }
+        };
+        events.get_mut(index)?.references += 1;
         Some(FIRST_OBJECT + index as u64 * OBJECT_STEP)
     }
 
@@ -122,7 +138,17 @@ impl Events {
             return false;
         };
         event.references = event.references.saturating_sub(1);
+        if let (Some(platform), Some(beneath), 0) = (installed(), event.beneath, event.references) {
+            event.beneath = None;
+            platform.give_event(beneath);
+        }
         true
+    }
+
+    /// Whether an object is one of these events.
+    pub(crate) fn holds(&self, object: u64) -> bool {
+        let index = number(object, FIRST_OBJECT, OBJECT_STEP);
+        index.is_some_and(|index| index < lock(&self.0).len())
     }
 
     /// Sets an event; the former state.
@@ -130,7 +156,12 @@ impl Events {
         let index = number(object, FIRST_OBJECT, OBJECT_STEP);
         let mut events = lock(&self.0);
         match index.and_then(|index| events.get_mut(index)) {
-            Some(event) if event.references != 0 => std::mem::replace(&mut event.is_set, true),
+            Some(event) if event.references != 0 => {
+                if let (Some(platform), Some(beneath)) = (installed(), event.beneath) {
+                    platform.set_event(beneath);
+                }
+                std::mem::replace(&mut event.is_set, true)
+            }
             _ => {
                 crate::machine::violation(|| "KeSetEvent of no event".to_owned());
                 false

@@ -10,6 +10,7 @@
 )]
 
 mod device;
+mod event;
 mod image;
 mod pages;
 mod process;
@@ -92,6 +93,18 @@ impl Platform for Wine {
 
     fn hide_pages(&self, process: u64, address: u64) {
         pages::hide(process, address);
+    }
+
+    fn take_event(&self, process: u64, handle: u64) -> u64 {
+        event::take(process, handle)
+    }
+
+    fn set_event(&self, event: u64) {
+        event::set(event);
+    }
+
+    fn give_event(&self, event: u64) {
+        event::give(event);
     }
 
     fn raise(&self, status: u32) {

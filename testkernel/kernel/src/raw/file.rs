@@ -317,6 +317,15 @@ exports! { "ntoskrnl.exe", All:
         found.map_or(status::INVALID_HANDLE, |found| found as u32)
     }
 
+    fn KeSetEvent(event: u64, increment: i32, wait: u8) -> i32 {
+        irql::at_most(if wait == 0 { irql::DISPATCH } else { irql::APC }, "KeSetEvent");
+        if installed().is_none() || current().events.holds(event) {
+            return i32::from(current().events.set(event));
+        }
+        let arguments = [event, increment as u64, u64::from(wait)];
+        under("KeSetEvent", &arguments).map_or(0, |former| former as i32)
+    }
+
     fn ObfDereferenceObject(object: u64) -> u64 {
         irql::at_most(irql::DISPATCH, "ObfDereferenceObject");
         match release(object) || current().events.release(object) {

@@ -198,11 +198,6 @@ exports! { "ntoskrnl.exe", Simulator:
         let name = unsafe { super::unicode_string(service) };
         name.map_or_else(|status| status, |name| with_manager(|manager| manager.unload(&name)))
     }
-
-    fn KeSetEvent(event: u64, _increment: i32, wait: u8) -> i32 {
-        irql::at_most(if wait == 0 { irql::DISPATCH } else { irql::APC }, "KeSetEvent");
-        i32::from(current().events.set(event))
-    }
 }
 
 /// Does what the manager of drivers can.
