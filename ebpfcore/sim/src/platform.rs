@@ -4,6 +4,7 @@
 //! still unless a step is given, random numbers come from a fixed seed. Programs run on processor
 //! 0, one at a time.
 
+use crate::raw::events::Events;
 use crate::tickets::Tickets;
 use ebpfcore::{Platform, Status};
 use std::sync::Mutex;
@@ -95,6 +96,7 @@ pub(crate) struct HostPlatform {
     random: AtomicU64,
     trace: Mutex<Trace>,
     tickets: Tickets,
+    events: Events,
 }
 
 impl HostPlatform {
@@ -120,12 +122,18 @@ impl HostPlatform {
             random: AtomicU64::new(seed),
             trace: Mutex::default(),
             tickets: Tickets::default(),
+            events: Events::default(),
         }))
     }
 
     /// Requests that end later.
     pub(crate) fn tickets(&self) -> &Tickets {
         &self.tickets
+    }
+
+    /// Events of processes that the runtime refers to.
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Takes the trace output so far.
@@ -211,5 +219,13 @@ impl Platform for HostPlatform {
 
     fn complete(&self, ticket: u64, reply: Result<&[u8], Status>) {
         self.tickets.complete(ticket, reply);
+    }
+
+    fn signal(&self, event: u64) {
+        self.events.set(event);
+    }
+
+    fn forget_event(&self, event: u64) {
+        self.events.forget(event);
     }
 }

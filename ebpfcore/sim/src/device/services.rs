@@ -8,6 +8,7 @@ use super::{Device, lock};
 use crate::service::{Service, ServiceOptions};
 use crate::{Error, ModuleIdValue};
 use abi::Guid;
+use abi::ioctl::Handle;
 use ebpfcore::Status;
 use ebpfcore::control::{Detached, NoSettings, Shell};
 use sha2::{Digest as _, Sha256};
@@ -220,6 +221,12 @@ impl Shell for System {
 
     fn module_gone(&self, binding: u64) {
         lock(&self.tasks).push(Task::Unload(binding));
+    }
+
+    fn event(&self, handle: Handle) -> Result<u64, Status> {
+        let device = self.device.get().and_then(Weak::upgrade);
+        let device = device.ok_or(Status::InvalidState)?;
+        device.platform.events().reference(handle)
     }
 }
 

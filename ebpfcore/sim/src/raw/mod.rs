@@ -4,6 +4,7 @@
 pub(crate) mod conformance;
 #[cfg(all(unix, target_arch = "x86_64"))]
 pub(crate) mod driver;
+pub(crate) mod events;
 pub(crate) mod extensions;
 #[cfg(unix)]
 pub(crate) mod fault;
