@@ -24,6 +24,7 @@
 mod client;
 mod encode;
 mod error;
+mod event;
 mod handle;
 mod info;
 pub mod inspect;
@@ -47,6 +48,7 @@ pub use abi::ioctl::Handle;
 pub use abi::result::EbpfResult;
 pub use client::{Client, CodeIntegrity};
 pub use error::{Cause, Error, Refusal};
+pub use event::WaitEvent;
 pub use info::{CodeType, LinkInfo, MapInfo, ObjectKind, ProgramInfo};
 pub use link::Link;
 pub use load::Loaded;
@@ -54,7 +56,8 @@ pub use map::{Entries, Map, MapSpec, Update};
 pub use object::{Object, ObjectMap, ObjectProgram, OpenOptions};
 pub use pin::{Pin, Pinned};
 pub use program::{Program, ProgramSpec, Run, RunResult};
-pub use ring::RingBuffer;
+pub use raw::RingView;
+pub use ring::{Interrupt, RingBuffer};
 #[cfg(unix)]
 pub use sim::Simulator;
 pub use transport::{Answer, NewService, Transport, Waiting};

@@ -457,6 +457,22 @@ impl Map {
         told.map_err(|error| self.failed(error, "write a record"))
     }
 
+    /// Has an event set whenever a ring has records ([`crate::WaitEvent`]), `None` for none any more. A
+    /// ring has one event: it replaces what was there. Ring buffers have ring 0, perf event arrays one
+    /// for each processor.
+    ///
+    /// # Errors
+    /// It is no event, or the map has no such ring.
+    pub fn set_wait_handle(&self, index: u64, event: Option<Handle>) -> Result<(), Error> {
+        let told = self.client().tell(&Request::MapSetWaitHandle {
+            map_handle: self.handle(),
+            wait_handle: event.unwrap_or(Handle::INVALID),
+            index,
+            flags: 0,
+        });
+        told.map_err(|error| self.failed(error, "set an event"))
+    }
+
     fn check_key(&self, key: &[u8], doing: &str) -> Result<(), Error> {
         if key.len() == self.key_size() {
             return Ok(());

@@ -2,18 +2,20 @@
 //!
 //! A record is `{u32 length | BUSY | DISCARD, u32 page offset}` and then the data, padded to 8. The
 //! memory is there twice, one behind the other, so that no record is in two parts. Positions only
-//! grow. The runtime learns what was read with the next query.
+//! grow; that of the reader stands in a page that the runtime reads, so what was read makes room at
+//! once. The runtime is asked only when there is nothing to read.
 //!
 //! Invariant: one reader for each ring; nothing outside of the view is touched, whatever the records
-//! say.
+//! and positions say.
 
 use crate::client::Asked;
-use crate::encode::{answer, room};
-use crate::raw::View;
+use crate::encode::room;
+use crate::raw::RingView;
 use crate::{Cause, Error, Map, Waiting};
 use abi::MapKind;
-use abi::ioctl::Request;
+use abi::ioctl::{Handle, Request};
 use abi::result::EbpfResult;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The record is not finished.
@@ -25,14 +27,50 @@ const HEADER: u64 = 8;
 
 /// The reader of one ring.
 pub struct RingBuffer {
-    query: Option<Box<dyn Waiting>>,
-    view: View,
+    query: Arc<Query>,
+    view: RingView,
     map: Map,
     index: u32,
-    size: u64,
-    consumed: u64,
-    produced: u64,
-    lost: u64,
+}
+
+/// Ends the waiting of a reader from another thread, now and ever after.
+#[derive(Clone)]
+pub struct Interrupt(Arc<Query>);
+
+/// The request that waits for records, if any does.
+#[derive(Default)]
+struct Query(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    waiting: Option<Arc<dyn Waiting>>,
+    is_interrupted: bool,
+}
+
+impl Query {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interrupt {
+    /// Waiting ends with [`EbpfResult::Canceled`].
+    pub fn raise(&self) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.is_interrupted = true;
+            state.waiting.clone()
+        };
+        if let Some(waiting) = waiting {
+            waiting.cancel();
+        }
+    }
+
+    /// Whether it was raised.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.0.lock().is_interrupted
+    }
 }
 
 impl RingBuffer {
@@ -41,7 +79,7 @@ impl RingBuffer {
     /// # Errors
     /// The map is none, or cannot be shown to this process.
     pub fn open(map: &Map) -> Result<RingBuffer, Error> {
-        RingBuffer::open_ring(map, 0)
+        RingBuffer::open_ring(&RingView::own(map)?, 0)
     }
 
     /// The readers of a perf event array, one for each processor.
@@ -49,36 +87,23 @@ impl RingBuffer {
     /// # Errors
     /// As [`RingBuffer::open`].
     pub fn open_all(map: &Map) -> Result<Vec<RingBuffer>, Error> {
+        let own = RingView::own(map)?;
         let kind = map.definition().row().map(|row| row.kind);
         let rings = match kind {
             Some(MapKind::PerfEventArray) => map.client().cpu_count(),
             _ => 1,
         };
         (0..rings)
-            .map(|index| RingBuffer::open_ring(map, index))
+            .map(|index| RingBuffer::open_ring(&own, index))
             .collect()
     }
 
-    fn open_ring(map: &Map, index: u32) -> Result<RingBuffer, Error> {
-        let kind = map.definition().row().map(|row| row.kind);
-        let size = map.definition().max_entries;
-        if !matches!(kind, Some(MapKind::RingBuf | MapKind::PerfEventArray))
-            || !size.is_power_of_two()
-        {
-            let doing = format!("read records of map {}", map.name());
-            return Err(Error::input(doing, "the map is no ring buffer"));
-        }
-        let opened = View::open(map, index);
-        let (view, consumed) = opened.map_err(|error| map.failed(error, "read records"))?;
+    fn open_ring(own: &Map, index: u32) -> Result<RingBuffer, Error> {
         Ok(RingBuffer {
-            query: None,
-            view,
-            map: map.clone(),
+            query: Arc::default(),
+            view: RingView::open_with(own, index)?,
+            map: own.clone(),
             index,
-            size: u64::from(size),
-            consumed,
-            produced: consumed,
-            lost: 0,
         })
     }
 
@@ -94,17 +119,46 @@ impl RingBuffer {
         self.index
     }
 
-    /// Records that found no room so far, as the runtime said last.
+    /// The ring itself, for those who read it in place.
+    #[must_use]
+    pub fn view(&self) -> &RingView {
+        &self.view
+    }
+
+    /// Records that found no room so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost
+        self.view.lost()
+    }
+
+    /// Whether there is a record to read.
+    #[must_use]
+    pub fn has_record(&self) -> bool {
+        let at = self.view.consumed();
+        let header = || self.view.number(self.place(at)).unwrap_or(BUSY);
+        at != self.view.produced() && header() & BUSY == 0
+    }
+
+    /// What ends [`RingBuffer::wait`] from another thread.
+    #[must_use]
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::clone(&self.query))
+    }
+
+    /// Has an event set whenever there are records, `None` for none any more. The ring has one event:
+    /// it replaces what was there.
+    ///
+    /// # Errors
+    /// It is no event.
+    pub fn set_wait_handle(&self, event: Option<Handle>) -> Result<(), Error> {
+        self.map.set_wait_handle(u64::from(self.index), event)
     }
 
     /// Waits for records; false when there are none after this time. Without a timeout it waits until
     /// there are some.
     ///
     /// # Errors
-    /// The runtime cannot be asked, or the map is gone.
+    /// The runtime cannot be asked, the map is gone, or waiting was interrupted.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -118,86 +172,83 @@ impl RingBuffer {
         }
     }
 
-    /// The next record that is finished, without waiting; `None` when the runtime has to be asked for
-    /// more ([`RingBuffer::wait`]).
+    /// The next record that is finished, without waiting.
     ///
     /// # Errors
     /// A record is not as the protocol says.
     pub fn read(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        while self.has_record() {
-            let place = self.place();
-            let header = self.view.number(place).unwrap_or(BUSY);
-            let length = u64::from(header & !(BUSY | DISCARD));
+        loop {
+            let at = self.view.consumed();
+            let filled = self.view.produced().wrapping_sub(at);
+            if filled > self.view.size() as u64 {
+                return Err(self.malformed());
+            }
+            let place = self.place(at);
+            let header = match filled {
+                0 => BUSY,
+                _ => self.view.number(place).unwrap_or(BUSY),
+            };
+            if header & BUSY != 0 {
+                return Ok(None);
+            }
+            let length = u64::from(header & !DISCARD);
             let next = length.next_multiple_of(8).saturating_add(HEADER);
-            if next > self.produced.wrapping_sub(self.consumed) {
+            if next > filled {
                 return Err(self.malformed());
             }
             let data = match header & DISCARD {
                 0 => self.view.copy(place + HEADER as usize, length as usize),
                 _ => None,
             };
-            self.consumed = self.consumed.wrapping_add(next);
+            self.view.consume_to(at.wrapping_add(next));
             if data.is_some() {
                 return Ok(data);
             }
         }
-        Ok(None)
     }
 
-    /// Lets the runtime use the room of what was read, without waiting for more.
-    ///
-    /// # Errors
-    /// The runtime cannot be asked.
-    pub fn release(&mut self) -> Result<(), Error> {
-        self.ask(Some(Duration::ZERO)).map(drop)
+    /// Where in the view a position is.
+    fn place(&self, position: u64) -> usize {
+        (position & (self.view.size() as u64 - 1)) as usize
     }
 
-    /// Whether the next record is finished.
-    fn has_record(&self) -> bool {
-        let header = || self.view.number(self.place()).unwrap_or(BUSY);
-        self.consumed != self.produced && header() & BUSY == 0
-    }
-
-    /// Where in the view the next record is.
-    fn place(&self) -> usize {
-        (self.consumed & (self.size - 1)) as usize
-    }
-
-    /// Asks the runtime how far producers are, or goes on waiting; false when the time is over.
+    /// Asks the runtime for records, or goes on waiting; false when the time is over.
     fn ask(&mut self, timeout: Option<Duration>) -> Result<bool, Error> {
-        let waiting = match self.query.take() {
+        let waiting = match self.pending()? {
             Some(waiting) => waiting,
             None => {
                 let request = Request::MapAsyncQuery {
                     map_handle: self.map.handle(),
                     index: self.index,
-                    consumer_offset: self.consumed,
+                    consumer_offset: self.view.consumed(),
                 };
                 match self.map.client().begin(&request, room(&request))? {
-                    Asked::Done(reply) => return self.note(&reply).map(|()| true),
-                    Asked::Later(waiting) => waiting,
+                    Asked::Done(_) => return Ok(true),
+                    Asked::Later(waiting) => Arc::from(waiting),
                 }
             }
         };
-        match waiting.wait(timeout) {
-            Some(Ok(reply)) => self.note(&reply).map(|()| true),
+        self.query.lock().waiting = Some(Arc::clone(&waiting));
+        // Interrupted before the request was there to be cancelled?
+        self.pending()?;
+        let reply = waiting.wait(timeout);
+        if reply.is_some() {
+            self.query.lock().waiting = None;
+        }
+        match reply {
+            Some(Ok(_)) => Ok(true),
             Some(Err(cause)) => Err(Error::new(self.doing(), cause)),
-            None => {
-                self.query = Some(waiting);
-                Ok(false)
-            }
+            None => Ok(false),
         }
     }
 
-    fn note(&mut self, reply: &[u8]) -> Result<(), Error> {
-        let positions = answer!(reply, MapAsyncQuery { producer, lost_count }
-            => (producer, lost_count));
-        let (produced, lost) = positions.map_err(|cause| Error::new(self.doing(), cause))?;
-        if produced.wrapping_sub(self.consumed) > self.size {
-            return Err(self.malformed());
+    /// The request that waits already.
+    fn pending(&self) -> Result<Option<Arc<dyn Waiting>>, Error> {
+        let state = self.query.lock();
+        match state.is_interrupted {
+            true => Err(Error::new(self.doing(), EbpfResult::Canceled)),
+            false => Ok(state.waiting.clone()),
         }
-        (self.produced, self.lost) = (produced, lost);
-        Ok(())
     }
 
     fn malformed(&self) -> Error {
@@ -206,6 +257,14 @@ impl RingBuffer {
 
     fn doing(&self) -> String {
         format!("read records of map {}", self.map.name())
+    }
+}
+
+/// The request goes before the handle that it was made with.
+impl Drop for RingBuffer {
+    fn drop(&mut self) {
+        let waiting = self.query.lock().waiting.take();
+        drop(waiting);
     }
 }
 

@@ -14,6 +14,7 @@ pub use registry::{delete_stored, write_stored};
 
 use crate::{Answer, Cause, NewService, Transport, Waiting};
 use abi::ioctl::{self, Completion, Handle, Request};
+pub(crate) use device::new_event;
 use device::{Device, Pending};
 use std::time::Duration;
 

@@ -100,7 +100,8 @@ impl Device {
     }
 }
 
-fn new_event() -> Result<OwnedHandle, Cause> {
+/// An event that stays set until it is reset.
+pub(crate) fn new_event() -> Result<OwnedHandle, Cause> {
     const MANUAL: i32 = 1;
     // SAFETY: no name and no security; the handle is new and owned by nobody else.
     let event = unsafe { CreateEventW(std::ptr::null(), MANUAL, 0, std::ptr::null()) };
