@@ -13,7 +13,9 @@ extern "C" {
 
 typedef int32_t fd_t;
 static const fd_t ebpf_fd_invalid = -1;
+// Of an event: a HANDLE on Windows, a descriptor of eventfd on Linux.
 typedef intptr_t ebpf_handle_t;
+static const ebpf_handle_t ebpf_handle_invalid = -1;
 typedef GUID ebpf_program_type_t;
 typedef GUID ebpf_attach_type_t;
 
@@ -191,6 +193,74 @@ ebpf_result_t ebpf_api_close_handle(ebpf_handle_t handle);
 
 ebpf_result_t ebpf_ring_buffer_map_write(fd_t map_fd, const void *data, size_t data_length);
 ebpf_result_t ebpf_perf_event_array_map_write(fd_t map_fd, const void *data, size_t data_length);
+
+struct ebpf_ring_buffer_opts {
+    size_t sz; // of this structure
+    uint64_t flags;
+};
+
+struct ebpf_perf_buffer_opts {
+    size_t sz; // of this structure
+    uint64_t flags;
+};
+
+enum ebpf_ring_buffer_flags {
+    EBPF_RINGBUF_FLAG_AUTO_CALLBACK = 1,
+};
+
+enum ebpf_perf_buffer_flags {
+    EBPF_PERFBUF_FLAG_AUTO_CALLBACK = 1,
+};
+
+// Without a flag they are ring_buffer__new and perf_buffer__new. With "auto callback" threads of the
+// library call back, one at a time, until the reader is freed; what the callback returns is ignored.
+// Then there is no wait handle, and nothing to poll, consume or add.
+struct ring_buffer *ebpf_ring_buffer__new(int map_fd, ring_buffer_sample_fn sample_cb, void *ctx,
+                                          const struct ebpf_ring_buffer_opts *opts);
+struct perf_buffer *ebpf_perf_buffer__new(int map_fd, size_t page_cnt,
+                                          perf_buffer_sample_fn sample_cb,
+                                          perf_buffer_lost_fn lost_cb, void *ctx,
+                                          const struct ebpf_perf_buffer_opts *opts);
+
+// Set while there are records; consuming and polling take it back. It goes with the reader.
+ebpf_handle_t ebpf_ring_buffer_get_wait_handle(struct ring_buffer *rb);
+ebpf_handle_t ebpf_perf_buffer_get_wait_handle(struct perf_buffer *pb);
+
+// Has an event of the caller set with each record; ebpf_handle_invalid for none any more. A ring has one
+// event: this one replaces that of a reader. Ring buffers have index 0, perf event arrays one for each
+// processor.
+ebpf_result_t ebpf_map_set_wait_handle(fd_t map_fd, uint64_t index, ebpf_handle_t handle);
+
+// A ring in place. Positions only grow, the place of one is its remainder by the size of the ring, which
+// is a power of two. A record begins at a multiple of 8 with `ebpf_ring_buffer_record_t`, its data
+// follow; the ring is there twice, one behind the other, so that no record is in two parts.
+typedef struct {
+    volatile uint64_t consumer_offset; // read up to here; the reader writes it
+} ebpf_ring_buffer_consumer_page_t;
+
+typedef struct {
+    volatile uint64_t producer_offset; // written up to here; not writable
+} ebpf_ring_buffer_producer_page_t;
+
+typedef struct {
+    uint32_t length; // of the data, with the two bits below
+    uint32_t page_offset;
+} ebpf_ring_buffer_record_t;
+
+#define EBPF_RINGBUF_LOCK_BIT (1u << 31)    // not finished: the reader waits for it
+#define EBPF_RINGBUF_DISCARD_BIT (1u << 30) // without data: the reader passes over it
+
+// Where a ring of a reader is; rings count in the order in which they were added. It goes with the reader.
+ebpf_result_t ebpf_ring_buffer_get_buffer(struct ring_buffer *rb, uint32_t index,
+                                          ebpf_ring_buffer_consumer_page_t **consumer_page,
+                                          const ebpf_ring_buffer_producer_page_t **producer_page,
+                                          const uint8_t **data, uint64_t *data_size);
+
+// Shows a ring buffer to this process until it is unmapped; each call does so anew.
+ebpf_result_t ebpf_ring_buffer_map_map_buffer(fd_t map_fd, void **consumer, const void **producer,
+                                              const uint8_t **data, size_t *data_size);
+ebpf_result_t ebpf_ring_buffer_map_unmap_buffer(fd_t map_fd, void *consumer, const void *producer,
+                                                const void *data);
 
 // NULL: there is none.
 const ebpf_program_type_t *ebpf_get_ebpf_program_type(enum bpf_prog_type type);

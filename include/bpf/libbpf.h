@@ -135,6 +135,8 @@ struct perf_buffer *perf_buffer__new(int map_fd, size_t page_cnt, perf_buffer_sa
                                      perf_buffer_lost_fn lost_cb, void *ctx, const void *opts);
 int perf_buffer__poll(struct perf_buffer *pb, int timeout_ms);
 int perf_buffer__consume(struct perf_buffer *pb);
+// The same for the ring of one processor.
+int perf_buffer__consume_buffer(struct perf_buffer *pb, size_t cpu);
 size_t perf_buffer__buffer_cnt(const struct perf_buffer *pb);
 void perf_buffer__free(struct perf_buffer *pb);
 
