@@ -108,7 +108,11 @@ fn load_programs(
     client: &Client,
     module_id: Guid,
 ) -> Result<(Vec<OwnedHandle>, Vec<OwnedHandle>), Error> {
-    client.ask(&Request::LoadNativePrograms { module_id }, |reply| {
+    let request = Request::LoadNativePrograms {
+        module_id,
+        pin_root_path: &[],
+    };
+    client.ask(&request, |reply| {
         let (maps, handles) = answer!(reply, LoadNativePrograms { map_handle_count, handles }
             => (map_handle_count, handles.iter().collect::<Vec<u64>>()))?;
         let own = |handle| OwnedHandle::new(client, Handle(handle));

@@ -282,7 +282,7 @@ operations! {
         asks 28 { module_id: Guid @ 8, data: Bytes @ 24 }
         gets (32 { native_module_handle: Handle @ 8, count_of_maps: U64 @ 16, count_of_programs: U64 @ 24 });
     32 LoadNativePrograms "load_native_programs" Native Anyone AtOnce
-        asks 24 { module_id: Guid @ 8 }
+        asks 28 { module_id: Guid @ 8, pin_root_path: Bytes @ 24 }
         gets (32 { program_handle_count: U64 @ 8, map_handle_count: U64 @ 16, handles: Handles @ 24 });
     33 ProgramTestRun "program_test_run" Any Anyone Pends
         asks 48 { program_handle: Handle @ 8, repeat_count: U64 @ 16, flags: U32 @ 24, cpu: U32 @ 28, batch_size: U64 @ 32, context_offset: U16 @ 40, data: Bytes @ 42 }

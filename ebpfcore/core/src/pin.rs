@@ -56,6 +56,23 @@ impl Path {
         Path::copy_of(path.as_bytes())
     }
 
+    /// The canonical form of a name in a folder; an empty folder is the uppermost one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Path::canonical`].
+    pub fn below(folder: &[u8], name: &str) -> Result<Path, Status> {
+        let mut path = Vec::new();
+        let room = path.try_reserve_exact(folder.len() + 1 + name.len());
+        room.map_err(|_| Status::NoMemory)?;
+        path.extend_from_slice(folder);
+        if !folder.is_empty() {
+            path.push(b'\\');
+        }
+        path.extend_from_slice(name.as_bytes());
+        Path::canonical(&path)
+    }
+
     /// Its bytes, UTF-8 as far as the caller gave UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -134,8 +134,18 @@ fn load_module(control: &Control, process: &Process) -> Result<(Handle, u64, u64
 }
 
 fn load_programs(control: &Control, process: &Process) -> Result<Vec<Handle>, Status> {
+    load_programs_below(control, process, b"")
+}
+
+/// The same with maps that are pinned by name below a path.
+fn load_programs_below(
+    control: &Control,
+    process: &Process,
+    pin_root_path: &[u8],
+) -> Result<Vec<Handle>, Status> {
     let request = Request::LoadNativePrograms {
         module_id: RANDOM_ID,
+        pin_root_path,
     };
     let bytes = ask(control, process, &request)?;
     match Reply::decode(&bytes).unwrap() {
@@ -425,6 +435,40 @@ fn maps_pinned_by_name_are_shared_between_loads() {
     assert_eq!(control.object_count(), 0);
 }
 
+/// An application names the folder of the pins; older ones leave it out, and mean none.
+#[test]
+fn maps_are_pinned_below_the_path_of_the_message() {
+    let (control, _) = runtime();
+    for (root, path) in [
+        (&b""[..], &b"BPF:\\counters"[..]),
+        (b"BPF:\\mine", b"BPF:\\mine\\counters"),
+        (b"/sys/../mine/deep/", b"BPF:\\mine\\deep\\counters"),
+    ] {
+        let (process, fixture) = (Process::new(), Fixture::new(NEW));
+        fixture.patch(fixture.answers.maps.0 + 60, &1u32.to_le_bytes());
+        authorize(&control, &process, FILE);
+        attach(&control, &fixture, (5, RANDOM_ID, &NoSettings)).unwrap();
+        load_module(&control, &process).unwrap();
+        for wrong in [&b"a:b"[..], b"..", &[b'a'; 300]] {
+            let refused = load_programs_below(&control, &process, wrong);
+            assert_eq!(refused.err(), Some(Status::InvalidArgument));
+        }
+        load_programs_below(&control, &process, root).unwrap();
+        ask(&control, &process, &Request::GetPinnedObject { path }).unwrap();
+        process.end(&control);
+        assert_eq!(control.detach_module(5), Detached::Now);
+        let last = Process::new();
+        let invalid = Handle(u64::MAX);
+        let unpin = Request::UpdatePinning {
+            handle: invalid,
+            path,
+        };
+        ask(&control, &last, &unpin).unwrap();
+        last.end(&control);
+        assert_eq!(control.object_count(), 0, "nothing else was pinned");
+    }
+}
+
 /// A hook that takes one program: the second module is refused whole.
 #[test]
 fn a_module_that_cannot_be_attached_leaves_nothing() {
@@ -466,6 +510,7 @@ fn a_reply_without_room_gives_everything_up() {
     let (module, ..) = load_module(&control, &process).unwrap();
     let request = Request::LoadNativePrograms {
         module_id: RANDOM_ID,
+        pin_root_path: &[],
     };
     let mut input = [0; 64];
     let length = request.encode(&mut input).unwrap();

@@ -80,7 +80,10 @@ fn load_module(process: &Process, service: &str, file: &[u8]) -> Result<Vec<Hand
         module_id: ID,
         data: &path,
     })?;
-    let reply = process.ask(&Request::LoadNativePrograms { module_id: ID })?;
+    let reply = process.ask(&Request::LoadNativePrograms {
+        module_id: ID,
+        pin_root_path: &[],
+    })?;
     let maps = field!(reply, LoadNativePrograms, map_handle_count) as usize;
     let handles = match abi::ioctl::Reply::decode(&reply).unwrap() {
         abi::ioctl::Reply::LoadNativePrograms { handles, .. } => handles.iter().map(Handle),

@@ -261,7 +261,10 @@ fn a_service_with_an_id_needs_an_authorisation_of_its_file() {
     ask(
         &control,
         &process,
-        &Request::LoadNativePrograms { module_id: id },
+        &Request::LoadNativePrograms {
+            module_id: id,
+            pin_root_path: &[],
+        },
     )
     .unwrap();
     let program = programs(&control, &process)[0];

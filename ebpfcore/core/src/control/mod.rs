@@ -434,7 +434,10 @@ impl Session<'_> {
                 Err(Status::BlockedByPolicy)
             }
             R::LoadNativeModule { module_id, data } => self.load_module(module_id, data),
-            R::LoadNativePrograms { module_id } => self.load_module_programs(module_id),
+            R::LoadNativePrograms {
+                module_id,
+                pin_root_path,
+            } => self.load_module_programs(module_id, pin_root_path),
             R::AuthorizeNativeModule {
                 module_id,
                 module_hash,

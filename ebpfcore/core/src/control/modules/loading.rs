@@ -28,9 +28,9 @@ struct Objects {
 }
 
 impl State {
-    /// The map that is pinned under a name.
-    fn pinned_map(&self, name: &str) -> Result<Option<Shared<Map>>, Status> {
-        let Some(pinned) = self.pins.get(&Path::canonical(name.as_bytes())?) else {
+    /// The map that is pinned under a path.
+    fn pinned_map(&self, path: &Path) -> Result<Option<Shared<Map>>, Status> {
+        let Some(pinned) = self.pins.get(path) else {
             return Ok(None);
         };
         match &self.get(pinned.id)?.object {
@@ -53,7 +53,7 @@ impl State {
 impl Control {
     /// Loads a plain module and attaches its programs.
     pub(super) fn start_module(&self, binding: u64, settings: &dyn Settings) -> Result<(), Error> {
-        let (description, objects) = self.make_objects(binding)?;
+        let (description, objects) = self.make_objects(binding, b"")?;
         let programs = copy_ids(&objects.programs).map_err(failed);
         let owned = self.own(binding, objects);
         let programs = programs.and_then(|programs| owned.map(|()| programs).map_err(failed))?;
@@ -140,8 +140,13 @@ impl Control {
         ids.for_each(|id| self.handle_closed(*id));
     }
 
-    /// Makes maps and programs of a module that is in the stage of loading.
-    fn make_objects(&self, binding: u64) -> Result<(Shared<Module>, Objects), Error> {
+    /// Makes maps and programs of a module that is in the stage of loading; maps that are pinned by
+    /// name are pinned in the folder.
+    fn make_objects(
+        &self,
+        binding: u64,
+        folder: &[u8],
+    ) -> Result<(Shared<Module>, Objects), Error> {
         let (description, usage) = {
             let mut state = self.lock();
             let record = state.modules.of_binding(binding);
@@ -151,11 +156,14 @@ impl Control {
         let means = Means {
             extensions: &self.linked(),
             usage,
-            pinned: &|map| self.lock().pinned_map(&map.definition.name),
+            pinned: &|map| {
+                let path = Path::below(folder, &map.definition.name)?;
+                self.lock().pinned_map(&path)
+            },
         };
         let loaded = instantiate_with(&self.core, &description, &means)?;
         drop(means);
-        let objects = self.enter_objects(&description, loaded);
+        let objects = self.enter_objects(&description, loaded, folder);
         let objects = objects.map_err(failed);
         // A failure leaves objects behind that nobody uses.
         let objects = objects.inspect_err(|_| self.finish(None))?;
@@ -163,13 +171,20 @@ impl Control {
     }
 
     /// Gives the objects of a module a place in the registry, and pins what is pinned by name.
-    fn enter_objects(&self, module: &Module, loaded: Loaded) -> Result<Objects, Status> {
+    fn enter_objects(
+        &self,
+        module: &Module,
+        loaded: Loaded,
+        folder: &[u8],
+    ) -> Result<Objects, Status> {
         let mut objects = Objects {
             maps: ids(loaded.maps.len())?,
             programs: ids(loaded.programs.len())?,
         };
         let entered = self.enter_all(module, loaded, &mut objects);
-        entered.inspect_err(|_| self.release_all(&objects))?;
+        let pinned =
+            entered.and_then(|()| pin_all(&mut self.lock(), module, &objects.maps, folder));
+        pinned.inspect_err(|_| self.release_all(&objects))?;
         Ok(objects)
     }
 
@@ -190,7 +205,7 @@ impl Control {
             entry.attach_type = info.attach_type;
             objects.programs.push(state.adopt(entry)?);
         }
-        pin_all(&mut state, module, &objects.maps)
+        Ok(())
     }
 
     /// Makes an object, with one user, for a module that is loaded by message; gives the numbers
@@ -244,10 +259,14 @@ impl Session<'_> {
     }
 
     /// Makes the maps and programs of a module, once, and gives handles for all of them.
-    pub(in super::super) fn load_module_programs(self, id: Guid) -> Result<usize, Status> {
+    pub(in super::super) fn load_module_programs(
+        self,
+        id: Guid,
+        folder: &[u8],
+    ) -> Result<usize, Status> {
         let control = self.control;
         let binding = control.set_stage(id, Stage::Attached, Stage::Loading)?;
-        let done = self.give_programs(binding);
+        let done = self.give_programs(binding, folder);
         let to = match done {
             Ok(_) => Stage::Loaded,
             Err(_) => Stage::Attached,
@@ -259,10 +278,10 @@ impl Session<'_> {
         done
     }
 
-    fn give_programs(self, binding: u64) -> Result<usize, Status> {
+    fn give_programs(self, binding: u64, folder: &[u8]) -> Result<usize, Status> {
         let (control, client) = (self.control, self.client);
         let (_, objects) = control
-            .make_objects(binding)
+            .make_objects(binding, folder)
             .map_err(|error| error.status())?;
         let handles = self.open_all(&objects)?;
         let (maps, programs) = (objects.maps.len(), objects.programs.len());
@@ -316,11 +335,12 @@ fn default_hook(attach_type: Guid, section: &str) -> (Guid, LinkType) {
 }
 
 /// Pins the new ones among the maps that are to be pinned by name: all, or none.
-fn pin_all(state: &mut State, module: &Module, maps: &[u32]) -> Result<(), Status> {
+fn pin_all(state: &mut State, module: &Module, maps: &[u32], folder: &[u8]) -> Result<(), Status> {
     let mut new = ids(maps.len())?;
     let named = module.maps.iter().zip(maps);
     for (info, id) in named.filter(|(info, _)| info.pin_by_name) {
-        match pin(state, &info.definition.name, *id) {
+        let path = Path::below(folder, &info.definition.name);
+        match path.and_then(|path| pin(state, path, *id)) {
             Ok(false) => {}
             Ok(true) => new.push(*id),
             Err(status) => {
@@ -336,9 +356,8 @@ fn pin_all(state: &mut State, module: &Module, maps: &[u32]) -> Result<(), Statu
     Ok(())
 }
 
-/// Pins a map under its name; false when it is the one that is pinned there already.
-fn pin(state: &mut State, name: &str, id: u32) -> Result<bool, Status> {
-    let path = Path::canonical(name.as_bytes())?;
+/// Pins a map; false when it is the one that is pinned there already.
+fn pin(state: &mut State, path: Path, id: u32) -> Result<bool, Status> {
     let kind = ObjectKind::Map;
     match state.pins.get(&path) {
         Some(pinned) if pinned.id == id => return Ok(false),
