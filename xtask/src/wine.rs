@@ -19,8 +19,10 @@ mod prefix;
 mod process;
 mod scenario;
 mod sessions;
+mod sockets;
 
 use process::Wine;
+use scenario::Run;
 use std::path::Path;
 use std::process::Command;
 
@@ -32,6 +34,9 @@ pub(crate) struct Args {
     /// Only replay the sessions with netsh (`BLESS=1` writes their files anew)
     #[arg(long, conflicts_with = "demo")]
     sessions: bool,
+    /// Only ask the hooks of sockets
+    #[arg(long, conflicts_with = "demo")]
+    sockets: bool,
     /// Only tell the story of the tutorial, and draw it
     #[arg(long)]
     demo: bool,
@@ -61,7 +66,10 @@ pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
         return demo::run(&wine, &built, &picture);
     }
     if args.sessions {
-        return scenario::sessions(&wine, &built);
+        return scenario::only(&wine, &built, Run::sessions_go_as_written);
+    }
+    if args.sockets {
+        return scenario::only(&wine, &built, Run::sockets_are_decided);
     }
     let mut ok = scenario::run(&wine, &built, args.cycles)?;
     ok &= identity::run(&wine, &built)?;

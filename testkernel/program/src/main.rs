@@ -12,6 +12,7 @@
 //! testkernel flood QUIET SECONDS RATE
 //!                                    brings five questions per second to a name server, behind
 //!                                    QUIET seconds a flood of empty datagrams too; a line each step
+//! testkernel socket OPERATION:PORT ...  events of sockets, what becomes of each, see [`sockets`]
 //! testkernel netsh WORDS ...         what is typed behind `netsh ebpf`
 //! testkernel sent                    what callouts injected for sending
 //! testkernel ebpf STEP + STEP ...    what one application does with the runtime, see [`steps`]
@@ -21,6 +22,7 @@ mod device;
 mod flood;
 mod frames;
 mod netsh;
+mod sockets;
 mod steps;
 
 use device::Device;
@@ -74,6 +76,7 @@ fn run(arguments: &[String]) -> Result<String, String> {
             let numbers = [number(quiet)?, number(seconds)?, number(rate)?];
             return flood::run(numbers).map(|()| String::new());
         }
+        ["socket", ref events @ ..] => return sockets::run(events),
         ["ebpf", ref steps @ ..] => return steps::run(steps).map(|()| String::new()),
         _ => return Err("see the beginning of main.rs".to_owned()),
     };

@@ -58,6 +58,9 @@ pub(super) fn all(root: &Path, folder: &Path) -> Result<Built, String> {
         folder,
         "testkernel/extension/programs/multiply.o",
     )?;
+    for (object, _) in super::sockets::PROGRAMS {
+        driver(root, &tool, folder, object)?;
+    }
     crate::dist::sample(root, folder)?;
     crate::dist::driver(root, folder)?;
     Ok(Built {

@@ -62,6 +62,7 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     run.everything_passes()?;
     run.settings_are_read()?;
     run.device_is_used()?;
+    run.sockets_are_decided()?;
     run.ebpfctl_is_used()?;
     run.failures_leave_nothing()?;
     run.extension_comes_and_goes()?;
@@ -76,8 +77,12 @@ pub(super) fn run(wine: &Wine, built: &Built, cycles: u32) -> Result<bool, Strin
     Ok(run.failures == 0)
 }
 
-/// Only the sessions with netsh.
-pub(super) fn sessions(wine: &Wine, built: &Built) -> Result<bool, String> {
+/// Only one part, with the runtime there.
+pub(super) fn only<'a>(
+    wine: &'a Wine,
+    built: &'a Built,
+    part: impl FnOnce(&mut Run<'a>) -> Result<(), String>,
+) -> Result<bool, String> {
     let mut run = Run::new(wine, built);
     wine.server("-p")?;
     for name in ["testkernel", "ebpfcore"] {
@@ -85,7 +90,7 @@ pub(super) fn sessions(wine: &Wine, built: &Built) -> Result<bool, String> {
     }
     run.started("testkernel")?;
     run.started("ebpfcore")?;
-    run.sessions_go_as_written()?;
+    part(&mut run)?;
     run.stopped("ebpfcore")?;
     run.report_is("nothing is left", "")?;
     run.stopped("testkernel")?;
