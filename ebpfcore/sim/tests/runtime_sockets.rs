@@ -70,6 +70,14 @@ fn programs_decide_about_binding_connecting_and_accepting() {
         let program = process.load(section, &refuse_port(offset, port, verdicts));
         process.attach(section, program.unwrap(), &[]).unwrap();
         assert_eq!(asked(), [true, false], "{section}");
+        let pool = &computer.machine().pool;
+        let allocations = pool.allocations();
+        assert_eq!(asked(), [true, false], "{section}");
+        assert_eq!(
+            pool.allocations(),
+            allocations,
+            "{section}: memory for an answer"
+        );
         process.caller.end();
         assert_eq!(asked(), [false, false], "{section}");
     }
