@@ -6,8 +6,9 @@
 use abi::program_type::{by_section, windows};
 use abi::{Guid, Platform};
 use ebpfapi::{
-    Client, CodeType, EbpfResult, Error, Map, MapSpec, NewService, Object, ObjectKind, OpenOptions,
-    Pinned, ProgramSpec, RingBuffer, Run, Simulator, Transport, Update,
+    Client, CodeType, EbpfResult, Error, Handle, Map, MapSpec, NewService, Object, ObjectKind,
+    OpenOptions, Pinned, ProgramSpec, RingBuffer, RingView, Run, Simulator, Transport, Update,
+    WaitEvent,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -339,6 +340,78 @@ fn records_are_read_in_order_and_waited_for() {
     assert_eq!(readers[0].read().unwrap().unwrap(), b"event");
     assert!(!readers[1].wait(Some(Duration::ZERO)).unwrap());
     drop((readers, perf));
+    is_empty(&simulator);
+}
+
+#[test]
+fn events_are_set_with_records_and_waiting_is_interrupted() {
+    let (simulator, client) = simulator();
+    let ring = map(&client, RINGBUF, [0, 0, 4096]);
+    let mut reader = RingBuffer::open(&ring).unwrap();
+    let event = WaitEvent::new().unwrap();
+    assert!(!event.wait(Some(Duration::ZERO)));
+    ring.write_record(b"before").unwrap();
+    ring.set_wait_handle(0, Some(event.handle())).unwrap();
+    assert!(event.wait(None), "there is a record already");
+    event.reset();
+    assert!(!event.wait(Some(Duration::ZERO)));
+    assert_eq!(reader.read().unwrap().unwrap(), b"before");
+    // From another thread, to one that waits as long as it takes.
+    let writer = ring.clone();
+    let thread = std::thread::spawn(move || writer.write_record(b"late").unwrap());
+    assert!(event.wait(None));
+    thread.join().unwrap();
+    assert_eq!(reader.read().unwrap().unwrap(), b"late");
+    event.reset();
+    ring.set_wait_handle(0, None).unwrap();
+    ring.write_record(b"untold").unwrap();
+    assert!(!event.wait(Some(Duration::ZERO)));
+    assert_eq!(reader.read().unwrap().unwrap(), b"untold");
+
+    // What is no event, no ring, no map with rings.
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let no_event = Handle(std::os::fd::AsRawFd::as_raw_fd(&file) as u64);
+    for handle in [no_event, Handle(u64::MAX - 1), Handle(1 << 40)] {
+        let refused = ring.set_wait_handle(0, Some(handle)).unwrap_err();
+        assert_eq!(refused.errno(), 9, "{refused}");
+    }
+    assert!(ring.set_wait_handle(1, Some(event.handle())).is_err());
+    let array = map(&client, 2, [4, 4, 1]);
+    assert!(array.set_wait_handle(0, Some(event.handle())).is_err());
+    assert!(RingView::open(&array, 0).is_err());
+    assert!(RingView::open(&ring, 1).is_err());
+
+    // The event is closed while the runtime has it still.
+    ring.set_wait_handle(0, Some(event.handle())).unwrap();
+    drop(event);
+    ring.write_record(b"to nobody").unwrap();
+    assert_eq!(reader.read().unwrap().unwrap(), b"to nobody");
+
+    let interrupt = reader.interrupt();
+    assert!(!interrupt.is_raised());
+    let thread = std::thread::spawn(move || reader.wait(None));
+    interrupt.raise();
+    let ended = thread.join().unwrap().unwrap_err();
+    assert!(ended.is(EbpfResult::Canceled) && interrupt.is_raised());
+    drop((interrupt, ring, array));
+    is_empty(&simulator);
+}
+
+#[test]
+fn a_ring_is_read_by_its_reader_alone_whatever_others_map() {
+    let (simulator, client) = simulator();
+    let ring = map(&client, RINGBUF, [0, 0, 4096]);
+    let mut reader = RingBuffer::open(&ring).unwrap();
+    let view = RingView::open(&ring, 0).unwrap();
+    assert_eq!((view.size(), reader.view().size()), (4096, 4096));
+    let addresses = [view.consumer_page(), view.producer_page(), view.records()];
+    assert!(addresses.iter().all(|address| address % 4096 == 0));
+    assert_eq!(simulator.handle_count(), 3, "each has a handle of its own");
+    drop(view);
+    ring.write_record(b"still").unwrap();
+    assert_eq!(reader.read().unwrap().unwrap(), b"still");
+    assert_eq!(simulator.handle_count(), 2);
+    drop((reader, ring));
     is_empty(&simulator);
 }
 
