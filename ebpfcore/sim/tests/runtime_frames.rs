@@ -6,12 +6,16 @@
 #[path = "support/runtime.rs"]
 mod runtime;
 
+use abi::ioctl::Request;
 use ebpfcore_sim::computer::traffic::Count;
 use runtime::{INTERFACE, Process, bring, computer, stop, udp};
 
 const ROUNDS: u64 = 10;
 /// Each frame is brought by two threads.
 const FRAMES: u64 = 2 * ROUNDS;
+
+/// `BPF_MAP_TYPE_HASH` on Windows.
+const HASH: u32 = 1;
 
 const PASSED: Count = Count {
     passed: FRAMES,
@@ -68,5 +72,55 @@ fn programs_belong_to_an_interface() {
         assert_eq!(counts, [expected], "{interface}");
         process.caller.end();
     }
+    stop(&computer);
+}
+
+/// A program that counts frames in a hash map decides about them without memory from the pool.
+#[test]
+fn deciding_about_frames_takes_no_memory() {
+    let Some(computer) = computer() else { return };
+    let process = Process::new(&computer, 100);
+    let map = process.create_map(HASH, [4, 8, 4]).unwrap();
+    let text = format!(
+        "r6 = *(u64 *)(r1 + 0)
+         r7 = *(u64 *)(r1 + 8)
+         r0 = 1
+         r2 = r6
+         r2 += 42
+         if r2 > r7 goto out
+         r8 = *(u16 *)(r6 + 38)
+         *(u32 *)(r10 - 4) = 1
+         r1 = map_fd({map}) ll
+         r2 = r10
+         r2 += -4
+         call 1
+         if r0 == 0 goto decide
+         r1 = 1
+         lock *(u64 *)(r0 + 0) += r1
+decide:
+         r0 = 2
+         if r8 == 2048 goto out
+         r0 = 1
+out:
+         exit",
+        map = map.0
+    );
+    let program = process.load("xdp", &text).unwrap();
+    process.attach("xdp", program, &[]).unwrap();
+    let key = 1u32.to_le_bytes();
+    let request = Request::MapUpdateElement {
+        handle: map,
+        option: 0,
+        data: &[&key[..], &[0; 8]].concat(),
+    };
+    process.ask(&request).unwrap();
+    let frames = [udp(0), udp(40)];
+    assert_eq!(bring(&computer, &frames, ROUNDS), [DROPPED, PASSED]);
+    let pool = &computer.machine().pool;
+    let before = pool.allocations();
+    assert_eq!(bring(&computer, &frames, ROUNDS), [DROPPED, PASSED]);
+    assert_eq!(pool.allocations(), before);
+    assert_eq!(process.number(map, 1), 4 * FRAMES);
+    process.caller.end();
     stop(&computer);
 }
