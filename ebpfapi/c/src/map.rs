@@ -167,6 +167,24 @@ fn split(bytes: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
     bytes.chunks_exact(size.max(1))
 }
 
+/// Has a batch done in parts: the runtime says only how many elements it took, and why one was refused
+/// when it is the first. The number of those that were done is stored.
+fn in_parts(
+    count: &mut u32,
+    wanted: usize,
+    mut part: impl FnMut(usize) -> Result<usize, client::Error>,
+) -> Result<(), Fault> {
+    let mut done = 0;
+    while done < wanted {
+        match part(done)? {
+            0 => return Err(Fault::INVALID),
+            more => done = done.saturating_add(more),
+        }
+        *count = u32::try_from(done).unwrap_or(u32::MAX);
+    }
+    Ok(())
+}
+
 fn write_batch(
     map: &Map,
     (keys, values): (Input, Input),
@@ -177,25 +195,20 @@ fn write_batch(
     let length = |size: usize| size.checked_mul(wanted).ok_or(Fault::INVALID);
     let keys = keys.bytes(length(map.key_size())?)?;
     let values = values.bytes(length(map.value_size())?)?;
-    let pairs = split(&keys, map.key_size()).zip(split(&values, map.value_size()));
-    let done = map.update_batch(pairs, update_of(flags)?)?;
-    *count = u32::try_from(done).unwrap_or(u32::MAX);
-    match done == wanted {
-        true => Ok(()),
-        false => Err(Fault::INVALID),
-    }
+    let update = update_of(flags)?;
+    let pairs = || split(&keys, map.key_size()).zip(split(&values, map.value_size()));
+    in_parts(count, wanted, |done| {
+        map.update_batch(pairs().skip(done), update)
+    })
 }
 
 fn delete_batch(map: &Map, keys: Input, count: &mut u32) -> Result<(), Fault> {
     let wanted = std::mem::take(count) as usize;
     let length = map.key_size().checked_mul(wanted).ok_or(Fault::INVALID)?;
     let keys = keys.bytes(length)?;
-    let done = map.delete_batch(split(&keys, map.key_size()))?;
-    *count = u32::try_from(done).unwrap_or(u32::MAX);
-    match done == wanted {
-        true => Ok(()),
-        false => Err(Fault::MISSING),
-    }
+    in_parts(count, wanted, |done| {
+        map.delete_batch(split(&keys, map.key_size()).skip(done))
+    })
 }
 
 fn batch_flags(opts: Option<&MapBatchOpts>) -> u64 {

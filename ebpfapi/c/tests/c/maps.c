@@ -66,6 +66,26 @@ static void batches(void) {
     CHECK(bpf_map_lookup_and_delete_batch(fd, NULL, &last, keys, values, &count, NULL) == -ENOENT);
     CHECK(count == COUNT - 10);
     CHECK(bpf_map_get_next_key(fd, NULL, &last) == -ENOENT);
+
+    // The first element that is refused ends a batch: why, and how many were done before it.
+    for (uint32_t at = 0; at < COUNT; at++)
+        keys[at] = at;
+    CHECK(bpf_map_update_elem(fd, &keys[5], values, BPF_ANY) == 0);
+    struct bpf_map_batch_opts opts = {.sz = sizeof(opts), .elem_flags = BPF_NOEXIST};
+    count = COUNT;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, &opts) == -EEXIST && count == 5);
+    count = 10;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, &opts) == -EEXIST && count == 0);
+    opts.elem_flags = BPF_EXIST;
+    count = 10;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, &opts) == -ENOENT && count == 6);
+    opts.elem_flags = 7;
+    count = 10;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, &opts) == -EINVAL && count == 0);
+    count = 10;
+    CHECK(bpf_map_delete_batch(fd, keys, &count, NULL) == -ENOENT && count == 6);
+    count = 0;
+    CHECK(bpf_map_update_batch(fd, keys, values, &count, NULL) == 0 && count == 0);
     CHECK(ebpf_close_fd(fd) == 0);
 }
 
