@@ -22,6 +22,10 @@ pub enum FieldKind {
     PacketEnd,
     /// Start of packet metadata, which ends at [`FieldKind::PacketData`].
     PacketMeta,
+    /// A full socket, which lives as long as the program runs.
+    Socket,
+    /// The same, or NULL.
+    SocketOrNull,
 }
 
 /// One field of a context structure.

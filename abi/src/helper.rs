@@ -182,6 +182,21 @@ pub struct Callback {
     pub result_most: u32,
 }
 
+/// Which numbers a helper can return.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResultRange {
+    /// Any.
+    Any,
+    /// An error from [`LEAST_ERROR`] to -1, or at most the size in its one size argument: how much
+    /// of the memory was filled.
+    UpToSize,
+    /// From 0 to below this.
+    Below(u32),
+}
+
+/// The smallest number that Linux takes for an error.
+pub const LEAST_ERROR: i64 = -4095;
+
 /// One helper prototype.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Helper {
@@ -204,6 +219,8 @@ pub struct Helper {
     /// r0 is a 32-bit pattern, zero-extended: the implementation returns `int` and compilers of
     /// native modules take the whole register, so -22 arrives as `0x0000_0000_ffff_ffea`.
     pub result_32: bool,
+    /// Which numbers it returns.
+    pub result: ResultRange,
     /// Sizes are `u32`: the helper looks at the lower halves of these arguments only.
     pub size_32: bool,
     /// Flags byte appended to the helper's part of `program_info_hash`, when not zero.
@@ -235,6 +252,7 @@ impl Helper {
             acquires: false,
             releases: false,
             result_32: false,
+            result: ResultRange::Any,
             size_32: false,
             hashed_flags: 0,
             callback: None,
@@ -255,6 +273,24 @@ impl Helper {
     pub const fn result_32(self) -> Helper {
         Helper {
             result_32: true,
+            ..self
+        }
+    }
+
+    /// The same helper, returning how much of its memory it filled, or an error.
+    #[must_use]
+    pub const fn up_to_size(self) -> Helper {
+        Helper {
+            result: ResultRange::UpToSize,
+            ..self
+        }
+    }
+
+    /// The same helper, returning numbers below a limit.
+    #[must_use]
+    pub const fn below(self, limit: u32) -> Helper {
+        Helper {
+            result: ResultRange::Below(limit),
             ..self
         }
     }

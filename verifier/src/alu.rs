@@ -261,6 +261,8 @@ impl Step<'_, '_> {
             | Region::MapValue { .. }
             | Region::Memory { .. }
             | Region::Slice(_) => true,
+            // Of what the fields of a tracepoint say lies behind them, a helper may read a copy.
+            Region::Context if self.may_leak() => true,
             Region::Context | Region::Kernel { .. } => by.is_const().is_some(),
             _ => false,
         };

@@ -24,6 +24,8 @@ pub(crate) struct Arguments {
     pub(crate) map: Option<MapArgument>,
     /// The constant size for memory to acquire.
     pub(crate) alloc_size: u32,
+    /// The largest size of the memory arguments, the last one's if there are several.
+    pub(crate) size_most: i64,
     /// The lock argument.
     pub(crate) lock: Option<Lock>,
     /// The function argument.
@@ -95,6 +97,7 @@ impl Step<'_, '_> {
             first: self.state.top().register(Reg::R1),
             map: None,
             alloc_size: 0,
+            size_most: 0,
             lock: None,
             callback: None,
             context: Value::uninitialised(),
@@ -343,6 +346,7 @@ impl Step<'_, '_> {
             ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull
         );
         let size = self.size_argument(size_reg, least, argument.helper)?;
+        arguments.size_most = size.most;
         if may_be_null && argument.found.is_zero() && size.most == 0 {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use crate::argument::Arguments;
 use crate::cfg;
+use crate::domain::Scalar;
 use crate::dynptr::{slice_of, writes_packet};
 use crate::effect::{Effect, Parting};
 use crate::limits;
@@ -11,6 +12,7 @@ use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
 use crate::sums::Length;
 use crate::value::{Pointer, Region, Unreadable, Value};
+use abi::helper::{LEAST_ERROR, ResultRange};
 use abi::{ArgKind, Helper, Platform, ReturnKind};
 use alloc::boxed::Box;
 use isa::{Insn, InsnIdx, Reg};
@@ -165,7 +167,7 @@ impl Step<'_, '_> {
             })
         };
         Ok(match helper.ret {
-            ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => Value::unknown(),
+            ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => number_of(helper, arguments),
             ReturnKind::Void => Value::uninitialised(),
             ReturnKind::MapValueOrNull => return self.found_value(helper, arguments),
             ReturnKind::AllocMemOrNull => {
@@ -442,4 +444,15 @@ impl Step<'_, '_> {
             link: found.link(),
         })
     }
+}
+
+/// The numbers that a helper can return. A size decides whether the call is safe, so that it is
+/// needed exactly wherever the result is made of it.
+fn number_of(helper: &Helper, arguments: &Arguments) -> Value {
+    let (low, high) = match helper.result {
+        ResultRange::Any => return Value::unknown(),
+        ResultRange::UpToSize => (LEAST_ERROR, arguments.size_most.max(0)),
+        ResultRange::Below(limit) => (0, i64::from(limit).saturating_sub(1)),
+    };
+    Value::number(Scalar::from_range_s(low, high))
 }

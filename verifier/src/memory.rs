@@ -347,16 +347,26 @@ impl Step<'_, '_> {
             return self.load_argument(base, arguments, span, (size, signed));
         }
         let field = self.field(base, span, size, program.program_type.context)?;
+        let reference = 0;
         let region = match field.kind {
             FieldKind::Scalar => return Ok(Value::number(Scalar::load_result(size, signed))),
             FieldKind::PacketData => Region::Packet { id: 0, range: 0 },
             FieldKind::PacketMeta => Region::PacketMeta { id: 0, range: 0 },
             FieldKind::PacketEnd => Region::PacketEnd,
+            FieldKind::Socket | FieldKind::SocketOrNull => Region::Socket { reference },
         };
         if signed {
             return Err(base.refuse("a sign-extending load of a pointer"));
         }
-        Ok(Value::Pointer(Pointer::to(region)))
+        // Read twice, it is the same, but that is not known here.
+        let null = match field.kind {
+            FieldKind::SocketOrNull => self.fresh(),
+            _ => 0,
+        };
+        Ok(Value::Pointer(Pointer {
+            null,
+            ..Pointer::to(region)
+        }))
     }
 
     fn store_context(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {

@@ -1,12 +1,12 @@
 //! Contexts of the Linux kernel's user-space API, as documented at docs.ebpf.io.
 //!
 //! Packet pointers are 32-bit fields whose load yields a pointer, except in newer contexts. Of
-//! `__sk_buff` each program type sees its own selection. Left out are fields that hold pointers
-//! to other objects (`sk`, `flow_keys`): nothing can be done with them here but compare.
+//! `__sk_buff` each program type sees its own selection. Left out are its fields `sk`, which may be a
+//! socket that lacks most of what `bpf_sock` shows, and `flow_keys`.
 
 use super::{
     Context, Field,
-    FieldKind::{PacketData, PacketEnd, PacketMeta},
+    FieldKind::{PacketData, PacketEnd, PacketMeta, Socket, SocketOrNull},
 };
 
 /// Every field of `struct __sk_buff`.
@@ -205,6 +205,7 @@ pub static SOCK_ADDR: Context = Context { name: "bpf_sock_addr", size: 72, data:
     Field::number("protocol", 36, 4),
     Field::number("msg_src_ip4", 40, 4).writable(),
     Field::number("msg_src_ip6", 44, 16).writable(),
+    Field::pointer("sk", 64, 8, Socket),
 ] };
 
 /// `struct bpf_sock_ops`.
@@ -245,6 +246,7 @@ pub static SOCK_OPS: Context = Context { name: "bpf_sock_ops", size: 224, data: 
     Field::number("sk_txhash", 164, 4).writable(),
     Field::number("bytes_received", 168, 8),
     Field::number("bytes_acked", 176, 8),
+    Field::pointer("sk", 184, 8, SocketOrNull),
     Field::pointer("skb_data", 192, 8, PacketData),
     Field::pointer("skb_data_end", 200, 8, PacketEnd),
     Field::number("skb_len", 208, 4),
@@ -265,6 +267,7 @@ pub static SK_MSG_MD: Context = Context { name: "sk_msg_md", size: 80, data: 0, 
     Field::number("remote_port", 60, 4),
     Field::number("local_port", 64, 4),
     Field::number("size", 68, 4),
+    Field::pointer("sk", 72, 8, Socket),
 ] };
 
 /// `struct sk_reuseport_md`.
@@ -331,6 +334,7 @@ pub static SYSCTL: Context = Context { name: "bpf_sysctl", size: 8, data: -1, en
 /// `struct bpf_sockopt`.
 #[rustfmt::skip]
 pub static SOCKOPT: Context = Context { name: "bpf_sockopt", size: 40, data: 8, end: 16, meta: -1, fields: &[
+    Field::pointer("sk", 0, 8, Socket),
     Field::pointer("optval", 8, 8, PacketData),
     Field::pointer("optval_end", 16, 8, PacketEnd),
     Field::number("level", 24, 4).writable(),

@@ -12,6 +12,9 @@ use super::{
     },
 };
 
+/// More processors than any kernel is built for (`CONFIG_NR_CPUS`).
+const PROCESSORS: u32 = 8192;
+
 /// Helpers of the Linux kernel, ascending by id; which program type may call which is in
 /// `linux_permitted`.
 #[rustfmt::skip] // one row, one line
@@ -23,7 +26,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(5, "bpf_ktime_get_ns", Integer, &[]),
     Helper::new(6, "bpf_trace_printk", Integer, &[ReadableMem, ConstSize]),
     Helper::new(7, "bpf_get_prandom_u32", Integer, &[]),
-    Helper::new(8, "bpf_get_smp_processor_id", Integer, &[]),
+    Helper::new(8, "bpf_get_smp_processor_id", Integer, &[]).below(PROCESSORS),
     Helper::new(9, "bpf_skb_store_bytes", Integer, &[Context, Anything, ReadableMem, ConstSize, Anything]).reallocates().size_32(),
     Helper::new(10, "bpf_l3_csum_replace", Integer, &[Context, Anything, Anything, Anything, Anything]).reallocates(),
     Helper::new(11, "bpf_l4_csum_replace", Integer, &[Context, Anything, Anything, Anything, Anything]).reallocates(),
@@ -60,7 +63,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(42, "bpf_get_numa_node_id", Integer, &[]),
     Helper::new(43, "bpf_skb_change_head", Integer, &[Context, Anything, Anything]).reallocates(),
     Helper::new(44, "bpf_xdp_adjust_head", Integer, &[Context, Anything]).reallocates(),
-    Helper::new(45, "bpf_probe_read_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32(),
+    Helper::new(45, "bpf_probe_read_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32().up_to_size(),
     Helper::new(46, "bpf_get_socket_cookie", Integer, &[Context]),
     Helper::new(47, "bpf_get_socket_uid", Integer, &[Context]),
     Helper::new(48, "bpf_set_hash", Integer, &[Context, Anything]),
@@ -82,7 +85,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(64, "bpf_bind", Integer, &[Context, ReadableMem, ConstSize]),
     Helper::new(65, "bpf_xdp_adjust_tail", Integer, &[Context, Anything]).reallocates(),
     Helper::new(66, "bpf_skb_get_xfrm_state", Integer, &[Context, Anything, WritableMem, ConstSize, Anything]),
-    Helper::new(67, "bpf_get_stack", Integer, &[Context, WritableMem, ConstSizeOrZero, Anything]).size_32(),
+    Helper::new(67, "bpf_get_stack", Integer, &[Context, WritableMem, ConstSizeOrZero, Anything]).size_32().up_to_size(),
     Helper::new(68, "bpf_skb_load_bytes_relative", Integer, &[Context, Anything, WritableMem, ConstSize, Anything]).size_32(),
     Helper::new(69, "bpf_fib_lookup", Integer, &[Context, WritableMem, ConstSize, Anything]),
     Helper::new(70, "bpf_sock_hash_update", Integer, &[Context, Map, MapKey, Anything]),
@@ -129,8 +132,8 @@ pub static LINUX: &[Helper] = &[
     Helper::new(111, "bpf_skb_output", Integer, &[ArgKind::BtfId, Map, Anything, ReadableMem, ConstSizeOrZero]),
     Helper::new(112, "bpf_probe_read_user", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32(),
     Helper::new(113, "bpf_probe_read_kernel", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32(),
-    Helper::new(114, "bpf_probe_read_user_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32(),
-    Helper::new(115, "bpf_probe_read_kernel_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32(),
+    Helper::new(114, "bpf_probe_read_user_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32().up_to_size(),
+    Helper::new(115, "bpf_probe_read_kernel_str", Integer, &[WritableMem, ConstSizeOrZero, Anything]).size_32().up_to_size(),
     Helper::new(116, "bpf_tcp_send_ack", Integer, &[ArgKind::BtfId, Anything]),
     Helper::new(117, "bpf_send_signal_thread", Integer, &[Anything]),
     Helper::new(118, "bpf_jiffies64", Integer, &[]),
@@ -156,7 +159,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(138, "bpf_skc_to_tcp_timewait_sock", ReturnKind::BtfIdOrNull, &[Socket]),
     Helper::new(139, "bpf_skc_to_tcp_request_sock", ReturnKind::BtfIdOrNull, &[Socket]),
     Helper::new(140, "bpf_skc_to_udp6_sock", ReturnKind::BtfIdOrNull, &[Socket]),
-    Helper::new(141, "bpf_get_task_stack", Integer, &[ArgKind::BtfId, WritableMem, ConstSizeOrZero, Anything]),
+    Helper::new(141, "bpf_get_task_stack", Integer, &[ArgKind::BtfId, WritableMem, ConstSizeOrZero, Anything]).up_to_size(),
     Helper::new(142, "bpf_load_hdr_opt", Integer, &[Context, WritableMem, ConstSize, Anything]),
     Helper::new(143, "bpf_store_hdr_opt", Integer, &[Context, ReadableMem, ConstSize, Anything]),
     Helper::new(144, "bpf_reserve_hdr_opt", Integer, &[Context, Anything, Anything]),

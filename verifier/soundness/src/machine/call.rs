@@ -3,6 +3,7 @@
 use super::memory::Access;
 use super::step::{Next, start};
 use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
+use abi::helper::{LEAST_ERROR, ResultRange};
 use abi::{ArgKind, DynptrKind, Helper, Platform, ReturnKind};
 use isa::{InsnIdx, Reg};
 use program::{KernelType, MapId};
@@ -20,6 +21,8 @@ pub(super) struct Arguments {
     pub(super) makes: Option<(Option<DynptrKind>, Address)>,
     pub(super) buffer: Option<Address>,
     pub(super) alloc_size: i64,
+    /// How much memory the last sized argument has.
+    size: i64,
     kernel_type: Option<KernelType>,
 }
 
@@ -152,11 +155,28 @@ impl Machine<'_, '_> {
         Ok(Some(InsnIdx(at.0 + 1)))
     }
 
+    /// A number as the helper returns them, its ends more often than others.
+    fn result_number(&mut self, helper: &Helper, arguments: &Arguments) -> u64 {
+        let number = self.number();
+        let (low, high) = match helper.result {
+            ResultRange::Any => return number,
+            ResultRange::UpToSize => (LEAST_ERROR, arguments.size),
+            ResultRange::Below(limit) => (0, i64::from(limit).saturating_sub(1)),
+        };
+        let inside = low..=high;
+        match self.random.below(3) {
+            _ if inside.contains(&(number as i64)) => number,
+            0 => low as u64,
+            1 => high as u64,
+            _ => (low + (number % (high - low + 1) as u64) as i64) as u64,
+        }
+    }
+
     fn result(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Word, Fault> {
         let null = self.random.below(3) == 0;
         let object = match helper.ret {
             ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => {
-                return Ok(Word::Number(self.number()));
+                return Ok(Word::Number(self.result_number(helper, arguments)));
             }
             ReturnKind::Void => return Ok(Word::Nothing),
             ReturnKind::BtfId => self.kernel_result(helper),
@@ -384,6 +404,7 @@ impl Machine<'_, '_> {
     ) -> Result<(), Fault> {
         let word = self.get(reg)?;
         let size = self.told_size(helper, reg)?;
+        arguments.size = size;
         let or_null = matches!(
             kind,
             ArgKind::ReadableMemOrNull | ArgKind::WritableMemOrNull

@@ -1,6 +1,6 @@
 //! Memory: which bytes may be touched, and what they hold.
 
-use super::{Address, Cell, Fault, Kind, Machine, NOT_MODELLED, ObjectId, Word};
+use super::{Address, Cell, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
 use abi::FieldKind;
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
 use program::MapId;
@@ -221,6 +221,13 @@ impl Machine<'_, '_> {
             FieldKind::PacketData => 0,
             FieldKind::PacketEnd => end,
             FieldKind::PacketMeta => packet.base,
+            FieldKind::SocketOrNull if self.random.below(3) == 0 => return Ok(Word::Number(0)),
+            _ if self.objects.len() > MAX_OBJECTS => return Err(NOT_MODELLED),
+            FieldKind::Socket | FieldKind::SocketOrNull => {
+                let size = i64::from(abi::context::linux::SOCK.size);
+                let object = self.add(Kind::Socket, 0, size);
+                return Ok(Word::Pointer(Address { object, offset: 0 }));
+            }
         };
         if usize::from(field.size) != place.bytes {
             return Err("reads part of a pointer in the context");
