@@ -9,7 +9,9 @@ mod linux_kernel;
 mod linux_permitted;
 
 pub use linux_functions::{function, may_call};
-pub use linux_kernel::{is_kernel_result, kernel_arguments, kernel_context, kernel_result};
+pub use linux_kernel::{
+    is_kernel_result, kernel_arguments, kernel_context, kernel_result, leads_surely,
+};
 pub(crate) mod windows;
 
 pub use linux::LINUX;
@@ -117,6 +119,8 @@ pub enum ReturnKind {
     Integer,
     /// Pointer to a map value, or NULL (1).
     MapValueOrNull,
+    /// Pointer to a map value, never NULL.
+    MapValue,
     /// A number; on success the helper does not return (2): tail call.
     NoReturnIfSucceed,
     /// Nothing useful; r0 is not readable.

@@ -545,6 +545,12 @@ impl Insn {
             _ => 1,
         }
     }
+
+    /// Does it subtract a register from the lower half of `dst`, and keep nothing else of `dst`?
+    #[must_use]
+    pub fn is_difference_of_halves(&self, dst: Reg) -> bool {
+        matches!(self, Insn::Alu { op: AluOp::Sub, width: Width::W32, dst: of, src: Operand::Reg(_) } if *of == dst)
+    }
 }
 
 /// One raw 8-byte instruction slot, little-endian encoding (RFC 9669 §3).

@@ -58,6 +58,10 @@ impl Step<'_, '_> {
                 let Operand::Reg(reg) = src else {
                     return Ok(());
                 };
+                if !self.may_leak() && self.is_subtracted_next(dst) {
+                    // The next instruction takes the lower half itself.
+                    return self.set(dst, value);
+                }
                 self.refuse_partial(reg, value, "a 32-bit move")?;
                 return self.set(dst, Value::number(Scalar::UNKNOWN.truncate32()));
             }
@@ -75,6 +79,19 @@ impl Step<'_, '_> {
             },
         };
         self.set(dst, copy)
+    }
+
+    /// Is a register's lower half all that is read of it next, and gone then? Compilers move the
+    /// end of a packet like this to compute its length in 32 bits. The whole pointer stands for its
+    /// lower half until then: no other instruction sees it, and the difference of two pointers in
+    /// 32 bits does not depend on the upper halves.
+    fn is_subtracted_next(&self, dst: Reg) -> bool {
+        let next = self
+            .env
+            .program
+            .insns
+            .get(self.at.index().saturating_add(1));
+        next.is_some_and(|insn| insn.is_difference_of_halves(dst))
     }
 
     /// Gives the number in a register a link, so that a second place can share it. Constants need

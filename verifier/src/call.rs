@@ -170,6 +170,7 @@ impl Step<'_, '_> {
             ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => number_of(helper, arguments),
             ReturnKind::Void => Value::uninitialised(),
             ReturnKind::MapValueOrNull => return self.found_value(helper, arguments),
+            ReturnKind::MapValue => self.own_value(helper, arguments)?,
             ReturnKind::AllocMemOrNull => {
                 let reference = self.acquire()?;
                 let size = arguments.alloc_size;
@@ -216,6 +217,15 @@ impl Step<'_, '_> {
     }
 
     /// The result of a lookup: a value, or a map inside the map.
+    /// The value that a program has of a map by itself.
+    fn own_value(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Value, Reason> {
+        let found = self.found_value(helper, arguments)?;
+        Ok(match found {
+            Value::Pointer(pointer) => Value::Pointer(Pointer { null: 0, ..pointer }),
+            other => other,
+        })
+    }
+
     fn found_value(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Value, Reason> {
         let unknown = Reason::MapType {
             map: 0,

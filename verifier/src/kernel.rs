@@ -3,7 +3,8 @@
 //!
 //! A load must lie in one field of the pointer's type. It gives a number, or a pointer that was only
 //! *found*: it can be NULL or stale, so that comparing it proves nothing and helpers do not take it.
-//! Loads through it are allowed all the same, because the kernel lets those that fault read 0.
+//! Loads through it are allowed all the same, because the kernel lets those that fault read 0. A few
+//! objects surely lead to others that are there as long as they are.
 //! Objects cannot be written. What is left out: objects that a program owns, reading them under
 //! locks or RCU, which could make found pointers trusted.
 
@@ -73,13 +74,17 @@ impl Step<'_, '_> {
         };
         let offset = u32::try_from(span.low).ok().filter(|_| span.exact);
         let field = offset.and_then(|offset| types.field(ty, offset, size.bytes()));
+        let is_sure = base.pointer.null == 0 && !base.pointer.is_unsure();
         match field {
             Some(KernelField::Pointer(_)) if signed => {
                 Err(base.refuse("a sign-extending load of a pointer"))
             }
             Some(KernelField::Pointer(to)) => Ok(Value::Pointer(Pointer::to(Region::Kernel {
                 ty: Kernel::Typed(to),
-                trust: Trust::Found,
+                trust: match is_sure && abi::helper::leads_surely(types.name(ty), types.name(to)) {
+                    true => Trust::Trusted,
+                    false => Trust::Found,
+                },
             }))),
             Some(KernelField::Address) if !self.may_leak() => {
                 Err(base.refuse("reading an address"))

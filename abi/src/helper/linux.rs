@@ -99,7 +99,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(78, "bpf_rc_keydown", Integer, &[Context, Anything, Anything, Anything]),
     Helper::new(79, "bpf_skb_cgroup_id", Integer, &[Context]),
     Helper::new(80, "bpf_get_current_cgroup_id", Integer, &[]),
-    Helper::new(81, "bpf_get_local_storage", ReturnKind::MapValueOrNull, &[Map, Anything]),
+    Helper::new(81, "bpf_get_local_storage", ReturnKind::MapValue, &[Map, Anything]),
     Helper::new(82, "bpf_sk_select_reuseport", Integer, &[Context, Map, MapKey, Anything]),
     Helper::new(83, "bpf_skb_ancestor_cgroup_id", Integer, &[Context, Anything]),
     Helper::new(84, "bpf_sk_lookup_tcp", SocketOrNull, &[Context, ReadableMem, ConstSize, Anything, Anything]).acquires(),

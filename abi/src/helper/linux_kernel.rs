@@ -63,6 +63,12 @@ pub fn kernel_result(helper: &str) -> Option<&'static str> {
     find(helper)?.returns
 }
 
+/// Does an object of a structure that is there surely lead to one that is there, too?
+#[must_use]
+pub fn leads_surely(from: &str, to: &str) -> bool {
+    (from, to) == ("bpf_iter_meta", "seq_file")
+}
+
 /// Is it the name of a structure that some helper returns?
 #[must_use]
 pub fn is_kernel_result(name: &str) -> bool {

@@ -185,6 +185,7 @@ impl Machine<'_, '_> {
                 let ty = arguments.kernel_type.ok_or(NOT_MODELLED)?;
                 self.kernel_object(Kernel::Typed(ty), Trust::Found)
             }
+            ReturnKind::MapValue => return self.found(arguments),
             _ if null => return Ok(Word::Number(0)),
             ReturnKind::MapValueOrNull => return self.found(arguments),
             ReturnKind::AllocMemOrNull => self.add(Kind::Memory, 0, arguments.alloc_size),

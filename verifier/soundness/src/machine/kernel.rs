@@ -51,7 +51,7 @@ impl Machine<'_, '_> {
         let Word::Pointer(pointer) = address else {
             return Ok(None);
         };
-        let Kind::Kernel { ty, null, .. } = self.object(pointer.object).kind else {
+        let Kind::Kernel { ty, null, trust } = self.object(pointer.object).kind else {
             return Ok(None);
         };
         let (Kernel::Typed(ty), Some(types)) = (ty, &self.verified.object().kernel) else {
@@ -68,6 +68,11 @@ impl Machine<'_, '_> {
                     Word::Number(semantics::truncate(size, value))
                 }
                 KernelField::Pointer(to) => {
+                    let leads = abi::helper::leads_surely(types.name(ty), types.name(to));
+                    if leads && trust == Trust::Trusted {
+                        let object = self.kernel_object(Kernel::Typed(to), Trust::Trusted);
+                        return Ok(Some(start(object)));
+                    }
                     let object = self.kernel_object(Kernel::Typed(to), Trust::Found);
                     if let Kind::Kernel { null: is, .. } = &mut self.object_mut(object).kind {
                         *is |= null;

@@ -45,7 +45,7 @@ impl Machine<'_, '_> {
                 width,
                 dst,
                 src,
-            } => self.alu(op, width, dst, src)?,
+            } => self.alu(at, (op, width), dst, src)?,
             Insn::MovSx {
                 width,
                 dst,
@@ -120,7 +120,13 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn alu(&mut self, op: AluOp, width: Width, dst: Reg, src: Operand) -> Result<(), Fault> {
+    fn alu(
+        &mut self,
+        at: InsnIdx,
+        (op, width): (AluOp, Width),
+        dst: Reg,
+        src: Operand,
+    ) -> Result<(), Fault> {
         let right = self.operand(src)?;
         let left = match op {
             AluOp::Mov => Word::Number(0),
@@ -128,6 +134,10 @@ impl Machine<'_, '_> {
         };
         let result = match alu(op, width, left, right) {
             Ok(word) => word,
+            // The lower half of an address that only the next instruction sees.
+            Err(_) if op == AluOp::Mov && !self.may_leak() && self.is_subtracted_after(at, dst) => {
+                right
+            }
             Err(_) if self.shows_address(op, width, left, right) => {
                 let value = self.number();
                 Word::Number(semantics::alu(AluOp::Mov, width, 0, value))
@@ -135,6 +145,11 @@ impl Machine<'_, '_> {
             Err(fault) => return Err(fault),
         };
         self.set(dst, result)
+    }
+
+    fn is_subtracted_after(&self, at: InsnIdx, dst: Reg) -> bool {
+        let next = self.verified.program().insns.get(at.index() + 1);
+        next.is_some_and(|insn| insn.is_difference_of_halves(dst))
     }
 
     /// Programs that may see addresses can subtract them and take their lower halves.
@@ -216,6 +231,13 @@ impl Machine<'_, '_> {
                 let address = |offset: i64| (1u64 << 40).wrapping_add(offset as u64);
                 let (a, b) = (address(a.offset), address(b.offset));
                 Ok(semantics::cond(cond, width, a, b))
+            }
+            (Word::Pointer(a), Word::Pointer(b))
+                if a.object == self.packet
+                    && b.object == self.packet
+                    && matches!(cond, Cond::Eq | Cond::Ne) =>
+            {
+                Ok((cond == Cond::Eq) == (a.offset == b.offset))
             }
             _ if self.may_leak() => Ok(self.random.below(2) == 0),
             (Word::Pointer(a), Word::Pointer(b))
