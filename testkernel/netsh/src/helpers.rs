@@ -22,6 +22,7 @@ const TEXT: usize = 1 << 15;
 
 /// A library with what it registered.
 pub(crate) struct Helper {
+    pub(crate) path: String,
     module: HMODULE,
     pub(crate) contexts: Vec<Context>,
 }
@@ -57,6 +58,7 @@ impl Helper {
         }
         let contexts = CONTEXTS.lock().map(|mut all| std::mem::take(&mut *all));
         Ok(Helper {
+            path: path.to_owned(),
             module,
             contexts: contexts.unwrap_or_default(),
         })

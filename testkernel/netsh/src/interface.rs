@@ -5,6 +5,7 @@
 //! a context in which a command has no name.
 #![expect(unsafe_code, reason = "follows what helpers register")]
 
+use crate::tags;
 use std::ffi::c_void;
 use std::sync::Mutex;
 use windows_sys::Win32::System::Diagnostics::Debug::{
@@ -133,6 +134,120 @@ unsafe extern "C" fn RegisterContext(context: *const ContextAttributes) -> u32 {
             NO_ERROR
         }
         _ => INVALID_PARAMETER,
+    }
+}
+
+/// `TAG_TYPE`.
+#[repr(C)]
+struct TagType {
+    name: *const u16,
+    /// Bits `NS_REQ_*`.
+    required: u32,
+    present: i32,
+}
+
+/// `TOKEN_VALUE`.
+#[repr(C)]
+struct TokenValue {
+    token: *const u16,
+    value: u32,
+}
+
+/// `NS_REQ_PRESENT`.
+const REQUIRED: u32 = 1;
+const NOT_FOUND: u32 = 1168;
+
+/// Whether a user means a token.
+///
+/// # Safety
+///
+/// Texts that end with 0, or null.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn MatchToken(typed: *const u16, token: *const u16) -> i32 {
+    // SAFETY: the caller's word.
+    let texts = unsafe { text(typed).zip(text(token)) };
+    i32::from(texts.is_some_and(|(typed, token)| tags::is_meant(&typed, &token)))
+}
+
+/// The value of the token that a user means.
+///
+/// # Safety
+///
+/// A text that ends with 0, so many entries, and a place for the answer.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn MatchEnumTag(
+    _module: *const c_void,
+    argument: *const u16,
+    count: u32,
+    table: *const TokenValue,
+    value: *mut u32,
+) -> u32 {
+    if table.is_null() || value.is_null() {
+        return INVALID_PARAMETER;
+    }
+    for at in 0..count as usize {
+        // SAFETY: the caller's word.
+        let entry = unsafe { &*table.add(at) };
+        // SAFETY: the caller's word.
+        if unsafe { MatchToken(argument, entry.token) } != 0 {
+            // SAFETY: the caller's word.
+            unsafe { value.write(entry.value) };
+            return NO_ERROR;
+        }
+    }
+    NOT_FOUND
+}
+
+/// Gives arguments their tags: `tag=` is taken off, and tags that are there are marked.
+///
+/// # Safety
+///
+/// Arrays of the sizes that are told, of texts that end with 0.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PreprocessCommand(
+    _module: *const c_void,
+    arguments: *mut *const u16,
+    current: u32,
+    argument_count: u32,
+    all: *mut TagType,
+    tag_count: u32,
+    least: u32,
+    most: u32,
+    tag_types: *mut u32,
+) -> u32 {
+    let Some(count) = argument_count.checked_sub(current) else {
+        return INVALID_PARAMETER;
+    };
+    if arguments.is_null() || (all.is_null() && tag_count > 0) || tag_types.is_null() {
+        return INVALID_PARAMETER;
+    }
+    // SAFETY: the caller's word; the arrays are nobody else's while this runs.
+    let (arguments, all, types) = unsafe {
+        (
+            std::slice::from_raw_parts_mut(arguments.add(current as usize), count as usize),
+            std::slice::from_raw_parts_mut(all, tag_count as usize),
+            std::slice::from_raw_parts_mut(tag_types, count as usize),
+        )
+    };
+    // SAFETY: the caller's word.
+    let read = |pointer: *const u16| unsafe { text(pointer) }.unwrap_or_default();
+    let texts: Vec<String> = arguments.iter().map(|argument| read(*argument)).collect();
+    let tag = |tag: &TagType| tags::Tag {
+        name: read(tag.name),
+        is_required: tag.required & REQUIRED != 0,
+    };
+    let known: Vec<tags::Tag> = all.iter().map(tag).collect();
+    match tags::assign(&texts, &known, (least as usize, most as usize)) {
+        Ok(matches) => {
+            for ((found, argument), kind) in matches.iter().zip(arguments).zip(types) {
+                *kind = found.tag as u32;
+                all[found.tag].present = 1;
+                // SAFETY: the value lies in the same text, behind the sign.
+                *argument = unsafe { argument.add(found.value_at) };
+            }
+            NO_ERROR
+        }
+        Err(error) => error,
     }
 }
 

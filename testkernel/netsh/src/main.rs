@@ -2,7 +2,8 @@
 //!
 //! It offers helpers the documented functions of netsh.h, keeps the list of helpers in the registry
 //! where Windows keeps it, and takes commands in one line or at a prompt with contexts. What is left
-//! out: everything of netsh that is not about helpers, and functions that our helper does not call.
+//! out: everything of netsh that is not about helpers, and of netsh.h what neither our helper nor those that
+//! match arguments by it call.
 
 #[cfg(windows)]
 mod helpers;
@@ -10,6 +11,8 @@ mod helpers;
 mod interface;
 #[cfg(windows)]
 mod shell;
+#[cfg(any(windows, test))]
+mod tags;
 #[cfg(any(windows, test))]
 mod words;
 

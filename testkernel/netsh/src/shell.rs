@@ -98,7 +98,7 @@ impl Shell {
                 Ended::Well
             }
             ["add", "helper", path] => self.added(path),
-            ["delete", "helper", path] => told(self.list.remove(path)),
+            ["delete", "helper", path] => self.deleted(path),
             ["show", "helper"] => {
                 self.list.paths().iter().for_each(|path| println!("{path}"));
                 Ended::Well
@@ -123,6 +123,16 @@ impl Shell {
         };
         self.helpers.push(helper);
         told(self.list.add(path))
+    }
+
+    /// The library stays until the end; its contexts are gone.
+    fn deleted(&mut self, path: &str) -> Ended {
+        self.helpers
+            .retain(|helper| !helper.path.eq_ignore_ascii_case(path));
+        if self.helper(&self.context).is_none() {
+            self.context.clear();
+        }
+        told(self.list.remove(path))
     }
 
     fn helper(&self, context: &str) -> Option<(&Helper, &[Group])> {

@@ -3,8 +3,10 @@
 //! Wine's netsh loads no helpers, so `testkernel/netsh` takes its place. Texts are those of the library,
 //! whose own tests have them in files; here they are compared with what the library says by itself.
 
+use super::build::finish;
 use super::process::{Outcome, Wine, windows_path};
 use super::scenario::{COMMAND, Run};
+use std::process::Command;
 
 /// Where helpers are installed.
 const HELPER: &str = r"C:\windows\system32\ebpfnetsh.dll";
@@ -22,6 +24,8 @@ const LOOKS: &[&str] = &[
 ];
 /// Both forms in which Windows reads the table of commands, by the bytes of an entry.
 const FORMS: &[&str] = &["40", "48"];
+/// A helper that has netsh match arguments.
+const MATCHING: &str = "testkernel/netsh/tests/tags.c";
 /// What is typed at the prompt.
 const TYPED: &str = "ebpf\r\nsh prog\r\n..\r\nebpf show maps\r\nbye\r\n";
 
@@ -35,6 +39,7 @@ impl Run<'_> {
             self.is_the_librarys(command)?;
         }
         self.help_is_there()?;
+        self.arguments_are_matched()?;
         self.programs_come_and_go()?;
         self.prompt_has_contexts()?;
         let words = ["ebpf", "show", "verification", "droppacket_unsafe.o", "xdp"];
@@ -93,6 +98,24 @@ impl Run<'_> {
         self.says(&said, "show programs");
         let said = self.netsh(&["ebpf", "add", "program", "?"], &[])?;
         self.says(&said, "filename");
+        Ok(())
+    }
+
+    /// A helper in C has its arguments matched; it answers the line of what is wrong.
+    fn arguments_are_matched(&mut self) -> Result<(), String> {
+        let library = self.built.folder.join("tags.dll");
+        let mut compile = Command::new("x86_64-w64-mingw32-gcc");
+        compile
+            .args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared"])
+            .arg(self.built.root.join(MATCHING))
+            .arg("-o")
+            .arg(&library);
+        finish(&mut compile, MATCHING)?;
+        let library = windows_path(&library);
+        let added = self.netsh(&["add", "helper", &library], &[])?;
+        self.says(&added, "Ok.");
+        let deleted = self.netsh(&["delete", "helper", &library], &[])?;
+        self.says(&deleted, "Ok.");
         Ok(())
     }
 
