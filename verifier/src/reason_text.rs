@@ -144,11 +144,14 @@ impl Message<'_> {
                 found,
                 least,
                 helper,
-            } => write!(
-                f,
-                "{helper} needs a size of at least {least} with a known bound in {reg}, but it is {}",
-                self.names.of(found)
-            ),
+            } => {
+                write!(f, "{helper} needs a size ")?;
+                if *least > 0 {
+                    write!(f, "of at least {least} ")?;
+                }
+                let found = self.names.of(found);
+                write!(f, "with a known bound in {reg}, but it is {found}")
+            }
             Reason::ArgumentUnsupported { reg, needs, helper } => write!(
                 f,
                 "{helper} takes {} in {reg}, which is not supported",
