@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest time for one command of the service manager.
-pub(super) const COMMAND: Duration = Duration::from_secs(30);
+pub(super) const COMMAND: Duration = Duration::from_secs(90);
 
 /// A run, with what went wrong so far.
 pub(super) struct Run<'a> {
