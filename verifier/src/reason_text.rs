@@ -144,14 +144,12 @@ impl Message<'_> {
                 found,
                 least,
                 helper,
-            } => {
-                write!(f, "{helper} needs a size ")?;
-                if *least > 0 {
-                    write!(f, "of at least {least} ")?;
-                }
-                let found = self.names.of(found);
-                write!(f, "with a known bound in {reg}, but it is {found}")
-            }
+            } => write!(
+                f,
+                "{helper} needs a size {}with a known bound in {reg}, but it is {}",
+                AtLeast(*least),
+                self.names.of(found)
+            ),
             Reason::ArgumentUnsupported { reg, needs, helper } => write!(
                 f,
                 "{helper} takes {} in {reg}, which is not supported",
@@ -428,5 +426,17 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::ConstStr => "a constant string",
         ArgKind::Address => "something",
         ArgKind::KernelType => "the number of a structure in the kernel's BTF (--btf)",
+    }
+}
+
+/// A least size, where there is one worth telling.
+struct AtLeast(i64);
+
+impl fmt::Display for AtLeast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ..=0 => Ok(()),
+            least => write!(f, "of at least {least} "),
+        }
     }
 }

@@ -29,6 +29,14 @@ impl Effort {
         steps: 1 << 20,
         compared: 1_500,
     };
+
+    /// Turns that the platform bounds can be many, and are not counted by the facts.
+    fn steps_of(self, verified: &Verified<'_>) -> usize {
+        match &verified.facts().work {
+            Some(_) => self.steps,
+            None => self.steps.saturating_mul(LONGER),
+        }
+    }
 }
 
 /// So many times the instructions of a run may be taken by programs of which no bound is known.
@@ -94,11 +102,7 @@ fn run(
         meter.arrive(at)?;
         follower.arrive(at, machine)
     };
-    // Turns that the platform bounds can be many, and are not counted by the facts.
-    let steps = match &verified.facts().work {
-        Some(_) => effort.steps,
-        None => effort.steps.saturating_mul(LONGER),
-    };
+    let steps = effort.steps_of(verified);
     match machine.run(steps, watch) {
         Ok(End::Exit) => accepted.runs += 1,
         Ok(End::NotModelled) => accepted.not_modelled += 1,

@@ -71,22 +71,27 @@ pub(super) fn run(programs: &str, seed: &str) -> Result<bool, String> {
         outcome.ask(&object);
         supply.keep(object);
     }
-    println!(
-        "kernel: {tried} programs of seed {seed}, {} accepted by us and judged by Linux {}: {} \
-         accepted, {} refused in {} classes",
-        outcome.both + outcome.refused,
-        version().unwrap_or_default(),
-        outcome.both,
-        outcome.refused,
-        outcome.classes.len()
-    );
-    for (why, count) in &outcome.not_judged {
-        println!("{count:>6} not judged: {why}");
-    }
+    outcome.tell(tried, seed);
     outcome.report()
 }
 
 impl Outcome {
+    /// How many were tried, and what became of them.
+    fn tell(&self, tried: u64, seed: u64) {
+        println!(
+            "kernel: {tried} programs of seed {seed}, {} accepted by us and judged by Linux {}: {} \
+             accepted, {} refused in {} classes",
+            self.both + self.refused,
+            version().unwrap_or_default(),
+            self.both,
+            self.refused,
+            self.classes.len()
+        );
+        for (why, count) in &self.not_judged {
+            println!("{count:>6} not judged: {why}");
+        }
+    }
+
     fn ask(&mut self, object: &program::Object) {
         match Judge::new(object).judge(program::ProgramId(0)) {
             Verdict::Accepted => self.both += 1,
