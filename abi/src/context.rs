@@ -150,3 +150,26 @@ impl Context {
         [self.size as i32, self.data, self.end, self.meta]
     }
 }
+
+/// What is known of a socket of Linux, and so which fields its pointer shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SocketKind {
+    /// A full socket.
+    Full,
+    /// Maybe a request, or one that waits for its end.
+    Common,
+    /// One of TCP, shown as `bpf_tcp_sock`.
+    Tcp,
+}
+
+impl SocketKind {
+    /// The fields.
+    #[must_use]
+    pub fn fields(self) -> &'static Context {
+        match self {
+            SocketKind::Full => &linux::SOCK,
+            SocketKind::Common => &linux::SOCK_COMMON,
+            SocketKind::Tcp => &linux::TCP_SOCK,
+        }
+    }
+}

@@ -134,8 +134,10 @@ pub enum ReturnKind {
     ReadOnlySliceOrNull,
     /// A socket or NULL; a reference to release when the row says `acquires`.
     SocketOrNull,
-    /// A socket of common or TCP kind or NULL, no reference.
+    /// A socket that may be no full one, or NULL; a reference as above.
     SockCommonOrNull,
+    /// What a socket of TCP shows, or NULL.
+    TcpSockOrNull,
     /// Pointer to per-CPU or kernel memory of BTF type, or NULL.
     BtfIdOrNull,
     /// Pointer to a kernel object of BTF type, never NULL.

@@ -12,6 +12,7 @@ use crate::state::{Frame, Lock, Reference, Role};
 use crate::step::{Flow, Step, is_context};
 use crate::sums::Length;
 use crate::value::{Pointer, Region, Unreadable, Value};
+use abi::context::SocketKind;
 use abi::helper::{LEAST_ERROR, ResultRange};
 use abi::{ArgKind, Helper, Platform, ReturnKind};
 use alloc::boxed::Box;
@@ -160,12 +161,6 @@ impl Step<'_, '_> {
     }
 
     fn helper_result(&mut self, helper: &Helper, arguments: &Arguments) -> Result<Value, Reason> {
-        let or_null = |region, null| {
-            Value::Pointer(Pointer {
-                null,
-                ..Pointer::to(region)
-            })
-        };
         Ok(match helper.ret {
             ReturnKind::Integer | ReturnKind::NoReturnIfSucceed => number_of(helper, arguments),
             ReturnKind::Void => Value::uninitialised(),
@@ -182,20 +177,29 @@ impl Step<'_, '_> {
                 })?;
                 or_null(Region::Slice(slice), self.fresh())
             }
-            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull if helper.acquires => {
-                let reference = self.acquire()?;
-                or_null(Region::Socket { reference }, reference)
-            }
-            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
-                // Another view of the socket that was passed: it lives as long as that.
-                let reference = arguments.first.pointer().map_or(0, Pointer::reference);
-                or_null(Region::Socket { reference }, self.fresh())
-            }
+            ReturnKind::SocketOrNull => self.socket(helper, arguments, SocketKind::Full)?,
+            ReturnKind::SockCommonOrNull => self.socket(helper, arguments, SocketKind::Common)?,
+            ReturnKind::TcpSockOrNull => self.socket(helper, arguments, SocketKind::Tcp)?,
             ReturnKind::BtfIdOrNull => or_null(self.kernel_result(helper), self.fresh()),
             ReturnKind::KernelContext => self.kernel_context(helper)?,
             ReturnKind::KernelCast => Value::Pointer(Pointer::to(self.kernel_cast(arguments))),
             ReturnKind::BtfId => Value::Pointer(Pointer::to(self.kernel_result(helper))),
         })
+    }
+
+    fn socket(
+        &mut self,
+        helper: &Helper,
+        arguments: &Arguments,
+        kind: SocketKind,
+    ) -> Result<Value, Reason> {
+        if helper.acquires {
+            let reference = self.acquire()?;
+            return Ok(or_null(Region::Socket { kind, reference }, reference));
+        }
+        // Another view of the socket that was passed: it lives as long as that.
+        let reference = arguments.first.pointer().map_or(0, Pointer::reference);
+        Ok(or_null(Region::Socket { kind, reference }, self.fresh()))
     }
 
     /// A reference that some pointer carries from now on.
@@ -246,7 +250,10 @@ impl Step<'_, '_> {
             let reference = self.acquire()?;
             return Ok(Value::Pointer(Pointer {
                 null: reference,
-                ..Pointer::to(Region::Socket { reference })
+                ..Pointer::to(Region::Socket {
+                    kind: SocketKind::Full,
+                    reference,
+                })
             }));
         }
         let null = self.fresh();
@@ -465,4 +472,12 @@ fn number_of(helper: &Helper, arguments: &Arguments) -> Value {
         ResultRange::Below(limit) => (0, i64::from(limit).saturating_sub(1)),
     };
     Value::number(Scalar::from_range_s(low, high))
+}
+
+/// A pointer that is NULL, or known to be none, with others of that number.
+fn or_null(region: Region, null: u32) -> Value {
+    Value::Pointer(Pointer {
+        null,
+        ..Pointer::to(region)
+    })
 }

@@ -10,6 +10,7 @@ use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault, Stack};
 use crate::step::Step;
 use crate::value::{Pointer, Region, Value};
+use abi::context::SocketKind;
 use abi::{Context, FieldKind};
 use isa::{AtomicOp, Insn, Operand, Reg, Size};
 use program::MapId;
@@ -203,7 +204,9 @@ impl Step<'_, '_> {
             Region::Memory { size, .. } => base.within(span, i64::from(size)),
             Region::Slice(slice) => check_slice(base, slice, span, access),
             Region::MapKey { map } => self.check_key(base, map, span, access),
-            Region::Socket { .. } if access == Access::Read => self.check_socket(base, span, size),
+            Region::Socket { kind, .. } if access == Access::Read => {
+                self.field(base, span, size, kind.fields()).map(|_| ())
+            }
             Region::Socket { .. } | Region::Kernel { .. } => Err(base.refuse("writing")),
             _ => Err(base.refuse("memory access")),
         }
@@ -306,11 +309,6 @@ impl Step<'_, '_> {
         )
     }
 
-    fn check_socket(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {
-        let context = &abi::context::linux::SOCK;
-        self.field(base, span, size, context).map(|_| ())
-    }
-
     fn field(
         &self,
         base: &Base,
@@ -353,7 +351,10 @@ impl Step<'_, '_> {
             FieldKind::PacketData => Region::Packet { id: 0, range: 0 },
             FieldKind::PacketMeta => Region::PacketMeta { id: 0, range: 0 },
             FieldKind::PacketEnd => Region::PacketEnd,
-            FieldKind::Socket | FieldKind::SocketOrNull => Region::Socket { reference },
+            FieldKind::Socket | FieldKind::SocketOrNull => Region::Socket {
+                kind: SocketKind::Full,
+                reference,
+            },
         };
         if signed {
             return Err(base.refuse("a sign-extending load of a pointer"));

@@ -328,9 +328,13 @@ fn region_fits(new: Region, old: Region) -> bool {
                 reference: of,
             },
         ) => size == had && (reference == 0) == (of == 0),
-        (Region::Socket { reference }, Region::Socket { reference: of }) => {
-            (reference == 0) == (of == 0)
-        }
+        (
+            Region::Socket { kind, reference },
+            Region::Socket {
+                kind: was,
+                reference: of,
+            },
+        ) => kind == was && (reference == 0) == (of == 0),
         (Region::Dynptr(new), Region::Dynptr(old)) => {
             new.kind == old.kind
                 && new.part == old.part
@@ -455,7 +459,7 @@ impl Names {
                 same(&mut self.objects, of, object)
             }
             (Region::Memory { reference, .. }, Region::Memory { reference: of, .. })
-            | (Region::Socket { reference }, Region::Socket { reference: of }) => {
+            | (Region::Socket { reference, .. }, Region::Socket { reference: of, .. }) => {
                 same_reference(self, of, reference)
             }
             (Region::Dynptr(new), Region::Dynptr(old)) => {

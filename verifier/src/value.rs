@@ -12,6 +12,7 @@
 use crate::domain::Scalar;
 use crate::link::Link;
 use abi::DynptrKind;
+use abi::context::SocketKind;
 use core::fmt;
 use isa::InsnIdx;
 use program::{KernelType, MapId};
@@ -122,6 +123,8 @@ pub enum Region {
     },
     /// A socket.
     Socket {
+        /// What is known of it.
+        kind: SocketKind,
         /// The reference to release; 0 when there is none.
         reference: u32,
     },
@@ -338,7 +341,7 @@ impl Pointer {
     pub const fn reference(&self) -> u32 {
         match self.region {
             Region::Memory { reference, .. }
-            | Region::Socket { reference }
+            | Region::Socket { reference, .. }
             | Region::Dynptr(Dynptr { reference, .. })
             | Region::Slice(Slice { reference, .. }) => reference,
             _ => 0,
@@ -349,7 +352,7 @@ impl Pointer {
     #[must_use]
     pub const fn is_acquired(&self) -> bool {
         match self.region {
-            Region::Memory { reference, .. } | Region::Socket { reference } => reference != 0,
+            Region::Memory { reference, .. } | Region::Socket { reference, .. } => reference != 0,
             _ => false,
         }
     }

@@ -316,6 +316,52 @@ pub static SOCK: Context = Context { name: "bpf_sock", size: 80, data: -1, end: 
     Field::number("rx_queue_mapping", 76, 4),
 ] };
 
+/// What a socket shows that may be no full one (a request, or one that waits for its end).
+#[rustfmt::skip]
+pub static SOCK_COMMON: Context = Context { name: "bpf_sock", size: 80, data: -1, end: -1, meta: -1, fields: &[
+    Field::number("bound_dev_if", 0, 4),
+    Field::number("family", 4, 4),
+    Field::number("src_ip4", 24, 4),
+    Field::number("src_ip6", 28, 16),
+    Field::number("src_port", 44, 4),
+    Field::number("dst_port", 48, 2),
+    Field::number("dst_ip4", 52, 4),
+    Field::number("dst_ip6", 56, 16),
+    Field::number("state", 72, 4),
+    Field::number("rx_queue_mapping", 76, 4),
+] };
+
+/// `struct bpf_tcp_sock`.
+#[rustfmt::skip]
+pub static TCP_SOCK: Context = Context { name: "bpf_tcp_sock", size: 112, data: -1, end: -1, meta: -1, fields: &[
+    Field::number("snd_cwnd", 0, 4).whole(),
+    Field::number("srtt_us", 4, 4).whole(),
+    Field::number("rtt_min", 8, 4).whole(),
+    Field::number("snd_ssthresh", 12, 4).whole(),
+    Field::number("rcv_nxt", 16, 4).whole(),
+    Field::number("snd_nxt", 20, 4).whole(),
+    Field::number("snd_una", 24, 4).whole(),
+    Field::number("mss_cache", 28, 4).whole(),
+    Field::number("ecn_flags", 32, 4).whole(),
+    Field::number("rate_delivered", 36, 4).whole(),
+    Field::number("rate_interval_us", 40, 4).whole(),
+    Field::number("packets_out", 44, 4).whole(),
+    Field::number("retrans_out", 48, 4).whole(),
+    Field::number("total_retrans", 52, 4).whole(),
+    Field::number("segs_in", 56, 4).whole(),
+    Field::number("data_segs_in", 60, 4).whole(),
+    Field::number("segs_out", 64, 4).whole(),
+    Field::number("data_segs_out", 68, 4).whole(),
+    Field::number("lost_out", 72, 4).whole(),
+    Field::number("sacked_out", 76, 4).whole(),
+    Field::number("bytes_received", 80, 8).whole(),
+    Field::number("bytes_acked", 88, 8).whole(),
+    Field::number("dsack_dups", 96, 4).whole(),
+    Field::number("delivered", 100, 4).whole(),
+    Field::number("delivered_ce", 104, 4).whole(),
+    Field::number("icsk_retransmits", 108, 4).whole(),
+] };
+
 /// `struct bpf_cgroup_dev_ctx`.
 #[rustfmt::skip]
 pub static CGROUP_DEV: Context = Context { name: "bpf_cgroup_dev_ctx", size: 12, data: -1, end: -1, meta: -1, fields: &[

@@ -8,7 +8,8 @@ use super::{
     ArgKind::{self, *},
     Callback as Function, CallbackArg as Arg, CallbackTime, DynptrKind, Helper,
     ReturnKind::{
-        self, AllocMemOrNull, Integer, NoReturnIfSucceed, SockCommonOrNull, SocketOrNull, Void,
+        self, AllocMemOrNull, Integer, NoReturnIfSucceed, SockCommonOrNull, SocketOrNull,
+        TcpSockOrNull, Void,
     },
 };
 
@@ -114,7 +115,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(93, "bpf_spin_lock", Void, &[SpinLock]),
     Helper::new(94, "bpf_spin_unlock", Void, &[SpinLock]),
     Helper::new(95, "bpf_sk_fullsock", SocketOrNull, &[Socket]),
-    Helper::new(96, "bpf_tcp_sock", SockCommonOrNull, &[Socket]),
+    Helper::new(96, "bpf_tcp_sock", TcpSockOrNull, &[Socket]),
     Helper::new(97, "bpf_skb_ecn_set_ce", Integer, &[Context]).reallocates(),
     Helper::new(98, "bpf_get_listener_sock", SocketOrNull, &[Socket]),
     Helper::new(99, "bpf_skc_lookup_tcp", SockCommonOrNull, &[Context, ReadableMem, ConstSize, Anything, Anything]).acquires(),

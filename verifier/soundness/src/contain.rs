@@ -256,9 +256,9 @@ impl Checker<'_, '_, '_> {
                 self.reference(reference, id)?;
                 i64::from(size) == object.size
             }
-            (Region::Socket { reference }, Kind::Socket) => {
-                self.reference(reference, id)?;
-                true
+            (Region::Socket { kind, reference }, Kind::Socket(is)) => {
+                self.reference(reference, object.of.unwrap_or(id))?;
+                kind == is
             }
             (Region::MapKey { map }, Kind::Key(is)) => map == is,
             (Region::Kernel { ty, trust }, found @ Kind::Kernel { .. }) => {

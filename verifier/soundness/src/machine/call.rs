@@ -2,7 +2,10 @@
 
 use super::memory::Access;
 use super::step::{Next, start};
-use super::{Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
+use super::{
+    Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, Object, ObjectId, Word,
+};
+use abi::context::SocketKind;
 use abi::helper::{LEAST_ERROR, ResultRange};
 use abi::{ArgKind, DynptrKind, Helper, Platform, ReturnKind};
 use isa::{InsnIdx, Reg};
@@ -112,7 +115,15 @@ impl Machine<'_, '_> {
     fn release(&mut self, arguments: &Arguments) -> Result<(), Fault> {
         let held = match (arguments.dynptr, self.get(Reg::R1)?) {
             (Some(dynptr), _) => self.object(dynptr).of.ok_or("releases what is not held")?,
-            (None, Word::Pointer(pointer)) => pointer.object,
+            (None, Word::Pointer(pointer)) => match self.object(pointer.object) {
+                // Of any view.
+                Object {
+                    kind: Kind::Socket(_),
+                    of: Some(of),
+                    ..
+                } => *of,
+                _ => pointer.object,
+            },
             (None, _) => return Err("releases a number"),
         };
         if !self.object(held).held {
@@ -189,14 +200,9 @@ impl Machine<'_, '_> {
             _ if null => return Ok(Word::Number(0)),
             ReturnKind::MapValueOrNull => return self.found(arguments),
             ReturnKind::AllocMemOrNull => self.add(Kind::Memory, 0, arguments.alloc_size),
-            ReturnKind::SocketOrNull | ReturnKind::SockCommonOrNull => {
-                // Another view of the socket that was passed, unless it is a new one.
-                if let (false, Some(socket)) = (helper.acquires, arguments.socket) {
-                    return Ok(Word::Pointer(socket));
-                }
-                let size = i64::from(abi::context::linux::SOCK.size);
-                self.add(Kind::Socket, 0, size)
-            }
+            ReturnKind::SocketOrNull => self.socket(helper, arguments, SocketKind::Full),
+            ReturnKind::SockCommonOrNull => self.socket(helper, arguments, SocketKind::Common),
+            ReturnKind::TcpSockOrNull => self.socket(helper, arguments, SocketKind::Tcp),
             ReturnKind::BtfIdOrNull => self.kernel_result(helper),
             ReturnKind::SliceOrNull | ReturnKind::ReadOnlySliceOrNull => {
                 return self.slice(helper, arguments);
@@ -204,6 +210,16 @@ impl Machine<'_, '_> {
         };
         self.object_mut(object).held = helper.acquires;
         Ok(start(object))
+    }
+
+    /// A new socket, or another view of the one that was passed, which lives as long as that.
+    fn socket(&mut self, helper: &Helper, arguments: &Arguments, kind: SocketKind) -> ObjectId {
+        let view = self.add(Kind::Socket(kind), 0, i64::from(kind.fields().size));
+        if let (false, Some(passed)) = (helper.acquires, arguments.socket) {
+            let of = self.object(passed.object).of.unwrap_or(passed.object);
+            self.object_mut(view).of = Some(of);
+        }
+        view
     }
 
     /// What a lookup finds: a new element, or one that was found before.
@@ -215,8 +231,8 @@ impl Machine<'_, '_> {
             return Ok(start(self.add(Kind::Map { map, inner: true }, 0, 0)));
         }
         if self.map_type(map).starts_with("sock") {
-            let size = i64::from(abi::context::linux::SOCK.size);
-            let socket = self.add(Kind::Socket, 0, size);
+            let size = i64::from(SocketKind::Full.fields().size);
+            let socket = self.add(Kind::Socket(SocketKind::Full), 0, size);
             self.object_mut(socket).held = true;
             return Ok(start(socket));
         }
@@ -300,7 +316,7 @@ impl Machine<'_, '_> {
             return Err("passes something that is gone");
         }
         let fits = match (kind, object.kind) {
-            (ArgKind::AllocMem, Kind::Memory) | (ArgKind::Socket, Kind::Socket) => {
+            (ArgKind::AllocMem, Kind::Memory) | (ArgKind::Socket, Kind::Socket(_)) => {
                 pointer.offset == 0
             }
             (ArgKind::BtfId, Kind::Kernel { ty, trust, .. }) => {

@@ -2,6 +2,7 @@
 
 use super::{Address, Cell, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
 use abi::FieldKind;
+use abi::context::SocketKind;
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
 use program::MapId;
 
@@ -137,7 +138,7 @@ impl Machine<'_, '_> {
         match self.object(place.object).kind {
             Kind::Stack => return self.load_stack(place),
             Kind::Context => return self.load_context(place, size),
-            Kind::Socket => self.check_socket(place)?,
+            Kind::Socket(kind) => field(kind.fields(), place).map(drop)?,
             Kind::MapValue(map) => {
                 self.not_special(map, place)?;
                 let cells = &self.object(place.object).cells;
@@ -224,8 +225,8 @@ impl Machine<'_, '_> {
             FieldKind::SocketOrNull if self.random.below(3) == 0 => return Ok(Word::Number(0)),
             _ if self.objects.len() > MAX_OBJECTS => return Err(NOT_MODELLED),
             FieldKind::Socket | FieldKind::SocketOrNull => {
-                let size = i64::from(abi::context::linux::SOCK.size);
-                let object = self.add(Kind::Socket, 0, size);
+                let size = i64::from(SocketKind::Full.fields().size);
+                let object = self.add(Kind::Socket(SocketKind::Full), 0, size);
                 return Ok(Word::Pointer(Address { object, offset: 0 }));
             }
         };
@@ -236,10 +237,6 @@ impl Machine<'_, '_> {
             object: self.packet,
             offset,
         }))
-    }
-
-    fn check_socket(&self, place: Place) -> Result<(), Fault> {
-        field(&abi::context::linux::SOCK, place).map(drop)
     }
 
     fn store(&mut self, address: Word, offset: i64, size: Size, word: Word) -> Result<(), Fault> {
@@ -258,7 +255,7 @@ impl Machine<'_, '_> {
             }
             (Kind::Key(_), _) => return Err("writes a key"),
             (
-                Kind::Socket
+                Kind::Socket(_)
                 | Kind::Kernel { .. }
                 | Kind::Map { .. }
                 | Kind::Function(_)

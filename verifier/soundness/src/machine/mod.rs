@@ -18,6 +18,7 @@ mod step;
 
 use crate::random::Random;
 use abi::DynptrKind;
+use abi::context::SocketKind;
 use callback::Rounds;
 use isa::{InsnIdx, Reg};
 use program::MapId;
@@ -105,7 +106,7 @@ pub enum Kind {
     /// A record obtained from the platform.
     Memory,
     /// A socket.
-    Socket,
+    Socket(SocketKind),
     /// An object of the kernel.
     Kernel {
         /// What it is.
