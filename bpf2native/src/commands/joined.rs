@@ -183,7 +183,7 @@ fn anonymous(pointer: &Pointer) -> Pointer {
         },
         Region::MapValue { map, .. } => Region::MapValue { map, object: 0 },
         Region::Memory { size, .. } => Region::Memory { size, reference: 0 },
-        Region::Socket { .. } => Region::Socket { reference: 0 },
+        Region::Socket { kind, .. } => Region::Socket { kind, reference: 0 },
         Region::Dynptr(dynptr) => Region::Dynptr(Dynptr {
             id: 0,
             reference: 0,
