@@ -22,10 +22,12 @@ pub enum FieldKind {
     PacketEnd,
     /// Start of packet metadata, which ends at [`FieldKind::PacketData`].
     PacketMeta,
-    /// A full socket, which lives as long as the program runs.
-    Socket,
+    /// A socket, which lives as long as the program runs.
+    Socket(SocketKind),
     /// The same, or NULL.
-    SocketOrNull,
+    SocketOrNull(SocketKind),
+    /// Memory of this many bytes, which may be read and written.
+    Memory(u32),
 }
 
 /// One field of a context structure.
@@ -46,6 +48,9 @@ pub struct Field {
     pub writable: bool,
     /// Accesses narrower than the element are allowed (aligned to their own size).
     pub narrow: bool,
+    /// Bytes of zeros behind the field that a load from its start may take in: what became shorter
+    /// can still be read as long as it was.
+    pub zeros: u16,
 }
 
 /// A context structure.
@@ -77,6 +82,7 @@ impl Field {
             kind: FieldKind::Scalar,
             writable: false,
             narrow: true,
+            zeros: 0,
         }
     }
 
@@ -99,6 +105,15 @@ impl Field {
         }
     }
 
+    /// The same field, which may also be read with as many bytes of zeros behind it as it has itself.
+    #[must_use]
+    pub const fn doubled(self) -> Field {
+        Field {
+            zeros: self.size,
+            ..self
+        }
+    }
+
     /// The same field, writable.
     #[must_use]
     pub const fn writable(self) -> Field {
@@ -116,6 +131,10 @@ impl Field {
             return false;
         };
         let element = u32::from(self.element);
+        let whole = u32::from(self.size).saturating_add(u32::from(self.zeros));
+        if self.zeros != 0 && inside == 0 && size == whole {
+            return true;
+        }
         let (Some(end), Some(at)) = (inside.checked_add(size), inside.checked_rem(element)) else {
             return false;
         };
@@ -152,9 +171,9 @@ impl Context {
 }
 
 /// What is known of a socket of Linux, and so which fields its pointer shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SocketKind {
-    /// A full socket.
+    /// A full socket, shown as `bpf_sock`.
     Full,
     /// Maybe a request, or one that waits for its end.
     Common,

@@ -15,6 +15,7 @@ pub use linux_kernel::{
 pub(crate) mod windows;
 
 pub use linux::LINUX;
+pub(crate) use linux::own as linux_own;
 pub use windows::{WINDOWS, WITHOUT_DEFAULT};
 
 use crate::program_type::{Platform, ProgramType};
@@ -66,6 +67,8 @@ pub enum ArgKind {
     AllocMem,
     /// A socket, common part readable.
     Socket,
+    /// The same, or NULL.
+    SocketOrNull,
     /// A function of this program, as a callback.
     Callback,
     /// Pointer to stack memory handed to the callback, or NULL.

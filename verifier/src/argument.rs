@@ -192,6 +192,7 @@ impl Step<'_, '_> {
             ArgKind::KernelType => self.kernel_type_argument(argument, arguments),
             ArgKind::BufferOrNull => self.buffer_argument(argument, arguments),
             kind if kind.is_dynptr() => self.dynptr_argument(argument, arguments),
+            ArgKind::SocketOrNull if argument.found.is_zero() => Ok(()),
             _ => self.object_argument(argument),
         }
     }
@@ -222,9 +223,9 @@ impl Step<'_, '_> {
         let at_start = pointer.known_offset() == Some(0);
         let fits = match (argument.kind, pointer.region) {
             (ArgKind::AllocMem, Region::Memory { reference, .. }) => at_start && reference != 0,
-            (ArgKind::Socket, Region::Socket { .. }) => at_start,
+            (ArgKind::Socket | ArgKind::SocketOrNull, Region::Socket { .. }) => at_start,
             (
-                ArgKind::Socket,
+                ArgKind::Socket | ArgKind::SocketOrNull,
                 Region::Kernel {
                     ty: ty @ Kernel::Typed(_),
                     trust,

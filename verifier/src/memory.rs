@@ -10,7 +10,6 @@ use crate::reason::{Bounds, Reason};
 use crate::stack::{Byte, Fault, Stack};
 use crate::step::Step;
 use crate::value::{Pointer, Region, Value};
-use abi::context::SocketKind;
 use abi::{Context, FieldKind};
 use isa::{AtomicOp, Insn, Operand, Reg, Size};
 use program::MapId;
@@ -347,21 +346,21 @@ impl Step<'_, '_> {
         let field = self.field(base, span, size, program.program_type.context)?;
         let reference = 0;
         let region = match field.kind {
+            FieldKind::Memory(size) => Region::Memory { size, reference },
             FieldKind::Scalar => return Ok(Value::number(Scalar::load_result(size, signed))),
             FieldKind::PacketData => Region::Packet { id: 0, range: 0 },
             FieldKind::PacketMeta => Region::PacketMeta { id: 0, range: 0 },
             FieldKind::PacketEnd => Region::PacketEnd,
-            FieldKind::Socket | FieldKind::SocketOrNull => Region::Socket {
-                kind: SocketKind::Full,
-                reference,
-            },
+            FieldKind::Socket(kind) | FieldKind::SocketOrNull(kind) => {
+                Region::Socket { kind, reference }
+            }
         };
         if signed {
             return Err(base.refuse("a sign-extending load of a pointer"));
         }
         // Read twice, it is the same, but that is not known here.
         let null = match field.kind {
-            FieldKind::SocketOrNull => self.fresh(),
+            FieldKind::SocketOrNull(_) => self.fresh(),
             _ => 0,
         };
         Ok(Value::Pointer(Pointer {

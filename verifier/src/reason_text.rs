@@ -413,6 +413,7 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::ConstAllocSize => "a constant size",
         ArgKind::AllocMem => "a pointer to acquired memory",
         ArgKind::Socket => "a socket",
+        ArgKind::SocketOrNull => "a socket or NULL",
         ArgKind::Callback => "a function of the program",
         ArgKind::CallbackContext => "a pointer to the stack or NULL",
         ArgKind::SpinLock => "a spin lock in a map value",

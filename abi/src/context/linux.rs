@@ -1,13 +1,16 @@
 //! Contexts of the Linux kernel's user-space API, as documented at docs.ebpf.io.
 //!
 //! Packet pointers are 32-bit fields whose load yields a pointer, except in newer contexts. Of
-//! `__sk_buff` each program type sees its own selection. Left out are its fields `sk`, which may be a
-//! socket that lacks most of what `bpf_sock` shows, and `flow_keys`.
+//! `__sk_buff` each program type sees its own selection.
 
 use super::{
     Context, Field,
-    FieldKind::{PacketData, PacketEnd, PacketMeta, Socket, SocketOrNull},
+    FieldKind::{Memory, PacketData, PacketEnd, PacketMeta, Socket, SocketOrNull},
+    SocketKind::{Common, Full},
 };
+
+/// Bytes of `struct bpf_flow_keys`.
+const FLOW_KEYS_BYTES: u32 = 56;
 
 /// Every field of `struct __sk_buff`.
 #[rustfmt::skip] // one field, one line
@@ -38,16 +41,18 @@ const SK_BUFF: &[Field] = &[
     Field::number("remote_port", 132, 4),
     Field::number("local_port", 136, 4),
     Field::pointer("data_meta", 140, 4, PacketMeta),
+    Field::pointer("flow_keys", 144, 8, Memory(FLOW_KEYS_BYTES)),
     Field::number("tstamp", 152, 8),
     Field::number("wire_len", 160, 4),
     Field::number("gso_segs", 164, 4),
+    Field::pointer("sk", 168, 8, SocketOrNull(Common)),
     Field::number("gso_size", 176, 4),
     Field::number("tstamp_type", 180, 1),
     Field::number("hwtstamp", 184, 8),
 ];
 
 /// What every program on `__sk_buff` reads.
-const COMMON: [&str; 18] = [
+const COMMON: [&str; 19] = [
     "len",
     "pkt_type",
     "mark",
@@ -66,6 +71,7 @@ const COMMON: [&str; 18] = [
     "data_end",
     "napi_id",
     "gso_segs",
+    "sk",
 ];
 /// The addresses of the socket.
 const ADDRESSES: [&str; 7] = [
@@ -78,17 +84,21 @@ const ADDRESSES: [&str; 7] = [
     "local_port",
 ];
 
-/// The fields of `SK_BUFF` that are named in one of the lists, `writable` ones writable. `N` is
-/// their number.
-const fn select<const N: usize>(lists: &[&[&str]], writable: &[&str]) -> [Field; N] {
-    let mut chosen = [SK_BUFF[0]; N];
+/// The fields of a table that are named in one of the lists, `writable` ones writable. `N` is their
+/// number.
+const fn select<const N: usize>(
+    table: &[Field],
+    lists: &[&[&str]],
+    writable: &[&str],
+) -> [Field; N] {
+    let mut chosen = [table[0]; N];
     let (mut at, mut count) = (0, 0);
-    while at < SK_BUFF.len() {
+    while at < table.len() {
         let mut list = 0;
         while list < lists.len() {
-            if has(lists[list], SK_BUFF[at].name) {
-                chosen[count] = SK_BUFF[at];
-                chosen[count].writable = has(writable, SK_BUFF[at].name);
+            if has(lists[list], table[at].name) {
+                chosen[count] = table[at];
+                chosen[count].writable = has(writable, table[at].name);
                 count += 1;
             }
             list += 1;
@@ -132,7 +142,8 @@ const fn sk_buff(fields: &'static [Field], meta: i32) -> Context {
 /// `__sk_buff` of traffic control programs. Socket filters have it too, though the kernel denies
 /// them packet pointers: objects whose section says nothing are taken for socket filters.
 pub static SK_BUFF_TC: Context = sk_buff(
-    &select::<25>(
+    &select::<26>(
+        SK_BUFF,
         &[
             &COMMON,
             &[
@@ -159,7 +170,8 @@ pub static SK_BUFF_TC: Context = sk_buff(
 );
 /// `__sk_buff` of control group programs.
 pub static SK_BUFF_CGROUP: Context = sk_buff(
-    &select::<28>(
+    &select::<29>(
+        SK_BUFF,
         &[&COMMON, &ADDRESSES, &["gso_size", "tstamp", "hwtstamp"]],
         &["mark", "priority", "cb", "tstamp"],
     ),
@@ -167,20 +179,27 @@ pub static SK_BUFF_CGROUP: Context = sk_buff(
 );
 /// `__sk_buff` of lightweight tunnel programs.
 pub static SK_BUFF_LWT: Context = sk_buff(
-    &select::<19>(&[&COMMON, &["gso_size"]], &["mark", "priority", "cb"]),
+    &select::<20>(
+        SK_BUFF,
+        &[&COMMON, &["gso_size"]],
+        &["mark", "priority", "cb"],
+    ),
     -1,
 );
 /// `__sk_buff` of socket stream parsers and verdicts.
 pub static SK_BUFF_SK_SKB: Context = sk_buff(
-    &select::<26>(
+    &select::<27>(
+        SK_BUFF,
         &[&COMMON, &ADDRESSES, &["gso_size"]],
         &["tc_index", "priority"],
     ),
     -1,
 );
 /// `__sk_buff` of flow dissectors.
-pub static SK_BUFF_FLOW_DISSECTOR: Context =
-    sk_buff(&select::<2>(&[&["data", "data_end"]], &[]), -1);
+pub static SK_BUFF_FLOW_DISSECTOR: Context = sk_buff(
+    &select::<3>(SK_BUFF, &[&["data", "data_end", "flow_keys"]], &[]),
+    -1,
+);
 
 /// `struct xdp_md`.
 #[rustfmt::skip]
@@ -205,7 +224,7 @@ pub static SOCK_ADDR: Context = Context { name: "bpf_sock_addr", size: 72, data:
     Field::number("protocol", 36, 4),
     Field::number("msg_src_ip4", 40, 4).writable(),
     Field::number("msg_src_ip6", 44, 16).writable(),
-    Field::pointer("sk", 64, 8, Socket),
+    Field::pointer("sk", 64, 8, Socket(Full)),
 ] };
 
 /// `struct bpf_sock_ops`.
@@ -246,7 +265,7 @@ pub static SOCK_OPS: Context = Context { name: "bpf_sock_ops", size: 224, data: 
     Field::number("sk_txhash", 164, 4).writable(),
     Field::number("bytes_received", 168, 8),
     Field::number("bytes_acked", 176, 8),
-    Field::pointer("sk", 184, 8, SocketOrNull),
+    Field::pointer("sk", 184, 8, SocketOrNull(Full)),
     Field::pointer("skb_data", 192, 8, PacketData),
     Field::pointer("skb_data_end", 200, 8, PacketEnd),
     Field::number("skb_len", 208, 4),
@@ -267,7 +286,7 @@ pub static SK_MSG_MD: Context = Context { name: "sk_msg_md", size: 80, data: 0, 
     Field::number("remote_port", 60, 4),
     Field::number("local_port", 64, 4),
     Field::number("size", 68, 4),
-    Field::pointer("sk", 72, 8, Socket),
+    Field::pointer("sk", 72, 8, Socket(Full)),
 ] };
 
 /// `struct sk_reuseport_md`.
@@ -280,17 +299,19 @@ pub static SK_REUSEPORT_MD: Context = Context { name: "sk_reuseport_md", size: 5
     Field::number("ip_protocol", 24, 4),
     Field::number("bind_inany", 28, 4),
     Field::number("hash", 32, 4),
+    Field::pointer("sk", 40, 8, Socket(Full)),
+    Field::pointer("migrating_sk", 48, 8, SocketOrNull(Common)),
 ] };
 
-/// `struct bpf_sk_lookup`.
+/// `struct bpf_sk_lookup`. The number that test runs report, `cookie`, lies where `sk` does.
 #[rustfmt::skip]
 pub static SK_LOOKUP: Context = Context { name: "bpf_sk_lookup", size: 72, data: -1, end: -1, meta: -1, fields: &[
-    Field::number("cookie", 0, 8),
+    Field::pointer("sk", 0, 8, SocketOrNull(Full)),
     Field::number("family", 8, 4),
     Field::number("protocol", 12, 4),
     Field::number("remote_ip4", 16, 4),
     Field::number("remote_ip6", 20, 16),
-    Field::number("remote_port", 36, 2),
+    Field::number("remote_port", 36, 2).doubled(),
     Field::number("local_ip4", 40, 4),
     Field::number("local_ip6", 44, 16),
     Field::number("local_port", 60, 4),
@@ -298,8 +319,18 @@ pub static SK_LOOKUP: Context = Context { name: "bpf_sk_lookup", size: 72, data:
 ] };
 
 /// `struct bpf_sock`: context of control group socket programs, and what socket pointers show.
+pub static SOCK: Context = Context {
+    name: "bpf_sock",
+    size: 80,
+    data: -1,
+    end: -1,
+    meta: -1,
+    fields: SOCK_FIELDS,
+};
+
+/// Every field of `struct bpf_sock`.
 #[rustfmt::skip]
-pub static SOCK: Context = Context { name: "bpf_sock", size: 80, data: -1, end: -1, meta: -1, fields: &[
+const SOCK_FIELDS: &[Field] = &[
     Field::number("bound_dev_if", 0, 4).writable(),
     Field::number("family", 4, 4),
     Field::number("type", 8, 4),
@@ -309,27 +340,33 @@ pub static SOCK: Context = Context { name: "bpf_sock", size: 80, data: -1, end: 
     Field::number("src_ip4", 24, 4),
     Field::number("src_ip6", 28, 16),
     Field::number("src_port", 44, 4),
-    Field::number("dst_port", 48, 2),
+    Field::number("dst_port", 48, 2).doubled(),
     Field::number("dst_ip4", 52, 4),
     Field::number("dst_ip6", 56, 16),
     Field::number("state", 72, 4),
     Field::number("rx_queue_mapping", 76, 4),
-] };
+];
 
 /// What a socket shows that may be no full one (a request, or one that waits for its end).
-#[rustfmt::skip]
-pub static SOCK_COMMON: Context = Context { name: "bpf_sock", size: 80, data: -1, end: -1, meta: -1, fields: &[
-    Field::number("bound_dev_if", 0, 4),
-    Field::number("family", 4, 4),
-    Field::number("src_ip4", 24, 4),
-    Field::number("src_ip6", 28, 16),
-    Field::number("src_port", 44, 4),
-    Field::number("dst_port", 48, 2),
-    Field::number("dst_ip4", 52, 4),
-    Field::number("dst_ip6", 56, 16),
-    Field::number("state", 72, 4),
-    Field::number("rx_queue_mapping", 76, 4),
-] };
+pub static SOCK_COMMON: Context = Context {
+    fields: &select::<10>(
+        SOCK_FIELDS,
+        &[&[
+            "bound_dev_if",
+            "family",
+            "src_ip4",
+            "src_ip6",
+            "src_port",
+            "dst_port",
+            "dst_ip4",
+            "dst_ip6",
+            "state",
+            "rx_queue_mapping",
+        ]],
+        &[],
+    ),
+    ..SOCK
+};
 
 /// `struct bpf_tcp_sock`.
 #[rustfmt::skip]
@@ -380,7 +417,7 @@ pub static SYSCTL: Context = Context { name: "bpf_sysctl", size: 8, data: -1, en
 /// `struct bpf_sockopt`.
 #[rustfmt::skip]
 pub static SOCKOPT: Context = Context { name: "bpf_sockopt", size: 40, data: 8, end: 16, meta: -1, fields: &[
-    Field::pointer("sk", 0, 8, Socket),
+    Field::pointer("sk", 0, 8, Socket(Full)),
     Field::pointer("optval", 8, 8, PacketData),
     Field::pointer("optval_end", 16, 8, PacketEnd),
     Field::number("level", 24, 4).writable(),

@@ -16,6 +16,33 @@ use super::{
 /// More processors than any kernel is built for (`CONFIG_NR_CPUS`).
 const PROCESSORS: u32 = 8192;
 
+/// The helpers that a program type has in a form of its own, ascending by id.
+pub(crate) const fn own(program_type: u32) -> &'static [Helper] {
+    match program_type {
+        9 => CGROUP_SOCK,
+        25 => CGROUP_SOCKOPT,
+        30 => SK_LOOKUP,
+        _ => &[],
+    }
+}
+
+/// To programs that see sockets come and go the context is the socket.
+#[rustfmt::skip] // one row, one line
+const CGROUP_SOCK: &[Helper] = &[
+    Helper::new(107, "bpf_sk_storage_get", ReturnKind::MapValueOrNull, &[Map, Context, ArgKind::MapValueOrNull, Anything]),
+];
+/// Programs on socket options have the socket in their context.
+#[rustfmt::skip]
+const CGROUP_SOCKOPT: &[Helper] = &[
+    Helper::new(49, "bpf_setsockopt", Integer, &[Socket, Anything, Anything, ReadableMem, ConstSize]),
+    Helper::new(57, "bpf_getsockopt", Integer, &[Socket, Anything, Anything, WritableMem, ConstSize]),
+];
+/// A lookup may be told that there is no socket.
+#[rustfmt::skip]
+const SK_LOOKUP: &[Helper] = &[
+    Helper::new(124, "bpf_sk_assign", Integer, &[Context, ArgKind::SocketOrNull, Anything]),
+];
+
 /// Helpers of the Linux kernel, ascending by id; which program type may call which is in
 /// `linux_permitted`.
 #[rustfmt::skip] // one row, one line
@@ -184,7 +211,7 @@ pub static LINUX: &[Helper] = &[
     Helper::new(162, "bpf_sock_from_file", ReturnKind::BtfIdOrNull, &[ArgKind::BtfId]),
     Helper::new(163, "bpf_check_mtu", Integer, &[Context, Anything, FixedMemOut(4), Anything, Anything]),
     Helper::new(164, "bpf_for_each_map_elem", Integer, &[Map, Callback, CallbackContext, Anything]).calls(&EACH_ELEMENT),
-    Helper::new(165, "bpf_snprintf", Integer, &[WritableMem, ConstSizeOrZero, ConstStr, ReadableMemOrNull, ConstSizeOrZero]),
+    Helper::new(165, "bpf_snprintf", Integer, &[ArgKind::WritableMemOrNull, ConstSizeOrZero, ConstStr, ReadableMemOrNull, ConstSizeOrZero]),
     Helper::new(166, "bpf_sys_bpf", Integer, &[Anything, WritableMem, ConstSize]),
     Helper::new(167, "bpf_btf_find_by_name_kind", Integer, &[ReadableMem, ConstSizeOrZero, Anything, Anything]),
     Helper::new(168, "bpf_sys_close", Integer, &[Anything]),

@@ -183,7 +183,7 @@ const fn program(
         guid: Guid::from_u128(0),
         privileged: matches!(trust, Trust::Privileged),
         context,
-        helpers: &[],
+        helpers: crate::helper::linux_own(number),
         return_range,
         packet_writable: matches!(trust, Trust::Writer | Trust::Packet),
         legacy_packet: matches!(trust, Trust::Packet),

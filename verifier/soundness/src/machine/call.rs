@@ -296,6 +296,8 @@ impl Machine<'_, '_> {
             ArgKind::Callback | ArgKind::CallbackContext | ArgKind::Timer => {
                 self.callback_argument(kind, word, &mut arguments.map)
             }
+            ArgKind::SocketOrNull if word == Word::Number(0) => Ok(()),
+            ArgKind::SocketOrNull => self.object_argument(helper, ArgKind::Socket, word, arguments),
             _ => self.object_argument(helper, kind, word, arguments),
         }
     }

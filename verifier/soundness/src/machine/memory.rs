@@ -2,7 +2,6 @@
 
 use super::{Address, Cell, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, ObjectId, Word};
 use abi::FieldKind;
-use abi::context::SocketKind;
 use isa::{AtomicOp, Insn, InsnIdx, Operand, Reg, Size, semantics};
 use program::MapId;
 
@@ -222,11 +221,14 @@ impl Machine<'_, '_> {
             FieldKind::PacketData => 0,
             FieldKind::PacketEnd => end,
             FieldKind::PacketMeta => packet.base,
-            FieldKind::SocketOrNull if self.random.below(3) == 0 => return Ok(Word::Number(0)),
+            FieldKind::SocketOrNull(_) if self.random.below(3) == 0 => return Ok(Word::Number(0)),
             _ if self.objects.len() > MAX_OBJECTS => return Err(NOT_MODELLED),
-            FieldKind::Socket | FieldKind::SocketOrNull => {
-                let size = i64::from(SocketKind::Full.fields().size);
-                let object = self.add(Kind::Socket(SocketKind::Full), 0, size);
+            FieldKind::Socket(kind) | FieldKind::SocketOrNull(kind) => {
+                let object = self.add(Kind::Socket(kind), 0, i64::from(kind.fields().size));
+                return Ok(Word::Pointer(Address { object, offset: 0 }));
+            }
+            FieldKind::Memory(size) => {
+                let object = self.add(Kind::Memory, 0, i64::from(size));
                 return Ok(Word::Pointer(Address { object, offset: 0 }));
             }
         };
