@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::state::State;
 use crate::step::{Flow, Step};
 use crate::sums;
-use crate::value::{Pointer, Region, Value};
+use crate::value::{Pointer, Region, Unreadable, Value};
 use alloc::boxed::Box;
 use isa::{Cond, InsnIdx, Operand, Reg, Width};
 
@@ -32,6 +32,9 @@ impl Step<'_, '_> {
         src: Operand,
         target: Option<InsnIdx>,
     ) -> Result<Flow, Reason> {
+        if self.asks_whether_it_was(comparison, dst, src) {
+            return self.both(target, |_, _| {});
+        }
         let (left, right) = (self.read(dst)?, self.operand(src)?);
         match (&left, &right) {
             (Value::Number { scalar: a, .. }, Value::Number { scalar: b, .. }) => {
@@ -63,6 +66,15 @@ impl Step<'_, '_> {
             _ if self.may_leak() => self.both(target, |_, _| {}),
             _ => Err(Reason::PointerComparison { left, right }),
         }
+    }
+
+    /// Is a pointer compared with NULL whose resource was released? Programs do that to remember
+    /// whether they had one.
+    fn asks_whether_it_was(&self, comparison: (Cond, Width), dst: Reg, src: Operand) -> bool {
+        let held = self.state.top().register(dst);
+        matches!(comparison, (Cond::Eq | Cond::Ne, Width::W64))
+            && matches!(held, Value::Unreadable(Unreadable::Released(_)))
+            && self.operand(src).is_ok_and(|value| value.is_zero())
     }
 
     fn number_branch(
@@ -105,6 +117,10 @@ impl Step<'_, '_> {
         let null_side = match (cond, width) {
             (Cond::Eq, Width::W64) => Side::Taken,
             (Cond::Ne, Width::W64) => Side::FallThrough,
+            // Where the packet pointers of a context have 32 bits, compilers look at no more.
+            (Cond::Eq | Cond::Ne, Width::W32) if pointer.is_packet() => {
+                return self.both(target, |_, _| {});
+            }
             _ if self.may_leak() => return self.both(target, |_, _| {}),
             _ => return Err(Reason::PointerComparison { left, right }),
         };

@@ -226,6 +226,13 @@ impl Machine<'_, '_> {
             {
                 Ok((cond == Cond::Eq) == self.is_null(pointer))
             }
+            // The lower half of an address may be 0 where the whole is not.
+            (Word::Pointer(pointer), Word::Number(0))
+            | (Word::Number(0), Word::Pointer(pointer))
+                if pointer.object == self.packet && matches!(cond, Cond::Eq | Cond::Ne) =>
+            {
+                Ok(self.random.below(2) == 0)
+            }
             (Word::Pointer(a), Word::Pointer(b)) if a.object == b.object && width == Width::W64 => {
                 // Any base will do, as long as nothing wraps.
                 let address = |offset: i64| (1u64 << 40).wrapping_add(offset as u64);
