@@ -51,6 +51,7 @@ fn array(name: &str) -> MapDef {
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     }
 }
 

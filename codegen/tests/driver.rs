@@ -383,6 +383,7 @@ fn map(name: &str, kind: abi::MapKind, type_number: u32) -> MapDef {
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     }
 }
 

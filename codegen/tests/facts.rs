@@ -134,6 +134,7 @@ fn array_map() -> MapDef {
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     }
 }
 

@@ -105,6 +105,9 @@ pub struct MapDef {
     pub spin_lock: Option<u32>,
     /// Byte offset of a `struct bpf_timer` in the value, from BTF.
     pub timer: Option<u32>,
+    /// Other bytes of the value that are the kernel's alone, from BTF: pointers to its objects, heads
+    /// and nodes of its lists and trees.
+    pub reserved: Vec<Range<u32>>,
 }
 
 impl MapDef {
@@ -128,6 +131,7 @@ impl MapDef {
             frozen: false,
             spin_lock: None,
             timer: None,
+            reserved: Vec::new(),
         }
     }
 }

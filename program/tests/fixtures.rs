@@ -92,8 +92,8 @@ fn print_map(out: &mut String, index: usize, map: &MapDef) {
     writeln!(out, "map m{index} {name}: {kind:?} ({}) key {key_size} value {value_size} entries {max_entries} flags {flags:#x}", map.type_number).unwrap();
     writeln!(
         out,
-        "    pinned {} id {} inner {:?} frozen {} lock {:?} timer {:?}",
-        map.pin_by_name, map.id, map.inner, map.frozen, map.spin_lock, map.timer
+        "    pinned {} id {} inner {:?} frozen {} lock {:?} timer {:?} reserved {:?}",
+        map.pin_by_name, map.id, map.inner, map.frozen, map.spin_lock, map.timer, map.reserved
     )
     .unwrap();
     for slot in &map.initial {

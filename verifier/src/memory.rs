@@ -287,6 +287,15 @@ impl Step<'_, '_> {
         {
             return Err(base.refuse("direct access to a lock or timer"));
         }
+        let reserved = &definition.reserved;
+        if reserved.iter().any(|part| {
+            overlaps(
+                Some(part.start),
+                i64::from(part.end.saturating_sub(part.start)),
+            )
+        }) {
+            return Err(base.refuse("access to what is the kernel's alone in the map value"));
+        }
         Ok(())
     }
 

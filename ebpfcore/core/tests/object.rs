@@ -32,6 +32,7 @@ fn map(name: &str, kind: MapKind, type_number: u32, value_size: u32) -> MapDef {
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     }
 }
 

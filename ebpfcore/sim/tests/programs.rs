@@ -68,6 +68,7 @@ fn map(kind: abi::MapKind, [key_size, value_size, max_entries]: [u32; 3]) -> Map
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) enum Special {
     SpinLock,
     /// `struct bpf_timer`
     Timer,
+    /// Another one that only functions of the kernel may touch.
+    Reserved,
 }
 
 /// Id of a type; 0 is void.

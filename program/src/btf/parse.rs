@@ -182,6 +182,18 @@ fn collect_tags(btf: &mut Btf<'_>) -> Result<(), LoadError> {
     Ok(())
 }
 
+/// Structures of the kernel inside map values, for which there is no more than this.
+const RESERVED: [&[u8]; 8] = [
+    b"bpf_list_head\0",
+    b"bpf_list_node\0",
+    b"bpf_rb_root\0",
+    b"bpf_rb_node\0",
+    b"bpf_refcount\0",
+    b"bpf_res_spin_lock\0",
+    b"bpf_task_work\0",
+    b"bpf_wq\0",
+];
+
 /// Indexes the types that are looked up by name. Most structures are not, so their names are
 /// compared in place and not read.
 fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
@@ -191,6 +203,9 @@ fn collect_named(btf: &mut Btf<'_>) -> Result<(), LoadError> {
         let special = match ty.kind {
             Kind::Struct if text.starts_with(b"bpf_spin_lock\0") => Some(Special::SpinLock),
             Kind::Struct if text.starts_with(b"bpf_timer\0") => Some(Special::Timer),
+            Kind::Struct if RESERVED.iter().any(|name| text.starts_with(name)) => {
+                Some(Special::Reserved)
+            }
             _ => None,
         };
         if let Some(special) = special {

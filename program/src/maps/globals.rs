@@ -1,6 +1,6 @@
 //! Global variables: each `.data`, `.rodata` or `.bss` section becomes an array map of one entry.
 
-use super::{Maps, Source, new_def};
+use super::{Maps, Source, new_def, special, symbols_in};
 use crate::configuration::Binding;
 use crate::{
     btf::Btf,
@@ -13,6 +13,7 @@ use crate::{
     model::{GlobalSection, MapDef},
 };
 use abi::{MapKind, Platform, diagnostic, limits, map};
+use core::ops::Range;
 use std::collections::BTreeSet;
 
 /// Characters of the object's name in the map's name on Windows; Linux takes as many as fit into
@@ -49,7 +50,8 @@ pub(super) fn read(
             let text = format!("over {} bytes of global variables", limits::GLOBAL_BYTES);
             here(LoadError::new(diagnostic::GLOBAL_INVALID, text))
         })?;
-        let def = definition(source, section.name, data.len()).map_err(here)?;
+        let mut def = definition(source, section.name, data.len()).map_err(here)?;
+        def.reserved = reserved(source, index).map_err(here)?;
         let map = maps.push(def)?;
         maps.global_maps.insert(index, map);
         maps.globals.push(GlobalSection {
@@ -60,6 +62,37 @@ pub(super) fn read(
         });
     }
     Ok(())
+}
+
+/// The variables of a section that hold what only the kernel may touch, each as a whole.
+fn reserved(source: Source<'_, '_>, index: usize) -> Result<Vec<Range<u32>>, LoadError> {
+    let Some(btf) = source.btf else {
+        return Ok(Vec::new());
+    };
+    let section = source
+        .file
+        .section(index)
+        .map_or("", |section| section.name);
+    let Some((_, variables)) = btf.data_section(section)? else {
+        return Ok(Vec::new());
+    };
+    let symbols = symbols_in(source.file, index);
+    let mut found = Vec::new();
+    for id in variables {
+        let variable = btf.ty(id)?;
+        if special::find(btf, variable.size_or_type)? == special::Offsets::default() {
+            continue;
+        }
+        let name = btf.name(&variable)?;
+        let symbol = symbols.iter().find(|symbol| symbol.name == name);
+        let start = symbol.and_then(|symbol| u32::try_from(symbol.value).ok());
+        found.push(match start {
+            Some(start) => start..start.saturating_add(btf.size_of(id)?),
+            // It could be anywhere.
+            None => 0..u32::MAX,
+        });
+    }
+    Ok(found)
 }
 
 /// Adds the map of the kernel's configuration, when the file declares any of it: only the system

@@ -185,6 +185,7 @@ fn new_def(platform: Platform, name: &str, type_number: u32) -> Result<MapDef, L
         frozen: false,
         spin_lock: None,
         timer: None,
+        reserved: Vec::new(),
     })
 }
 
@@ -200,10 +201,11 @@ fn default_sizes(def: &mut MapDef) {
     }
 }
 
-/// Notes lock and timer of the value type.
+/// Notes lock, timer and what else programs must not touch in the value type.
 fn find_special(btf: &Btf<'_>, value: TypeId, def: &mut MapDef) -> Result<(), LoadError> {
     let found = special::find(btf, value)?;
     def.spin_lock = found.spin_lock;
     def.timer = found.timer;
+    def.reserved = found.reserved;
     Ok(())
 }

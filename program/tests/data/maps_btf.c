@@ -16,6 +16,15 @@ typedef locked_map locked_alias;
 locked_alias locks SEC(".maps");
 struct { __uint(type, HASH); __type(key, u8[6]); __type(value, struct timed); __uint(max_entries, 3); __uint(numa_node, 1); } timers SEC(".maps");
 
+#define kept __attribute__((btf_type_tag("kptr")))
+struct bpf_list_head { u64 opaque[2]; } __attribute__((aligned(8)));
+struct object { int number; };
+struct owner { u64 count; struct object kept *one; struct bpf_list_head list; struct { u64 n; struct object kept *more[3]; } nested[2]; struct object *own; };
+struct { __uint(type, ARRAY); __type(key, u32); __type(value, struct owner); __uint(max_entries, 1); } owners SEC(".maps");
+
+struct object kept *global;
+int beside;
+
 SEC("xdp") int touch(void *ctx) {
     struct flow key = {};
     u32 index = 1;
@@ -23,5 +32,8 @@ SEC("xdp") int touch(void *ctx) {
     if (hits) *hits += 1;
     lookup(&locks, &index);
     lookup(&timers, &key);
+    lookup(&owners, &index);
+    beside++;
+    global = 0;
     return lookup(&sized, &index) != 0;
 }

@@ -133,6 +133,7 @@ fn definition(dialect: &Dialect, index: u32, (kind, value_size): (MapKind, u32))
         frozen: index == 4,
         spin_lock: (index == 1 && dialect.platform == Platform::Linux).then_some(8),
         timer: None,
+        reserved: Vec::new(),
     })
 }
 

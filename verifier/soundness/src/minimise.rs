@@ -68,6 +68,9 @@ pub fn case(object: &Object, name: &str) -> String {
             let Some(number) = number else { continue };
             let _ = write!(text, " {word}={number}");
         }
+        for part in &map.reserved {
+            let _ = write!(text, " reserved={}", part.start);
+        }
         text += "\n";
     }
     for insn in &program.insns {

@@ -123,6 +123,7 @@ impl Case {
             frozen: false,
             spin_lock: None,
             timer: None,
+            reserved: Vec::new(),
         };
         for word in words {
             let (key, value) = word.split_once('=').unwrap_or((word, "1"));
@@ -134,6 +135,7 @@ impl Case {
                 "frozen" => map.frozen = true,
                 "lock" => map.spin_lock = Some(value),
                 "timer" => map.timer = Some(value),
+                "reserved" => map.reserved.push(value..value + 8),
                 "inner" => map.inner = Some(MapId(u16::try_from(value).unwrap())),
                 other => panic!("{}: map property {other}", self.name),
             }

@@ -167,6 +167,10 @@ impl Machine<'_, '_> {
         if overlaps(map.spin_lock, 4) || overlaps(map.timer, 16) {
             return Err("touches a lock or timer");
         }
+        let mut reserved = map.reserved.iter();
+        if reserved.any(|part| overlaps(Some(part.start), part.len())) {
+            return Err("touches what is the kernel's alone");
+        }
         Ok(())
     }
 
