@@ -73,7 +73,7 @@ impl Step<'_, '_> {
     fn asks_whether_it_was(&self, comparison: (Cond, Width), dst: Reg, src: Operand) -> bool {
         let held = self.state.top().register(dst);
         matches!(comparison, (Cond::Eq | Cond::Ne, Width::W64))
-            && matches!(held, Value::Unreadable(Unreadable::Released(_)))
+            && matches!(held, Value::Unreadable(why) if why.is_there())
             && self.operand(src).is_ok_and(|value| value.is_zero())
     }
 

@@ -69,6 +69,10 @@ fn generalise_frame(
                     changed = true;
                 }
             }
+            (Value::Unreadable(why), known) if why.is_there() && !may_be_asked(known) => {
+                frame.set(reg, Value::uninitialised());
+                changed = true;
+            }
             (Value::Unreadable(_), _) => {}
             (Value::Pointer(pointer), Value::Pointer(known)) if pointer_fits(&pointer, known) => {}
             (value, known) if reg != Reg::R10 => {
@@ -84,6 +88,11 @@ fn generalise_frame(
 /// What stands for two numbers. For guesses that is anything at all: they are hardly ever wrong, and
 /// narrower ones only postpone the question to the next state.
 type Wide = fn(&Scalar, &Scalar) -> Scalar;
+
+/// May a program ask whether it is NULL?
+fn may_be_asked(value: &Value) -> bool {
+    !matches!(value, Value::Unreadable(why) if !why.is_there())
+}
 
 /// What covers both, unless the old one does already.
 fn widened(new: &Scalar, old: &Scalar, wide: Wide) -> Option<Scalar> {

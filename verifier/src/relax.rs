@@ -55,7 +55,7 @@ fn granule(index: usize, half: usize) -> u128 {
 
 fn asked(value: &Packed) -> Level {
     match value {
-        Packed::Unreadable(why) if why.is_empty() => Level::Exact,
+        Packed::Unreadable(why) if why.is_empty() || why.is_there() => Level::Exact,
         Packed::Unreadable(_) => Level::Nothing,
         Packed::Wide {
             link: Link::NONE,

@@ -295,7 +295,9 @@ pub(crate) fn fits(new: &Packed, old: &Packed) -> bool {
     match (new, old) {
         // What a call may take as not passed covers no pointer, and nothing that may be one.
         (Packed::Pointer(_), Packed::Unreadable(old)) => !old.is_empty(),
-        (Packed::Unreadable(new), Packed::Unreadable(old)) => new.is_empty() || !old.is_empty(),
+        (Packed::Unreadable(new), Packed::Unreadable(old)) => {
+            (new.is_empty() || !old.is_empty()) && (new.is_there() || !old.is_there())
+        }
         (_, Packed::Unreadable(_)) => true,
         (Packed::Pointer(new), Packed::Pointer(old)) => {
             Rc::ptr_eq(new, old) || pointer_fits(new, old)

@@ -414,6 +414,12 @@ impl Unreadable {
     pub(crate) const fn is_empty(self) -> bool {
         matches!(self, Unreadable::NotPassed | Unreadable::Clobbered)
     }
+
+    /// May programs ask whether it is NULL? It is there, which what is unreadable otherwise need not
+    /// be.
+    pub(crate) const fn is_there(self) -> bool {
+        matches!(self, Unreadable::Released(_))
+    }
 }
 
 impl fmt::Display for Unreadable {
