@@ -278,6 +278,7 @@ fn walk<T>(
         }
         let end = offset.saturating_add(size);
         if end > u64::from(btf.size_of(id)?) {
+            open.extend(behind_the_end(btf, &ty, (offset, end))?);
             continue;
         }
         let inner = open.len();
@@ -290,6 +291,31 @@ fn walk<T>(
         open[inner..].reverse();
     }
     Ok(None)
+}
+
+/// The element of an array without a length at the end of a structure, with the offset in it. As in
+/// the kernel's verifier, only structures are elements; a load from behind the last one that is there
+/// faults, which reads 0.
+fn behind_the_end(
+    btf: &Btf<'_>,
+    ty: &Type,
+    (offset, end): (u64, u64),
+) -> Result<Option<(TypeId, u64)>, LoadError> {
+    let Some(last) = ty.vlen.checked_sub(1).filter(|_| ty.kind == Kind::Struct) else {
+        return Ok(None);
+    };
+    let member = btf.member(ty, last)?;
+    let Some((element, 0)) = btf.array(member.ty)? else {
+        return Ok(None);
+    };
+    let (element, inner) = btf.strip(element)?;
+    let bytes = u64::from(inner.size_or_type);
+    let into = offset.checked_sub(u64::from(member.bit_offset / 8));
+    let at = into.and_then(|into| into.checked_rem(bytes));
+    let fits = |at: &u64| at.saturating_add(end.saturating_sub(offset)) <= bytes;
+    Ok(at
+        .filter(|at| inner.kind == Kind::Struct && fits(at))
+        .map(|at| (element, at)))
 }
 
 /// The parts of a type that contain some bytes, with the offset in them.
@@ -368,9 +394,11 @@ mod tests {
 
     const NODE: KernelType = KernelType(3);
     const OUTER: KernelType = KernelType(13);
+    const NODES: KernelType = KernelType(19);
 
     /// `struct node { struct node *next; int num; union { struct node *p; long l; } @16; int arr[2];
-    /// void *any; }`, `struct outer { int flags : 3; struct node node @8; }`, and functions of them.
+    /// void *any; }`, `struct outer { int flags : 3; struct node node @8; }`, functions of them, and
+    /// `struct nodes { long count; struct node nodes[]; }`.
     fn kernel() -> TargetBtf {
         let mut btf = Writer::default();
         let name = btf.name("member");
@@ -401,6 +429,8 @@ mod tests {
         btf.ty("", (Kind::FunctionProto, 2), 1, &[0, 4, 0, 4]);
         btf.ty("bpf_iter_thing", (Kind::Function, 0), 15, &[]);
         btf.ty("task_struct", (Kind::Struct, 0), 8, &[]);
+        btf.ty("", (Kind::Array, 0), 0, &[3, 1, 0]);
+        btf.ty("nodes", (Kind::Struct, 2), 8, &[name, 2, 0, name, 18, 64]);
         btf.finish()
     }
 
@@ -418,6 +448,22 @@ mod tests {
             trusted,
             nullable,
         }
+    }
+
+    #[test]
+    fn an_array_without_a_length_lies_behind_its_structure() {
+        let btf = kernel();
+        let layouts = Layouts::new(&btf, core::iter::empty()).unwrap();
+        let number = Some(KernelField::Number);
+        assert_eq!(layouts.field(NODES, 0, 8), number);
+        for element in [8, 48, 8 + 40 * 1000] {
+            let first = layouts.field(NODES, element, 8);
+            assert_eq!(first, Some(KernelField::Pointer(NODE)), "{element}");
+            assert_eq!(layouts.field(NODES, element + 8, 4), number);
+        }
+        // Across two elements, and behind a structure that ends.
+        assert_eq!(layouts.field(NODES, 44, 8), None);
+        assert_eq!(layouts.field(NODE, 40, 8), None);
     }
 
     #[test]
