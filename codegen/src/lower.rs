@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A program without a proof takes a third argument, which becomes r2: conformance suites pass the
-//! length of their memory there. `ended` tells a caller that a tail call below it took over, or that a
-//! legacy packet load found no packet, so the whole program must return 0 at once.
+//! length of their memory there. `ended` tells a caller that a tail call below it took over, so the whole
+//! program must return 0 at once.
 //!
 //! Memory. Other processors may write map values, and programs rely on each load being done (for
 //! example to read a sequence counter twice), so a load that may hit shared memory stands behind a

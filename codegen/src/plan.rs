@@ -39,7 +39,7 @@ pub(crate) struct FunctionPlan {
     pub(crate) needs_context: bool,
     /// It needs the runtime context.
     pub(crate) needs_runtime: bool,
-    /// A tail call or legacy packet load in it, or below it, may end the whole program.
+    /// A tail call in it, or below it, may end the whole program.
     pub(crate) may_end_program: bool,
     /// Its address is taken: it has the plain signature of five arguments.
     pub(crate) is_callback: bool,
@@ -247,10 +247,7 @@ fn own_needs(verified: &Verified<'_>, tables: &Tables, flow: &Flow) -> FunctionP
                 plan.needs_runtime = true;
                 plan.may_end_program |= tables::is_tail_call(program, *id);
             }
-            Insn::LoadPacket { .. } => {
-                plan.needs_context = true;
-                plan.may_end_program = true;
-            }
+            Insn::LoadPacket { .. } => plan.needs_context = true,
             Insn::MayGoto { .. } => plan.counts_turns = true,
             Insn::Call(CallTarget::Btf(_)) => {
                 plan.needs_context = true;

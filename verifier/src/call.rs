@@ -8,7 +8,7 @@ use crate::effect::{Effect, Parting};
 use crate::limits;
 use crate::map_use::{self, Found};
 use crate::reason::{Reason, WrongTarget};
-use crate::state::{Frame, Lock, Reference, Role};
+use crate::state::{Frame, Lock, Reference, Role, State};
 use crate::step::{Flow, Step, is_context};
 use crate::sums::Length;
 use crate::value::{Pointer, Region, Unreadable, Value};
@@ -120,24 +120,34 @@ impl Step<'_, '_> {
     /// Where a tail call in a function succeeds, the other program returns to the function's caller:
     /// with any number, and it may have moved the packet.
     fn tail_call_in_function(&mut self) -> Result<Flow, Reason> {
-        self.next(1)?;
         let mut returned = self.state.clone();
+        returned.move_packet(self.at);
+        self.may_return(returned, Value::unknown())
+    }
+
+    /// Goes on, or in this state back to the function's caller, with this result; the end of the
+    /// program itself must have been looked at.
+    pub(crate) fn may_return(
+        &mut self,
+        mut returned: State,
+        result: Value,
+    ) -> Result<Flow, Reason> {
+        self.next(1)?;
         let Some(call) = returned.pop() else {
             return self.next(1);
         };
-        returned.move_packet(self.at);
         let caller = returned.top_mut();
         for reg in Reg::ARGS {
             caller.set(reg, Value::Unreadable(Unreadable::Clobbered));
         }
-        caller.set(Reg::R0, Value::unknown());
+        caller.set(Reg::R0, result);
         let next = InsnIdx(call.0.saturating_add(1));
         if self.env.cfg.function_of(next) != Some(caller.function) {
             return Err(Reason::FallsOff);
         }
         let caller = returned.depth() as u8;
         Ok(Flow::Fork {
-            parting: Parting::TailCall { caller },
+            parting: Parting::Return { caller },
             taken: Box::new(returned),
             target: next,
             fall_through: Box::new(self.state.clone()),

@@ -90,8 +90,9 @@ pub(crate) enum Effect {
 pub(crate) enum Parting {
     /// A conditional jump, at which the condition holds on the second way.
     Jump(Refinement),
-    /// A tail call in a function with a caller at this depth, to which the second way returns.
-    TailCall { caller: u8 },
+    /// What can end a function with a caller at this depth, to which the second way returns: a tail
+    /// call, or a legacy packet load.
+    Return { caller: u8 },
     /// A helper that calls a function back, which is the first way. Both ways start from an
     /// invariant that asks this, and each call of the function ends by proving it again.
     CallBack {
@@ -261,8 +262,8 @@ impl Parting {
                 first.join(&second);
                 learns.undo(&mut first);
             }
-            Parting::TailCall { caller } => {
-                // The other program leaves any number in r0.
+            Parting::Return { caller } => {
+                // What it finds in r0 was not left by the function.
                 second.drop((*caller).into(), LOST);
                 first.join(&second);
             }

@@ -133,7 +133,7 @@ impl<'s> Step<'s, '_> {
                 let target = self.at.jump(i32::from(offset));
                 return self.both(target, |_, _| {});
             }
-            Insn::LoadPacket { size, index, .. } => self.load_packet(size, index)?,
+            Insn::LoadPacket { size, index, .. } => return self.load_packet(size, index),
             Insn::Jump { offset, .. } => return self.jump(self.at.jump(offset)),
             Insn::JumpIf {
                 cond,
@@ -300,27 +300,36 @@ impl<'s> Step<'s, '_> {
                 before,
             });
         }
-        if self.state.lock.is_some() {
-            return Err(Reason::Lock {
-                what: "a spin lock is still held where the program can end",
-            });
-        }
-        Ok(())
+        self.no_lock()
     }
 
-    /// The legacy packet load: ends the program with 0 when the packet is too short.
-    fn load_packet(&mut self, size: Size, index: Option<Reg>) -> Result<(), Reason> {
+    fn no_lock(&self) -> Result<(), Reason> {
+        match self.state.lock {
+            None => Ok(()),
+            Some(_) => Err(Reason::Lock {
+                what: "a spin lock is still held where the program can end",
+            }),
+        }
+    }
+
+    /// The legacy packet load: ends the function with 0 when the packet is too short.
+    fn load_packet(&mut self, size: Size, index: Option<Reg>) -> Result<Flow, Reason> {
         if !self.env.program.program_type.legacy_packet {
             return Err(Reason::Unsupported {
                 what: "a legacy packet load in this program type",
             });
         }
-        if self.state.depth() > 0 || self.state.top().role != Role::Called {
+        let role = self.state.top().role;
+        if matches!(role, Role::CalledBack { .. } | Role::Later { .. }) {
             return Err(Reason::Unsupported {
-                what: "a legacy packet load in a subprogram",
+                what: "a legacy packet load in a callback",
             });
         }
-        self.nothing_held("a legacy packet load, which can end the program")?;
+        if role == Role::Called && self.state.depth() > 0 {
+            self.no_lock()?;
+        } else {
+            self.nothing_held("a legacy packet load, which can end the program")?;
+        }
         let context = self.read(Reg::R6)?;
         if !is_context(&context) {
             let reg = Reg::R6;
@@ -339,10 +348,14 @@ impl<'s> Step<'s, '_> {
                 });
             }
         }
-        self.check_verdict(Value::constant(0))?;
+        if role == Role::Called && self.state.depth() == 0 {
+            self.check_verdict(Value::constant(0))?;
+        }
         self.facts.access(self.at, Some(Memory::Packet), None);
+        let too_short = self.state.clone();
         self.clobber_arguments();
-        self.set(Reg::R0, Value::number(Scalar::load_result(size, false)))
+        self.set(Reg::R0, Value::number(Scalar::load_result(size, false)))?;
+        self.may_return(too_short, Value::constant(0))
     }
 
     /// Is this value of r0 one that the hook understands?

@@ -5,6 +5,7 @@
 //! forwarder that owns all six slots. Registers that the prototype does not read are passed as 0,
 //! so that old values need not be kept.
 
+use super::control::Leave;
 use super::memory::table_offset;
 use super::{Lowering, reports_end};
 use crate::error::Error;
@@ -140,7 +141,7 @@ impl Lowering<'_> {
         let zero = self.number(0);
         let succeeded = self.builder.ins().icmp(IntCC::Equal, result, zero);
         let ends = self.builder.ins().band(is_set, succeeded);
-        self.end_program_if(ends);
+        self.leave_if(ends, Leave::Program);
     }
 
     fn local_call(&mut self, at: InsnIdx, offset: i32) -> Result<(), Error> {
@@ -157,7 +158,7 @@ impl Lowering<'_> {
         self.set(Reg::R0, result);
         if reports_end(callee, plan) {
             let ended = self.builder.inst_results(call)[1];
-            self.end_program_if(ended);
+            self.leave_if(ended, Leave::Program);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use isa::{Cond, Insn, InsnIdx, Reg};
 
 /// What ends with a return.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leave {
+pub(super) enum Leave {
     /// This function; its caller goes on.
     Function,
     /// The whole program; callers return at once.
@@ -179,14 +179,14 @@ impl Lowering<'_> {
         self.builder.ins().return_(&[result, ended]);
     }
 
-    /// Returns 0 from the whole program when the condition holds, else goes on.
-    pub(super) fn end_program_if(&mut self, condition: Value) {
+    /// Leaves with 0 when the condition holds, else goes on.
+    pub(super) fn leave_if(&mut self, condition: Value, leave: Leave) {
         let end = self.builder.create_block();
         let go_on = self.builder.create_block();
         self.builder.ins().brif(condition, end, &[], go_on, &[]);
         self.enter(end);
         let zero = self.number(0);
-        self.leave(zero, Leave::Program);
+        self.leave(zero, leave);
         self.enter(go_on);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Lowering;
 use super::alu::size_type;
+use super::control::Leave;
 use crate::error::Error;
 use crate::plan::{global_index, packet_fields};
 use abi::native::{GlobalVariableSectionData, MapData, ProgramRuntimeContext};
@@ -149,8 +150,8 @@ impl Lowering<'_> {
         self.builder.ins().atomic_store(flags, value, address);
     }
 
-    /// A legacy packet load: a number in network byte order, or the end of the program where the
-    /// packet has none.
+    /// A legacy packet load: a number in network byte order, or the end of the function with 0 where
+    /// the packet has none.
     ///
     /// The offset counts as an unsigned 32-bit number, so that a negative one lies behind any packet.
     /// Sums of 32-bit numbers do not overflow, so only what lies between the packet pointers is read,
@@ -174,7 +175,7 @@ impl Lowering<'_> {
         let behind = self.builder.ins().iadd(place, bytes);
         let ins = self.builder.ins();
         let is_outside = ins.icmp(IntCC::UnsignedGreaterThan, behind, end);
-        self.end_program_if(is_outside);
+        self.leave_if(is_outside, Leave::Function);
         let value = self.builder.ins().load(size_type(size), flags, place, 0);
         let value = match size {
             Size::B => value,

@@ -187,6 +187,29 @@ fn legacy_packet_loads_give_network_byte_order_or_end_the_program() {
     }
 }
 
+/// A function that asks for more than there is returns 0; its caller goes on.
+#[test]
+fn a_legacy_packet_load_ends_the_function_that_it_is_in() {
+    let text = "r6 = r1
+        r7 = 40
+        call first
+        r0 += r7
+        exit
+        first:
+        r6 = r1
+        r7 = 1
+        r0 = *(u8 *)skb[2]
+        r0 += 1
+        exit";
+    for program_type in ["socket_filter", "sched_cls", "sched_act"] {
+        let object = object(Platform::Linux, program_type, text, Vec::new());
+        let inputs = [Input::packet(&[1, 2]), Input::packet(&[1, 2, 3])];
+        let (done, _) = run(&object, &inputs);
+        let results: Vec<u32> = done.iter().map(|done| done.result).collect();
+        assert_eq!(results, [40, 44], "{program_type}");
+    }
+}
+
 #[test]
 fn the_upper_half_of_a_packet_index_does_not_count() {
     let load = "r7 = 0x700000002 ll\nr0 = *(u16 *)skb[r7 + 1]";

@@ -147,6 +147,20 @@ impl Machine {
                 pc = unsafe { pc.byte_offset($op.offset as isize) };
             }};
         }
+        macro_rules! leave {
+            () => {{
+                if depth == 0 {
+                    return Ok(regs[0]);
+                }
+                depth -= 1;
+                let frame = &frames[depth];
+                [regs[6], regs[7], regs[8], regs[9]] = frame.saved;
+                turns = frame.turns;
+                regs[10] += u64::from(STACK_BYTES);
+                // SAFETY: a local call falls through, so an operation follows it.
+                pc = unsafe { frame.caller.add(1) };
+            }};
+        }
         macro_rules! set {
             ($op:expr, $value:expr) => {{
                 let value = $value;
@@ -305,8 +319,12 @@ impl Machine {
                         Opcode::LoadPacket => {
                             match attempt!(self.load_packet(memory, regs, op, start.r1)) {
                                 Some(value) => regs[0] = value,
-                                // A load outside of the packet ends the program with 0.
-                                None => return Ok(0),
+                                // A load outside of the packet ends the function with 0.
+                                None => {
+                                    regs[0] = 0;
+                                    leave!();
+                                    continue;
+                                }
                             }
                             next!();
                         }
@@ -338,18 +356,7 @@ impl Machine {
                             // SAFETY: distances lead to operations of the same program.
                             pc = unsafe { pc.byte_offset(op.offset as isize) };
                         }
-                        Opcode::Exit => {
-                            if depth == 0 {
-                                return Ok(regs[0]);
-                            }
-                            depth -= 1;
-                            let frame = &frames[depth];
-                            [regs[6], regs[7], regs[8], regs[9]] = frame.saved;
-                            turns = frame.turns;
-                            regs[10] += u64::from(STACK_BYTES);
-                            // SAFETY: a local call falls through, so an operation follows it.
-                            pc = unsafe { frame.caller.add(1) };
-                        }
+                        Opcode::Exit => leave!(),
                     }
                 }
             };

@@ -326,7 +326,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    /// The legacy packet load: ends the program with 0 when the packet is too short.
+    /// The legacy packet load: ends the function with 0 when the packet is too short.
     fn load_packet(&mut self, at: InsnIdx, size: Size, index: Option<Reg>) -> Next {
         if self.get(Reg::R6)? != Word::Pointer(CONTEXT) {
             return Err("loads from the packet without the context in r6");
