@@ -3,7 +3,7 @@
 use crate::call::{LOCK, UNLOCK};
 use crate::dynptr::{Space, check_slice};
 use crate::effect::{Bytes, Effect};
-use crate::map_use;
+use crate::map_use::{self, Found};
 use crate::memory::{Access, Base, Span, stack_fault};
 use crate::reason::Reason;
 use crate::stack::Byte;
@@ -313,6 +313,11 @@ impl Step<'_, '_> {
         };
         if argument.kind == ArgKind::MapValueOrNull && argument.found.is_zero() {
             return Ok(());
+        }
+        let is_value = argument.kind == ArgKind::MapValue;
+        if is_value && map_use::found(self.env.object.platform, map) == Found::Socket {
+            let kind = ArgKind::Socket;
+            return self.object_argument(Argument { kind, ..argument });
         }
         let size = match argument.kind {
             ArgKind::MapKey => i64::from(map.key_size),

@@ -9,7 +9,7 @@ use crate::reason::Reason;
 use crate::state::State;
 use crate::step::{Flow, Step};
 use crate::sums;
-use crate::value::{Pointer, Region, Unreadable, Value};
+use crate::value::{Pointer, Region, Value};
 use alloc::boxed::Box;
 use isa::{Cond, InsnIdx, Operand, Reg, Width};
 
@@ -157,6 +157,9 @@ impl Step<'_, '_> {
         let comparable = are_there && is_same_object(a, b);
         let is_equality = matches!(cond, Cond::Eq | Cond::Ne);
         let is_known = is_equality && are_there && may_be_buffer(a, b);
+        if is_equality && width == Width::W64 && !comparable && are_objects(a, b) {
+            return self.identity_branch(cond, (a, b), target);
+        }
         // No packet is so long that the lower halves say more than the whole pointers.
         let are_halves = is_equality
             && width == Width::W32
@@ -178,6 +181,24 @@ impl Step<'_, '_> {
             if let Some((pointer, taken, fall_through)) = proved {
                 sums::learn(state, &pointer, (taken, fall_through), side);
             }
+        })
+    }
+
+    /// Are these the same object? If so, and one of them is there, the other is.
+    fn identity_branch(
+        &mut self,
+        cond: Cond,
+        (a, b): (&Pointer, &Pointer),
+        target: Option<InsnIdx>,
+    ) -> Result<Flow, Reason> {
+        let same = match cond {
+            Cond::Eq => Side::Taken,
+            _ => Side::FallThrough,
+        };
+        let (one, other) = (a.null, b.null);
+        self.both(target, |state, side| match (side == same, one, other) {
+            (true, 0, null @ 1..) | (true, null @ 1.., 0) => state.assume_not_null(null),
+            _ => {}
         })
     }
 
@@ -219,6 +240,15 @@ fn may_be_buffer(a: &Pointer, b: &Pointer) -> bool {
         }
         _ => false,
     }
+}
+
+/// Are these objects of one kind, of which programs have several?
+fn are_objects(a: &Pointer, b: &Pointer) -> bool {
+    matches!(
+        (a.region, b.region),
+        (Region::Socket { .. }, Region::Socket { .. })
+            | (Region::MapValue { .. }, Region::MapValue { .. })
+    )
 }
 
 fn is_same_number(dst: Reg, src: Operand, left: &Value, right: &Value) -> bool {

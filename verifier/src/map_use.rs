@@ -40,7 +40,7 @@ const TABLE: &[Row] = &[
     row(&["redirect_map"], &[], &["devmap", "devmap_hash", "cpumap", "xskmap"]),
     row(&["sk_redirect_map", "msg_redirect_map", "sock_map_update"], &[], &["sockmap"]),
     row(&["sk_redirect_hash", "msg_redirect_hash", "sock_hash_update"], &[], &["sockhash"]),
-    row(&["map_delete_elem"], &[], &["sockmap", "sockhash"]),
+    row(&["map_update_elem", "map_delete_elem"], &[], &["sockmap", "sockhash"]),
     row(&["map_lookup_elem"], &[], &["devmap", "devmap_hash", "xskmap", "sockmap", "sockhash"]),
     row(&["sk_select_reuseport"], &[], &["reuseport_sockarray", "sockmap", "sockhash"]),
     row(&["get_local_storage"], &[], &["cgroup_storage", "percpu_cgroup_storage"]),

@@ -20,7 +20,9 @@ const PROCESSORS: u32 = 8192;
 pub(crate) const fn own(program_type: u32) -> &'static [Helper] {
     match program_type {
         9 => CGROUP_SOCK,
+        21 => SK_REUSEPORT,
         25 => CGROUP_SOCKOPT,
+        26 => TRACING,
         30 => SK_LOOKUP,
         _ => &[],
     }
@@ -30,6 +32,16 @@ pub(crate) const fn own(program_type: u32) -> &'static [Helper] {
 #[rustfmt::skip] // one row, one line
 const CGROUP_SOCK: &[Helper] = &[
     Helper::new(107, "bpf_sk_storage_get", ReturnKind::MapValueOrNull, &[Map, Context, ArgKind::MapValueOrNull, Anything]),
+];
+/// Programs that choose among sockets have those in their context.
+#[rustfmt::skip]
+const SK_REUSEPORT: &[Helper] = &[
+    Helper::new(46, "bpf_get_socket_cookie", Integer, &[Socket]),
+];
+/// Programs that follow the kernel have its own sockets.
+#[rustfmt::skip]
+const TRACING: &[Helper] = &[
+    Helper::new(46, "bpf_get_socket_cookie", Integer, &[ArgKind::SocketOrNull]),
 ];
 /// Programs on socket options have the socket in their context.
 #[rustfmt::skip]

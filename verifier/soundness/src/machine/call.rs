@@ -230,7 +230,7 @@ impl Machine<'_, '_> {
             let map = definition.inner.ok_or(NOT_MODELLED)?;
             return Ok(start(self.add(Kind::Map { map, inner: true }, 0, 0)));
         }
-        if self.map_type(map).starts_with("sock") {
+        if self.holds_sockets(arguments) {
             let size = i64::from(SocketKind::Full.fields().size);
             let socket = self.add(Kind::Socket(SocketKind::Full), 0, size);
             self.object_mut(socket).held = true;
@@ -275,11 +275,14 @@ impl Machine<'_, '_> {
             ArgKind::Context | ArgKind::ContextOrNull if word == Word::Pointer(CONTEXT) => Ok(()),
             ArgKind::Context | ArgKind::ContextOrNull => Err("passes something else as context"),
             ArgKind::Map | ArgKind::MapOfPrograms => self.map_argument(word, arguments),
-            ArgKind::MapKey | ArgKind::MapValue | ArgKind::MapValueOut => {
-                self.element(kind, word, arguments)
-            }
             ArgKind::MapValueOrNull if word == Word::Number(0) => Ok(()),
-            ArgKind::MapValueOrNull => self.element(kind, word, arguments),
+            ArgKind::MapValue if self.holds_sockets(arguments) => {
+                self.object_argument(helper, ArgKind::Socket, word, arguments)
+            }
+            ArgKind::MapKey
+            | ArgKind::MapValue
+            | ArgKind::MapValueOut
+            | ArgKind::MapValueOrNull => self.element(kind, word, arguments),
             ArgKind::FixedMem(size) => self.helper_memory(word, i64::from(size), Access::Read),
             ArgKind::FixedMemOut(size) => {
                 arguments.writes.push((word, i64::from(size)));
@@ -357,6 +360,11 @@ impl Machine<'_, '_> {
             debug_assert!(self.verified.object().map(map).is_some());
         }
         Ok(())
+    }
+
+    fn holds_sockets(&self, arguments: &Arguments) -> bool {
+        let map = arguments.map;
+        map.is_some_and(|map| self.map_type(map).starts_with("sock"))
     }
 
     fn element(

@@ -444,7 +444,10 @@ impl Machine<'_, '_> {
 fn field(context: &'static abi::Context, place: Place) -> Result<&'static abi::Field, Fault> {
     let first = context.field_at(place.start as u32);
     let first = first.ok_or("reads between the fields of a structure")?;
-    let end = usize::from(first.offset) + usize::from(first.size);
+    let mut end = usize::from(first.offset) + usize::from(first.size);
+    if place.start == usize::from(first.offset) {
+        end += usize::from(first.zeros);
+    }
     if place.start + place.bytes > end {
         return Err("reads across fields of a structure");
     }
