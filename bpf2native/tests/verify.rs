@@ -210,6 +210,19 @@ fn values_of_the_configuration_decide() {
 }
 
 #[test]
+fn remarks_about_the_object_are_warnings() {
+    let object = root().join("program/tests/data/unknown_section.o");
+    let ran = run(bpf2native()
+        .arg("verify")
+        .arg(object)
+        .args(["--platform", "linux"]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for remark in ["`settings` ignored", "`mystery/one` verified as"] {
+        assert!(ran.stderr.contains(remark), "{remark}: {ran:?}");
+    }
+}
+
+#[test]
 fn a_configuration_that_makes_no_sense_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let packed = folder.path().join("config.gz");

@@ -68,6 +68,8 @@ fn one_file(
     if args.report.is_some() {
         unlinked.iter().for_each(|one| one.put_on(page, &name));
     }
+    let notes = notes(args, &object);
+    diagnostics.extend(input::warnings(&notes, path));
     let mut judged = BTreeMap::new();
     let mut verdicts = Vec::new();
     for id in ids {
@@ -84,7 +86,7 @@ fn one_file(
     }
     (
         text,
-        json!({"file": name, "programs": programs, "notes": notes(args, &object)}),
+        json!({"file": name, "programs": programs, "notes": notes}),
         diagnostics,
     )
 }
@@ -121,12 +123,17 @@ fn notes(args: &args::VerifyArgs, object: &Object) -> Vec<String> {
     .map(|program| &*program.section)
     .collect();
     let mut notes = object.notes.clone();
-    notes.extend(guessed.into_iter().map(|section| {
-        format!(
-            "section `{section}` verified as {PLAINEST}: its name selects no program type; name \
-             the type with --type"
-        )
-    }));
+    let mut guessed = guessed.into_iter();
+    if let Some(first) = guessed.next() {
+        let others = match guessed.count() {
+            0 => String::new(),
+            more => format!(" and {more} others"),
+        };
+        notes.push(format!(
+            "section `{first}`{others} verified as {PLAINEST}: its name selects no program type; \
+             name the type with --type"
+        ));
+    }
     notes
 }
 
