@@ -20,7 +20,8 @@ const OTHERS: &[&str] = &["target", "dist", ".git"];
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {
     let folder = root.join("target/reproduce");
-    let copy = folder.join("a folder with another name");
+    // Without spaces: binutils' dlltool splits its own arguments there.
+    let copy = folder.join("a-folder-with-another-name");
     let _ = std::fs::remove_dir_all(&copy);
     copy_folder(root, &copy)?;
     let (first, second) = (folder.join("first"), folder.join("second"));
