@@ -499,14 +499,13 @@ impl Step<'_, '_> {
         }
         let base = self.base(base)?;
         let span = base.span(offset, i64::from(size.bytes()));
-        self.check_atomic(&base, span, (offset, size))?;
+        let found = match op {
+            AtomicOp::CmpXchg => Some(Reg::R0),
+            _ => fetch.then_some(src),
+        };
+        let old = self.check_atomic(&base, span, (offset, size), found)?;
         self.note_access(&base.pointer, offset, span);
-        let old = Value::number(Scalar::load_result(size, false));
-        match op {
-            AtomicOp::CmpXchg => self.set(Reg::R0, old),
-            _ if fetch => self.set(src, old),
-            _ => Ok(()),
-        }
+        found.map_or(Ok(()), |reg| self.set(reg, old))
     }
 
     /// Addresses never take part in atomic operations, whatever the program type.
@@ -521,12 +520,15 @@ impl Step<'_, '_> {
         }
     }
 
+    /// What the memory held, which a register may get.
     fn check_atomic(
         &mut self,
         base: &Base,
         span: Span,
         (offset, size): (i16, Size),
-    ) -> Result<(), Reason> {
+        found: Option<Reg>,
+    ) -> Result<Value, Reason> {
+        let unknown = Value::number(Scalar::load_result(size, false));
         if !matches!(size, Size::W | Size::Dw) {
             return Err(not_atomic(base, "only 32 and 64 bits are possible"));
         }
@@ -535,25 +537,47 @@ impl Step<'_, '_> {
             Region::Stack { frame: index } => {
                 self.check_stack(base, index, span)?;
                 self.no_dynptr((base, index), span, "its bytes are changed")?;
-                let Some(frame) = self.state.frame_mut(index) else {
-                    return Err(base.refuse("writing"));
-                };
-                frame
-                    .stack
-                    .readable(span.low, span.high)
-                    .map_err(|fault| stack_fault(base, fault))?;
-                frame.stack.fill(span.low, span.high, Byte::Written);
-                let bytes = Bytes::new(index, span.low, span.high);
-                self.trail.note(Effect::Read(bytes));
-                self.trail.note(Effect::Overwrite(bytes));
-                Ok(())
+                self.atomic_on_stack(base, (index, span), (size, found))
             }
-            Region::MapValue { map, .. } => self.check_map_value(base, map, span, Access::Write),
+            Region::MapValue { map, .. } => {
+                self.check_map_value(base, map, span, Access::Write)?;
+                Ok(unknown)
+            }
             Region::Memory { .. } | Region::Slice(_) => {
-                self.check_plain(base, span, Access::Write, size)
+                self.check_plain(base, span, Access::Write, size)?;
+                Ok(unknown)
             }
             _ => Err(not_atomic(base, NOT_SHARED)),
         }
+    }
+
+    /// The stack is nobody else's, so what it held is known.
+    fn atomic_on_stack(
+        &mut self,
+        base: &Base,
+        (index, span): (u8, Span),
+        (size, found): (Size, Option<Reg>),
+    ) -> Result<Value, Reason> {
+        let depth = self.state.depth() as u8;
+        let Some(frame) = self.state.frame_mut(index) else {
+            return Err(base.refuse("writing"));
+        };
+        let fault = |fault| stack_fault(base, fault);
+        let stack = &mut frame.stack;
+        stack.readable(span.low, span.high).map_err(fault)?;
+        let old = match span.exact {
+            true => stack.read(span.low, size.bytes()).map_err(fault)?,
+            false => Value::number(Scalar::load_result(size, false)),
+        };
+        stack.fill(span.low, span.high, Byte::Written);
+        let bytes = Bytes::new(index, span.low, span.high);
+        self.trail.note(Effect::Read(bytes));
+        if let Some(dst) = found {
+            let from = bytes;
+            self.trail.note(Effect::Load { depth, dst, from });
+        }
+        self.trail.note(Effect::Overwrite(bytes));
+        Ok(old)
     }
 
     /// Memory that an acquire load or a release store is for; bounds are checked by the access.
