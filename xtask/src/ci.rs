@@ -29,8 +29,8 @@ struct Step {
     needs: Need,
 }
 
-/// The step that the next one does not wait for.
-const BESIDE: &str = "miri";
+/// The steps that the next one does not wait for.
+const BESIDE: &[&str] = &["tsan", "miri"];
 
 /// What a step cannot do without.
 enum Need {
@@ -41,7 +41,7 @@ enum Need {
     Command(&'static str),
     /// A target of the toolchain; installed with `rustup target add`.
     Target(&'static str),
-    /// Miri, with the compiler that [`judges`] names.
+    /// Miri and the library's sources, with the compiler that [`judges`] names.
     Miri,
 }
 
@@ -64,6 +64,7 @@ const STEPS: &[Step] = &[
     Step { name: "wine", what: "drivers and programs under Wine", command: &["cargo", "xtask", "wine"], environment: &[], needs: Need::Command("wine") },
     Step { name: "demo", what: "a driver protects a name server on this machine", command: &["examples/dnsflood/demo-linux.sh", "--seconds", "2"], environment: &[], needs: Need::Nothing },
     Step { name: "demo-wine", what: "the tutorial's commands under Wine", command: &["cargo", "xtask", "wine", "--demo"], environment: &[], needs: Need::Command("wine") },
+    Step { name: "tsan", what: "tests in which threads meet under the thread sanitizer", command: &["cargo", "xtask", "tsan"], environment: &[], needs: Need::Miri },
     Step { name: "fuzz", what: "every fuzz target for five seconds", command: &["cargo", "xtask", "fuzz", "--seconds", "5"], environment: &[], needs: Need::Nothing },
     Step { name: "miri", what: "tests over raw memory under Miri", command: &["cargo", "xtask", "miri"], environment: &[], needs: Need::Miri },
     Step { name: "soundness", what: "accepted programs run for two minutes", command: &["cargo", "xtask", "fuzz", "soundness", "--seconds", "120"], environment: &[], needs: Need::Nothing },
@@ -113,7 +114,7 @@ fn run_all(
     let mut outcomes = Vec::new();
     let mut beside = None;
     for step in steps {
-        if step.name == BESIDE {
+        if BESIDE.contains(&step.name) {
             let (root, output) = (root.to_owned(), root.join("target/ci-beside.txt"));
             let run = move || (step, step.run(&root, Some(&output)), output);
             beside = Some(std::thread::spawn(run));

@@ -1,8 +1,9 @@
 //! Judges of unsafe and concurrent code: the models of concurrency in their long form, and two that need
 //! a nightly compiler with the library's sources, the thread sanitizer and Miri.
 //!
-//! The models run in every test run with few switches of threads, and here with more. The sanitizer watches the tests of the runtime in which threads meet; the standard library is built
-//! with it, so nothing is suppressed. Miri runs the tests of the runtime over raw memory; those that go
+//! The models run in every test run with few switches of threads, and here with more. The sanitizer
+//! watches the tests of the runtime in which threads meet; the standard library is built with it, so
+//! nothing is suppressed. Miri runs the tests of the runtime over raw memory; those that go
 //! round often do so less there (`cfg!(miri)`). What is missing on a machine is said with the command that
 //! brings it. What is left out: tests of other packages, which have no raw memory that threads share.
 
