@@ -2,8 +2,8 @@
 //!
 //! An access is allowed when it lies in one field, is aligned to its own size, does not cross
 //! an element of the field, is as wide as the element unless the field allows narrow accesses,
-//! and, for a store, when the field is writable and the attach type does not forbid it. Pointer
-//! fields are loaded whole. Bytes of no field are padding: not initialised, so not readable.
+//! and, for a store, when the field is writable, the attach type does not forbid it, and it is no part of
+//! a word where the field has whole ones. Pointer fields are loaded whole. Bytes of no field are padding: not initialised, so not readable.
 
 pub mod linux;
 pub mod structures;
@@ -51,6 +51,8 @@ pub struct Field {
     /// Bytes of zeros behind the field that a load from its start may take in: what became shorter
     /// can still be read as long as it was.
     pub zeros: u16,
+    /// Stores are of at least 32 bits.
+    pub words: bool,
 }
 
 /// A context structure.
@@ -83,6 +85,7 @@ impl Field {
             writable: false,
             narrow: true,
             zeros: 0,
+            words: false,
         }
     }
 
@@ -111,6 +114,15 @@ impl Field {
         Field {
             zeros: self.size,
             ..self
+        }
+    }
+
+    /// The same field, writable in whole words.
+    #[must_use]
+    pub const fn words(self) -> Field {
+        Field {
+            words: true,
+            ..self.writable()
         }
     }
 
@@ -143,6 +155,13 @@ impl Field {
             && offset.checked_rem(size) == Some(0)
             && at.saturating_add(size) <= element
             && (self.narrow || size == element)
+    }
+
+    /// Whether a store of `size` bytes at `offset` of the context is in this field and has a width and
+    /// place that the field allows; whether it is writable at all is another question.
+    #[must_use]
+    pub fn admits_store(&self, offset: u32, size: u32) -> bool {
+        self.admits(offset, size) && !(self.words && size < 4)
     }
 
     /// Whether programs of this attach type may store to the field.

@@ -313,6 +313,13 @@ impl Helper {
         }
     }
 
+    /// Whether a socket that it returns without acquiring it is the one that was passed, and lives as
+    /// long as that. Those that listen for others stay while the program runs.
+    #[must_use]
+    pub fn shows_what_is_passed(&self) -> bool {
+        !self.acquires && self.name != "bpf_get_listener_sock"
+    }
+
     /// The same helper, moving packet data.
     #[must_use]
     pub const fn reallocates(self) -> Helper {

@@ -276,7 +276,9 @@ impl Step<'_, '_> {
             let map = usize::from(id.0);
             return Err(Reason::MapType { map, helper });
         }
-        if self.map(id).is_some_and(|map| map.frozen) && map_use::changes(helper) {
+        let platform = self.env.object.platform;
+        let is_read_only = |map| map_use::is_read_only(platform, map);
+        if map_use::changes(helper) && self.map(id).is_some_and(is_read_only) {
             return Err(Reason::ReadOnly {
                 reg: argument.reg,
                 found: argument.found,

@@ -207,8 +207,9 @@ impl Step<'_, '_> {
             let reference = self.acquire()?;
             return Ok(or_null(Region::Socket { kind, reference }, reference));
         }
-        // Another view of the socket that was passed: it lives as long as that.
-        let reference = arguments.first.pointer().map_or(0, Pointer::reference);
+        let passed = arguments.first.pointer();
+        let passed = passed.filter(|_| helper.shows_what_is_passed());
+        let reference = passed.map_or(0, Pointer::reference);
         Ok(or_null(Region::Socket { kind, reference }, self.fresh()))
     }
 

@@ -89,6 +89,21 @@ pub(crate) enum Found {
     Socket,
 }
 
+/// `BPF_F_RDONLY_PROG`: programs of Linux may not write.
+const READ_ONLY: u32 = 1 << 7;
+/// `BPF_F_WRONLY_PROG`: programs of Linux may not read.
+const WRITE_ONLY: u32 = 1 << 8;
+
+/// May programs not write to a map?
+pub(crate) fn is_read_only(platform: Platform, map: &MapDef) -> bool {
+    map.frozen || platform == Platform::Linux && map.flags & READ_ONLY != 0
+}
+
+/// May programs not read what a map holds?
+pub(crate) fn is_write_only(platform: Platform, map: &MapDef) -> bool {
+    platform == Platform::Linux && map.flags & WRITE_ONLY != 0
+}
+
 /// What a lookup finds in a map that holds no maps.
 pub(crate) fn found(platform: Platform, map: &MapDef) -> Found {
     if map.kind != MapKind::Other {

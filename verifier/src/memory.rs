@@ -204,7 +204,8 @@ impl Step<'_, '_> {
             Region::Slice(slice) => check_slice(base, slice, span, access),
             Region::MapKey { map } => self.check_key(base, map, span, access),
             Region::Socket { kind, .. } if access == Access::Read => {
-                self.field(base, span, size, kind.fields()).map(|_| ())
+                let context = kind.fields();
+                self.field(base, span, (access, size), context).map(|_| ())
             }
             Region::Socket { .. } | Region::Kernel { .. } => Err(base.refuse("writing")),
             _ => Err(base.refuse("memory access")),
@@ -270,7 +271,12 @@ impl Step<'_, '_> {
         base.bounds(span, 0, i64::from(definition.value_size))
             .map_err(Reason::MapValueBounds)?;
         let found = map_use::found(self.env.object.platform, definition);
-        if access == Access::Write && (definition.frozen || found != Found::Value) {
+        let platform = self.env.object.platform;
+        if access == Access::Read && map_use::is_write_only(platform, definition) {
+            return Err(base.refuse("reading"));
+        }
+        let is_read_only = map_use::is_read_only(platform, definition);
+        if access == Access::Write && (is_read_only || found != Found::Value) {
             return Err(Reason::ReadOnly {
                 reg: base.reg,
                 found: base.found(),
@@ -321,14 +327,17 @@ impl Step<'_, '_> {
         &self,
         base: &Base,
         span: Span,
-        size: Size,
+        (access, size): (Access, Size),
         context: &'static Context,
     ) -> Result<&'static abi::Field, Reason> {
         let offset = span.exact.then_some(span.low);
         let at = offset.and_then(|offset| u32::try_from(offset).ok());
         let field = at.and_then(|at| context.field_at(at));
         if let (Some(field), Some(at)) = (field, at)
-            && field.admits(at, size.bytes())
+            && match access {
+                Access::Read => field.admits(at, size.bytes()),
+                Access::Write => field.admits_store(at, size.bytes()),
+            }
         {
             return Ok(field);
         }
@@ -352,7 +361,8 @@ impl Step<'_, '_> {
         if let Some(arguments) = &program.arguments {
             return self.load_argument(base, arguments, span, (size, signed));
         }
-        let field = self.field(base, span, size, program.program_type.context)?;
+        let access = (Access::Read, size);
+        let field = self.field(base, span, access, program.program_type.context)?;
         let reference = 0;
         let region = match field.kind {
             FieldKind::Memory(size) => Region::Memory { size, reference },
@@ -380,7 +390,8 @@ impl Step<'_, '_> {
 
     fn store_context(&self, base: &Base, span: Span, size: Size) -> Result<(), Reason> {
         let program = self.env.program;
-        let field = self.field(base, span, size, program.program_type.context)?;
+        let access = (Access::Write, size);
+        let field = self.field(base, span, access, program.program_type.context)?;
         if field.is_writable_at(program.attach_type) {
             return Ok(());
         }

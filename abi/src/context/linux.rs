@@ -42,20 +42,19 @@ const SK_BUFF: &[Field] = &[
     Field::number("local_port", 136, 4),
     Field::pointer("data_meta", 140, 4, PacketMeta),
     Field::pointer("flow_keys", 144, 8, Memory(FLOW_KEYS_BYTES)),
-    Field::number("tstamp", 152, 8),
+    Field::number("tstamp", 152, 8).whole(),
     Field::number("wire_len", 160, 4),
     Field::number("gso_segs", 164, 4),
     Field::pointer("sk", 168, 8, SocketOrNull(Common)),
     Field::number("gso_size", 176, 4),
     Field::number("tstamp_type", 180, 1),
-    Field::number("hwtstamp", 184, 8),
+    Field::number("hwtstamp", 184, 8).whole(),
 ];
 
 /// What every program on `__sk_buff` reads.
-const COMMON: [&str; 19] = [
+const COMMON: [&str; 18] = [
     "len",
     "pkt_type",
-    "mark",
     "queue_mapping",
     "protocol",
     "vlan_present",
@@ -99,6 +98,8 @@ const fn select<const N: usize>(
             if has(lists[list], table[at].name) {
                 chosen[count] = table[at];
                 chosen[count].writable = has(writable, table[at].name);
+                // Programs lay out `cb` as they like.
+                chosen[count].words = !equal(table[at].name.as_bytes(), b"cb");
                 count += 1;
             }
             list += 1;
@@ -147,6 +148,7 @@ pub static SK_BUFF_TC: Context = sk_buff(
         &[
             &COMMON,
             &[
+                "mark",
                 "gso_size",
                 "tc_classid",
                 "data_meta",
@@ -172,7 +174,11 @@ pub static SK_BUFF_TC: Context = sk_buff(
 pub static SK_BUFF_CGROUP: Context = sk_buff(
     &select::<29>(
         SK_BUFF,
-        &[&COMMON, &ADDRESSES, &["gso_size", "tstamp", "hwtstamp"]],
+        &[
+            &COMMON,
+            &ADDRESSES,
+            &["mark", "gso_size", "tstamp", "hwtstamp"],
+        ],
         &["mark", "priority", "cb", "tstamp"],
     ),
     -1,
@@ -181,14 +187,14 @@ pub static SK_BUFF_CGROUP: Context = sk_buff(
 pub static SK_BUFF_LWT: Context = sk_buff(
     &select::<20>(
         SK_BUFF,
-        &[&COMMON, &["gso_size"]],
+        &[&COMMON, &["mark", "gso_size"]],
         &["mark", "priority", "cb"],
     ),
     -1,
 );
 /// `__sk_buff` of socket stream parsers and verdicts.
 pub static SK_BUFF_SK_SKB: Context = sk_buff(
-    &select::<27>(
+    &select::<26>(
         SK_BUFF,
         &[&COMMON, &ADDRESSES, &["gso_size"]],
         &["tc_index", "priority"],
@@ -216,14 +222,14 @@ pub static XDP_MD: Context = Context { name: "xdp_md", size: 24, data: 0, end: 4
 #[rustfmt::skip]
 pub static SOCK_ADDR: Context = Context { name: "bpf_sock_addr", size: 72, data: -1, end: -1, meta: -1, fields: &[
     Field::number("user_family", 0, 4),
-    Field::number("user_ip4", 4, 4).writable(),
-    Field::number("user_ip6", 8, 16).writable(),
-    Field::number("user_port", 24, 4).writable(),
+    Field::number("user_ip4", 4, 4).words(),
+    Field::number("user_ip6", 8, 16).words(),
+    Field::number("user_port", 24, 4).words(),
     Field::number("family", 28, 4),
     Field::number("type", 32, 4),
     Field::number("protocol", 36, 4),
-    Field::number("msg_src_ip4", 40, 4).writable(),
-    Field::number("msg_src_ip6", 44, 16).writable(),
+    Field::number("msg_src_ip4", 40, 4).words(),
+    Field::number("msg_src_ip6", 44, 16).words(),
     Field::pointer("sk", 64, 8, Socket(Full)),
 ] };
 
@@ -231,7 +237,7 @@ pub static SOCK_ADDR: Context = Context { name: "bpf_sock_addr", size: 72, data:
 #[rustfmt::skip]
 pub static SOCK_OPS: Context = Context { name: "bpf_sock_ops", size: 224, data: 192, end: 200, meta: -1, fields: &[
     Field::number("op", 0, 4),
-    Field::number("args", 4, 16).writable(),
+    Field::number("args", 4, 16).words(),
     Field::number("family", 20, 4),
     Field::number("remote_ip4", 24, 4),
     Field::number("local_ip4", 28, 4),
@@ -262,7 +268,7 @@ pub static SOCK_OPS: Context = Context { name: "bpf_sock_ops", size: 224, data: 
     Field::number("data_segs_out", 152, 4),
     Field::number("lost_out", 156, 4),
     Field::number("sacked_out", 160, 4),
-    Field::number("sk_txhash", 164, 4).writable(),
+    Field::number("sk_txhash", 164, 4).words(),
     Field::number("bytes_received", 168, 8),
     Field::number("bytes_acked", 176, 8),
     Field::pointer("sk", 184, 8, SocketOrNull(Full)),
@@ -311,7 +317,7 @@ pub static SK_LOOKUP: Context = Context { name: "bpf_sk_lookup", size: 72, data:
     Field::number("protocol", 12, 4),
     Field::number("remote_ip4", 16, 4),
     Field::number("remote_ip6", 20, 16),
-    Field::number("remote_port", 36, 2).doubled(),
+    Field::number("remote_port", 36, 4),
     Field::number("local_ip4", 40, 4),
     Field::number("local_ip6", 44, 16),
     Field::number("local_port", 60, 4),
@@ -331,12 +337,12 @@ pub static SOCK: Context = Context {
 /// Every field of `struct bpf_sock`.
 #[rustfmt::skip]
 const SOCK_FIELDS: &[Field] = &[
-    Field::number("bound_dev_if", 0, 4).writable(),
+    Field::number("bound_dev_if", 0, 4).words(),
     Field::number("family", 4, 4),
     Field::number("type", 8, 4),
     Field::number("protocol", 12, 4),
-    Field::number("mark", 16, 4).writable(),
-    Field::number("priority", 20, 4).writable(),
+    Field::number("mark", 16, 4).words(),
+    Field::number("priority", 20, 4).words(),
     Field::number("src_ip4", 24, 4),
     Field::number("src_ip6", 28, 16),
     Field::number("src_port", 44, 4),
@@ -411,7 +417,7 @@ pub static CGROUP_DEV: Context = Context { name: "bpf_cgroup_dev_ctx", size: 12,
 #[rustfmt::skip]
 pub static SYSCTL: Context = Context { name: "bpf_sysctl", size: 8, data: -1, end: -1, meta: -1, fields: &[
     Field::number("write", 0, 4),
-    Field::number("file_pos", 4, 4).writable(),
+    Field::number("file_pos", 4, 4).words(),
 ] };
 
 /// `struct bpf_sockopt`.
@@ -420,10 +426,10 @@ pub static SOCKOPT: Context = Context { name: "bpf_sockopt", size: 40, data: 8, 
     Field::pointer("sk", 0, 8, Socket(Full)),
     Field::pointer("optval", 8, 8, PacketData),
     Field::pointer("optval_end", 16, 8, PacketEnd),
-    Field::number("level", 24, 4).writable(),
-    Field::number("optname", 28, 4).writable(),
-    Field::number("optlen", 32, 4).writable(),
-    Field::number("retval", 36, 4).writable(),
+    Field::number("level", 24, 4).words(),
+    Field::number("optname", 28, 4).words(),
+    Field::number("optlen", 32, 4).words(),
+    Field::number("retval", 36, 4).words(),
 ] };
 
 /// `struct bpf_perf_event_data`, with the registers of x86-64.

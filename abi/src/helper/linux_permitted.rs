@@ -15,8 +15,8 @@ const BASE: &[u32] = &[
 ];
 /// Spin locks.
 const LOCKS: &[u32] = &[93, 94];
-/// Spin locks and timers.
-const LOCKS_AND_TIMERS: &[u32] = &[93, 94, 169, 170, 171, 172];
+/// Spin locks and timers, and the clock that is behind a lock.
+const LOCKS_AND_TIMERS: &[u32] = &[93, 94, 160, 169, 170, 171, 172];
 #[rustfmt::skip]
 const TC: &[u32] = &[
     9, 26, 39, 68, // bytes

@@ -132,6 +132,7 @@ impl Case {
                 "key" => map.key_size = value,
                 "value" => map.value_size = value,
                 "max" => map.max_entries = value,
+                "flags" => map.flags = value,
                 "frozen" => map.frozen = true,
                 "lock" => map.spin_lock = Some(value),
                 "timer" => map.timer = Some(value),

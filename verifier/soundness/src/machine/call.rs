@@ -215,7 +215,7 @@ impl Machine<'_, '_> {
     /// A new socket, or another view of the one that was passed, which lives as long as that.
     fn socket(&mut self, helper: &Helper, arguments: &Arguments, kind: SocketKind) -> ObjectId {
         let view = self.add(Kind::Socket(kind), 0, i64::from(kind.fields().size));
-        if let (false, Some(passed)) = (helper.acquires, arguments.socket) {
+        if let (true, Some(passed)) = (helper.shows_what_is_passed(), arguments.socket) {
             let of = self.object(passed.object).of.unwrap_or(passed.object);
             self.object_mut(view).of = Some(of);
         }
