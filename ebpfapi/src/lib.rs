@@ -60,7 +60,7 @@ pub use raw::RingView;
 pub use ring::{Interrupt, RingBuffer};
 #[cfg(unix)]
 pub use sim::Simulator;
-pub use transport::{Answer, NewService, Transport, Waiting};
+pub use transport::{Answer, Mapped, NewService, Section, Transport, Waiting};
 pub use verifier::Facts;
 #[cfg(windows)]
 pub use windows::Driver;

@@ -1,17 +1,18 @@
-//! Memory of a ring, as the runtime shows it to this process.
+//! Memory of a ring, mapped into this process.
 //!
-//! What makes reading sound: the runtime, a part of the kernel, maps three parts at addresses that it
-//! answers, until the handle of the map is closed: a page with the position of the reader, which may be
-//! written, a page with the position of the producers and the number of lost records, and the records,
-//! twice one behind the other. [`RingView`] has a handle of its own, so nobody else takes them away.
-//! Records are finished by their producers before their header says so; the header is read with
+//! What makes reading sound: the runtime gives handles to three parts, which are mapped here as long as
+//! the view lives: a page with the position of the reader, which may be written, a page with the
+//! position of the producers and the number of lost records, and the records, if possible twice one
+//! behind the other. [`RingView`] has a handle of its own to the map, so the ring is in use as long as it is
+//! read. Records are finished by their producers before their header says so; the header is read with
 //! acquire order, then the data is copied.
-#![expect(unsafe_code, reason = "reads memory that the runtime mapped here")]
+#![expect(unsafe_code, reason = "reads memory that is shared with the runtime")]
 
 use crate::encode::answer;
-use crate::{Cause, Error, Map};
+use crate::{Cause, Error, Map, Mapped, Section};
 use abi::MapKind;
 use abi::ioctl::Request;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Parts of a ring in the protocol.
@@ -23,22 +24,29 @@ const PAGE: u64 = 4096;
 /// Where the page of the producers has the number of lost records.
 const LOST: usize = 64;
 
-/// One ring, shown to this process as long as this value lives.
-#[derive(Debug)]
+/// One ring, mapped into this process as long as this value lives.
 pub struct RingView {
-    consumer: usize,
-    producer: usize,
-    records: usize,
+    consumer: Box<dyn Mapped>,
+    producer: Box<dyn Mapped>,
+    records: Box<dyn Mapped>,
     size: usize,
-    /// Keeps the handle open that the parts belong to.
-    _own: Map,
+    /// Keeps the map in use.
+    own: Map,
+}
+
+impl fmt::Debug for RingView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut view = f.debug_struct("RingView");
+        view.field("map", &self.own).field("size", &self.size);
+        view.finish_non_exhaustive()
+    }
 }
 
 impl RingView {
-    /// Has a ring shown; ring buffers have number 0 only, perf event arrays one for each processor.
+    /// Maps a ring; ring buffers have number 0 only, perf event arrays one for each processor.
     ///
     /// # Errors
-    /// The map has no such ring, or it cannot be shown to this process.
+    /// The map has no such ring, or it cannot be mapped into this process.
     pub fn open(map: &Map, index: u32) -> Result<RingView, Error> {
         RingView::open_with(&RingView::own(map)?, index)
     }
@@ -54,38 +62,40 @@ impl RingView {
         map.client().map_by_id(map.id())
     }
 
-    /// Has a ring shown to a handle that is used for nothing else.
+    /// Maps a ring by a handle that is used for nothing else.
     pub(crate) fn open_with(own: &Map, index: u32) -> Result<RingView, Error> {
         let size = own.definition().max_entries;
         let part = |section, bytes| {
-            let shown = part(own, (index, section), bytes);
-            shown.map_err(|error| own.failed(error, "read records"))
+            let mapped = part(own, (index, section), bytes);
+            mapped.map_err(|error| own.failed(error, "read records"))
         };
         Ok(RingView {
             consumer: part(CONSUMER, PAGE)?,
             producer: part(PRODUCER, PAGE)?,
-            records: part(RECORDS, 2 * u64::from(size))?,
+            records: part(RECORDS, u64::from(size))?,
             size: size as usize,
-            _own: own.clone(),
+            own: own.clone(),
         })
     }
 
     /// Address of the page whose first 8 bytes are the position of the reader; it may be written.
     #[must_use]
     pub fn consumer_page(&self) -> usize {
-        self.consumer
+        self.consumer.address()
     }
 
     /// Address of the page whose first 8 bytes are the position of the producers.
     #[must_use]
     pub fn producer_page(&self) -> usize {
-        self.producer
+        self.producer.address()
     }
 
-    /// Address of the records, which are there twice, one behind the other.
+    /// Address of the records, which go on there where the ring ends; `None` when the system does not
+    /// map them so.
     #[must_use]
-    pub fn records(&self) -> usize {
-        self.records
+    pub fn records(&self) -> Option<usize> {
+        let is_whole = self.records.len_bytes() / 2 >= self.size;
+        is_whole.then(|| self.records.address())
     }
 
     /// Bytes of the ring.
@@ -96,24 +106,24 @@ impl RingView {
 
     /// How far the ring was read.
     pub(crate) fn consumed(&self) -> u64 {
-        load(self.consumer)
+        load(self.consumer.address())
     }
 
     /// Lets the runtime use the room in front of a position.
     pub(crate) fn consume_to(&self, position: u64) {
-        let cell = std::ptr::with_exposed_provenance_mut::<u64>(self.consumer);
+        let cell = std::ptr::with_exposed_provenance_mut::<u64>(self.consumer.address());
         // SAFETY: writable as long as this value lives, aligned, and only used by atomic operations.
         unsafe { AtomicU64::from_ptr(cell) }.store(position, Ordering::Release);
     }
 
     /// How far the producers are.
     pub(crate) fn produced(&self) -> u64 {
-        load(self.producer)
+        load(self.producer.address())
     }
 
     /// Records that found no room.
     pub(crate) fn lost(&self) -> u64 {
-        load(self.producer + LOST)
+        load(self.producer.address() + LOST)
     }
 
     /// A number at a multiple of 4 in the records.
@@ -128,36 +138,58 @@ impl RingView {
         Some(unsafe { AtomicU32::from_ptr(cell) }.load(Ordering::Acquire))
     }
 
-    /// A copy of bytes of the records.
+    /// A copy of bytes of the records, which begin in the ring and may go on behind its end.
     pub(crate) fn copy(&self, offset: usize, length: usize) -> Option<Vec<u8>> {
-        let place = self.place(offset, length)?;
+        let whole = self.records.len_bytes();
+        let first = match offset.checked_add(length)? {
+            end if end <= whole => length,
+            // Mapped once: what is behind the end is at the beginning.
+            end if offset <= self.size && end - self.size <= offset => self.size - offset,
+            _ => return None,
+        };
         let mut bytes = vec![0; length];
-        let from = std::ptr::with_exposed_provenance::<u8>(place);
+        let (front, rest) = bytes.split_at_mut(first);
+        self.read(offset, front)?;
+        self.read(0, rest)?;
+        Some(bytes)
+    }
+
+    fn read(&self, offset: usize, to: &mut [u8]) -> Option<()> {
+        let from = std::ptr::with_exposed_provenance::<u8>(self.place(offset, to.len())?);
         // SAFETY: readable as long as this value lives, and in bounds; the new buffer is elsewhere. A
         // producer that broke the protocol could change the bytes meanwhile; they are plain numbers whatever it writes.
-        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), length) };
-        Some(bytes)
+        unsafe { std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+        Some(())
     }
 
     fn place(&self, offset: usize, length: usize) -> Option<usize> {
         let end = offset.checked_add(length)?;
-        (end <= self.size.checked_mul(2)?).then_some(self.records.checked_add(offset)?)
+        let is_inside = end <= self.records.len_bytes();
+        is_inside.then(|| self.records.address() + offset)
     }
 }
 
-/// Has a part of a ring shown; gives its address.
-fn part(own: &Map, (index, section): (u32, u32), bytes: u64) -> Result<usize, Error> {
+/// Asks for a handle to a part of a ring, and maps it.
+fn part(own: &Map, (index, section): (u32, u32), bytes: u64) -> Result<Box<dyn Mapped>, Error> {
     let request = Request::RingBufferMapMapBuffer {
         map_handle: own.handle(),
         index: u64::from(index),
         section,
     };
     own.client().ask(&request, |reply| {
-        let (address, room) = answer!(reply,
+        let (handle, len_bytes) = answer!(reply,
             RingBufferMapMapBuffer { section_handle, view_size } => (section_handle, view_size))?;
-        let address = usize::try_from(address).map_err(|_| Cause::OtherReply)?;
-        let is_usable = address != 0 && address.is_multiple_of(8) && room >= bytes;
-        is_usable.then_some(address).ok_or(Cause::OtherReply)
+        let mapped = own.client().transport().map(Section {
+            handle,
+            len_bytes,
+            is_writable: section == CONSUMER,
+            is_twice: section == RECORDS,
+        })?;
+        let is_usable = mapped.address().is_multiple_of(8) && mapped.address() != 0;
+        match is_usable && mapped.len_bytes() as u64 >= bytes {
+            true => Ok(mapped),
+            false => Err(Cause::OtherReply),
+        }
     })
 }
 

@@ -4,7 +4,7 @@
 //! programs, so attached programs wait in vain, and test runs are how programs run. It ends with the
 //! process, and other processes do not see it.
 
-use crate::{Answer, Cause, Client, Error, NewService, Transport, Waiting};
+use crate::{Answer, Cause, Client, Error, Mapped, NewService, Section, Transport, Waiting};
 use abi::ioctl::{Handle, Request};
 use abi::result::EbpfResult;
 use ebpfcore::Status;
@@ -104,6 +104,12 @@ impl Transport for Simulator {
         }
     }
 
+    /// The runtime is a part of this process, and its handles to sections are addresses. Its own
+    /// records go on where the ring ends, so they are there once.
+    fn map(&self, section: Section) -> Result<Box<dyn Mapped>, Cause> {
+        Ok(Box::new(Own(section)))
+    }
+
     fn cpu_count(&self) -> u32 {
         self.process.device().cpu_count()
     }
@@ -145,6 +151,19 @@ impl Waiting for Pended {
 
     fn cancel(&self) {
         self.0.cancel();
+    }
+}
+
+/// Memory of the runtime.
+struct Own(Section);
+
+impl Mapped for Own {
+    fn address(&self) -> usize {
+        self.0.handle as usize
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.0.len_bytes as usize
     }
 }
 

@@ -27,6 +27,28 @@ pub trait Waiting: Send + Sync {
     fn cancel(&self);
 }
 
+/// A part of a ring that the runtime gave a handle to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Section {
+    /// The handle.
+    pub handle: u64,
+    /// Bytes, whole pages.
+    pub len_bytes: u64,
+    /// Whether it is to be written.
+    pub is_writable: bool,
+    /// Whether it is to be mapped twice, one behind the other, if that is possible.
+    pub is_twice: bool,
+}
+
+/// A section that is mapped into this process until the value is dropped.
+pub trait Mapped: Send + Sync {
+    /// Address of the first byte, at a multiple of a page.
+    fn address(&self) -> usize;
+
+    /// Bytes that can be read from there: all of the section, or twice that when it is mapped twice.
+    fn len_bytes(&self) -> usize;
+}
+
 /// A service to make for a native module.
 #[derive(Clone, Copy, Debug)]
 pub struct NewService<'a> {
@@ -48,6 +70,12 @@ pub trait Transport: Send + Sync {
 
     /// Closes a handle that the runtime gave.
     fn close(&self, handle: Handle);
+
+    /// Maps a section and closes its handle, also when that fails.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn map(&self, section: Section) -> Result<Box<dyn Mapped>, Cause>;
 
     /// Number of processors that values of per-CPU maps have copies for.
     fn cpu_count(&self) -> u32;

@@ -8,11 +8,12 @@
 mod device;
 mod leftover;
 mod registry;
+mod section;
 mod service;
 
 pub use registry::{delete_stored, write_stored};
 
-use crate::{Answer, Cause, NewService, Transport, Waiting};
+use crate::{Answer, Cause, Mapped, NewService, Section, Transport, Waiting};
 use abi::ioctl::{self, Completion, Handle, Request};
 pub(crate) use device::new_event;
 use device::{Device, Pending};
@@ -56,6 +57,10 @@ impl Transport for Driver {
             // The process may have closed it itself.
             let _ = self.send(&message[..length], ioctl::HEADER_BYTES);
         }
+    }
+
+    fn map(&self, section: Section) -> Result<Box<dyn Mapped>, Cause> {
+        Ok(Box::new(section::View::new(section)?))
     }
 
     fn cpu_count(&self) -> u32 {

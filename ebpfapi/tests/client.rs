@@ -404,7 +404,8 @@ fn a_ring_is_read_by_its_reader_alone_whatever_others_map() {
     let mut reader = RingBuffer::open(&ring).unwrap();
     let view = RingView::open(&ring, 0).unwrap();
     assert_eq!((view.size(), reader.view().size()), (4096, 4096));
-    let addresses = [view.consumer_page(), view.producer_page(), view.records()];
+    let records = view.records().unwrap();
+    let addresses = [view.consumer_page(), view.producer_page(), records];
     assert!(addresses.iter().all(|address| address % 4096 == 0));
     assert_eq!(simulator.handle_count(), 3, "each has a handle of its own");
     drop(view);

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 
 use abi::ioctl::Handle;
-use ebpfapi::{Answer, Cause, Client, NewService, Object, Simulator, Transport};
+use ebpfapi::{Answer, Cause, Client, Mapped, NewService, Object, Section, Simulator, Transport};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -33,6 +33,11 @@ impl Transport for Failing {
 
     fn close(&self, handle: Handle) {
         self.inner.close(handle);
+    }
+
+    fn map(&self, section: Section) -> Result<Box<dyn Mapped>, Cause> {
+        self.step()?;
+        self.inner.map(section)
     }
 
     fn cpu_count(&self) -> u32 {

@@ -44,8 +44,7 @@ const HEADERS: &[&str] = &["include", "include/bpf", "include/net"];
 /// Rules that may warn, and why.
 const EXPECTED: &[(&str, &str)] = &[(
     "imports-nx",
-    "Windows without ExAllocatePool2 is asked for NonPagedPoolNx; rings are shown to processes with \
-     MdlMappingNoExecute",
+    "Windows without ExAllocatePool2 is asked for NonPagedPoolNx; rings are mapped with MdlMappingNoExecute",
 )];
 
 pub(crate) fn run(root: &Path, args: &Args) -> Result<bool, String> {

@@ -319,9 +319,13 @@ fn tell_view(view: &RingView, to: Places<'_>) -> Result<(), Fault> {
     let (Some(records), Some(size)) = (to.records, to.size) else {
         return Err(Fault::INVALID);
     };
+    let Some(place) = view.records() else {
+        let cause = EbpfResult::OperationNotSupported;
+        return Err(Error::new("map the records of a ring twice", cause).into());
+    };
     *consumer = std::ptr::with_exposed_provenance_mut(view.consumer_page());
     *producer = std::ptr::with_exposed_provenance(view.producer_page());
-    *records = std::ptr::with_exposed_provenance(view.records());
+    *records = std::ptr::with_exposed_provenance(place);
     *size = view.size() as u64;
     Ok(())
 }
@@ -337,8 +341,10 @@ fn views() -> MutexGuard<'static, Vec<RingView>> {
 fn unmap(map: c_int, consumer: Input, producer: Input, records: Input) -> Result<(), Fault> {
     fd::map(map)?;
     let places = [consumer, producer, records].map(|place| place.address() as usize);
-    let is_meant =
-        |view: &RingView| [view.consumer_page(), view.producer_page(), view.records()] == places;
+    let is_meant = |view: &RingView| {
+        let records = view.records().unwrap_or(0);
+        [view.consumer_page(), view.producer_page(), records] == places
+    };
     let found = {
         let mut views = views();
         let at = views.iter().position(is_meant);

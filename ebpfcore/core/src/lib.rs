@@ -38,7 +38,7 @@ pub use self::core::Core;
 pub use epoch::{Epoch, Guard};
 pub use link::{Hook, Link};
 pub use map::{Definition, Flags, Map, Record};
-pub use platform::Platform;
+pub use platform::{Platform, RingMemory};
 pub use program::{Code, Program};
 pub use raw::context::{CONTEXT_HEADER_BYTES, Extra, Run};
 pub use raw::shared::Shared;

@@ -3,6 +3,15 @@
 //! Every method states the interrupt request level (IRQL) at which it is called. `any` means at
 //! or below DISPATCH_LEVEL: the method must not block, page or allocate.
 
+/// Memory of a ring that can be given to processes ([`Platform::take_ring`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RingMemory {
+    /// Address of the first byte, at a multiple of a page.
+    pub address: u64,
+    /// What the host calls it, not 0.
+    pub id: u64,
+}
+
 /// What the runtime needs from its host.
 ///
 /// Sizes are decided once: [`Platform::cpu_count`] must not change after the first map is made.
@@ -61,6 +70,25 @@ pub trait Platform: Sync {
 
     /// Gives back what is left of [`Platform::reserve`]. IRQL: PASSIVE.
     fn release(&self) {}
+
+    /// Zeroed memory for a ring, one block: a page for the position of the consumer, a page for that of
+    /// the producers, and `bytes` of records, whole pages, mapped twice one behind the other. Processes
+    /// can be given each of the three ([`crate::control::Client::share`]). `None` on hosts without such
+    /// memory: the runtime takes its own, which is not given to processes. IRQL: PASSIVE.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Status::NoMemory`].
+    fn take_ring(&self, bytes: u64) -> Result<Option<RingMemory>, crate::Status> {
+        let _ = bytes;
+        Ok(None)
+    }
+
+    /// Gives memory of [`Platform::take_ring`] back; what processes have mapped of it stays theirs.
+    /// IRQL: any.
+    fn give_ring(&self, id: u64) {
+        let _ = id;
+    }
 
     /// Receives one line of `bpf_printk` output, without a line end. IRQL: any.
     fn trace(&self, line: &[u8]);

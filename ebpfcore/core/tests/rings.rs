@@ -12,7 +12,7 @@ use ebpfcore::{
     Status,
     control::{Control, Section, Shell},
 };
-use support::{set_cpu, turns};
+use support::{CPUS, set_cpu, turns};
 
 const RING: u32 = 13;
 const PERF: u32 = 14;
@@ -195,13 +195,16 @@ fn an_event_is_set_for_each_record_until_it_is_replaced() {
     assert_eq!(*platform.forgotten.lock().unwrap(), [1001, 1002, 1003]);
 }
 
-fn show(control: &Control, process: &Process, map: Handle, section: u32) -> *mut u64 {
-    let request = Request::RingBufferMapMapBuffer {
+fn map_part(map: Handle, section: u32) -> Request<'static> {
+    Request::RingBufferMapMapBuffer {
         map_handle: map,
         index: 0,
         section,
-    };
-    let bytes = ask(control, process, &request).unwrap();
+    }
+}
+
+fn show(control: &Control, process: &Process, map: Handle, section: u32) -> *mut u64 {
+    let bytes = ask(control, process, &map_part(map, section)).unwrap();
     let size = reply!(bytes, RingBufferMapMapBuffer, view_size);
     assert_eq!(size, if section == 2 { 8192 } else { 4096 });
     let address = reply!(bytes, RingBufferMapMapBuffer, section_handle);
@@ -233,32 +236,83 @@ fn records_are_read_in_place() {
         assert_eq!(read.last(), Some(&record));
     }
     assert_eq!(read.len() as u64, rounds);
-    assert_eq!(process.views.borrow()[0].1.section, Section::Consumer);
-    let unmap = Request::RingBufferMapUnmapBuffer {
+    let given: Vec<_> = process.shared.borrow().iter().map(|p| p.section).collect();
+    assert_eq!(given, [Section::Consumer, Section::Producer, Section::Data]);
+    // Unmapping is the process's own business: the runtime knows the ring, and no more.
+    let unmap = |index| Request::RingBufferMapUnmapBuffer {
         map_handle: map,
-        index: 0,
+        index,
     };
-    ask(&control, &process, &unmap).unwrap();
-    assert!(process.views.borrow().is_empty());
-    assert_eq!(ask(&control, &process, &unmap), Err(Status::ObjectNotFound));
-    let wrong = Request::RingBufferMapMapBuffer {
-        map_handle: map,
-        index: 0,
-        section: 3,
-    };
-    assert_eq!(
-        ask(&control, &process, &wrong),
-        Err(Status::InvalidArgument)
-    );
+    for _ in 0..2 {
+        ask(&control, &process, &unmap(0)).unwrap();
+    }
+    let refused = ask(&control, &process, &unmap(1));
+    assert_eq!(refused, Err(Status::InvalidArgument));
+    let refused = ask(&control, &process, &map_part(map, 3));
+    assert_eq!(refused, Err(Status::InvalidArgument));
     let buffer = Request::MapQueryBuffer {
         map_handle: map,
         index: 0,
     };
     let bytes = ask(&control, &process, &buffer).unwrap();
-    assert_eq!(
-        reply!(bytes, MapQueryBuffer, buffer_address),
-        data.expose_provenance() as u64
-    );
+    assert_eq!(reply!(bytes, MapQueryBuffer, buffer_address), 0);
+    // SAFETY: as above.
+    let consumed = unsafe { *consumer };
+    assert_eq!(reply!(bytes, MapQueryBuffer, consumer_offset), consumed);
+}
+
+/// Memory of the host is asked for once for each ring, counts once, and goes back with the map; each
+/// request makes a handle, and none is made that the process does not hear of.
+#[test]
+fn rings_lie_in_memory_of_the_host() {
+    let (control, platform) = control_and_platform();
+    let process = Process::new();
+    let rings = |left| {
+        let mut rings = platform.rings.lock().unwrap();
+        rings.get_or_insert_default().left = left;
+    };
+    let given = || platform.rings.lock().unwrap().as_ref().unwrap().given.len();
+    rings(1);
+    let map = ring(&control, &process);
+    assert_eq!(given(), 1);
+    for (section, bytes) in [(0, 4096), (1, 4096), (2, 4096), (2, 4096)] {
+        let reply = ask(&control, &process, &map_part(map, section)).unwrap();
+        assert_eq!(reply!(reply, RingBufferMapMapBuffer, view_size), bytes);
+    }
+    let offsets: Vec<u64> = {
+        let shared = process.shared.borrow();
+        assert!(shared.iter().all(|pages| pages.memory == Some(1)));
+        let start = shared[0].address;
+        shared.iter().map(|pages| pages.address - start).collect()
+    };
+    assert_eq!(offsets, [0, 4096, 8192, 8192]);
+    let mut message = [0; 64];
+    let length = map_part(map, 0).encode(&mut message).unwrap();
+    let short = control.serve(&process, &message[..length], &mut [0; 23]);
+    assert_eq!(short, Err(Status::InsufficientBuffer));
+    assert_eq!(process.shared.borrow().len(), 4);
+    *process.exhausted.borrow_mut() = true;
+    let refused = ask(&control, &process, &map_part(map, 0));
+    assert_eq!(refused, Err(Status::NoMemory));
+    *process.exhausted.borrow_mut() = false;
+    for round in 0..300u32 {
+        write(&control, &process, map, &round.to_le_bytes()).unwrap();
+        process.ticket.set(Some(1));
+        query(&control, &process, (map, u64::from(round) * 16 + 16)).unwrap_err();
+        assert!(control.cancel(1));
+    }
+    // A ring for each processor, or none: what was taken before the host had no more goes back.
+    for (left, is_made) in [(CPUS - 1, false), (CPUS, true)] {
+        rings(left);
+        let made = try_create_map(&control, &process, PERF, [0, 0, 8192], Handle::INVALID);
+        assert_eq!(made.is_ok(), is_made);
+        assert_eq!(given(), if is_made { 1 + CPUS as usize } else { 1 });
+    }
+    // Less than a page is no business of the host.
+    let small = create_map(&control, &process, RING, [0, 0, 64]);
+    write(&control, &process, small, b"1").unwrap();
+    process.end(&control);
+    assert_eq!(given(), 0);
 }
 
 /// A process may write anything to its page: records may be lost, nothing else happens.

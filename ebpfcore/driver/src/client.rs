@@ -9,8 +9,8 @@ use crate::import as nt;
 use crate::level::Passive;
 use crate::request;
 use crate::runtime;
+use crate::sections;
 use crate::text::with_string;
-use crate::views;
 use abi::ioctl::{DEVICE, Handle};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -130,7 +130,7 @@ fn new_file() -> Result<Handle, Status> {
 }
 
 /// The last handle of a file is gone.
-pub(crate) fn gone(passive: &Passive, file: u64) {
+pub(crate) fn gone(_: &Passive, file: u64) {
     if file == 0 {
         return;
     }
@@ -140,19 +140,15 @@ pub(crate) fn gone(passive: &Passive, file: u64) {
     if by_message.is_ok() {
         return;
     }
-    let id = forget(passive, file, object);
+    let id = forget(object);
     if let (1.., Some(control)) = (id, runtime::control()) {
         control.handle_closed(id);
     }
 }
 
-/// Takes the object of a file that nobody has open any more, and what processes see of it.
-fn forget(passive: &Passive, file: u64, object: &AtomicU64) -> u32 {
-    let id = object.swap(0, Ordering::AcqRel) as u32;
-    if id != NOBODY {
-        views::gone(passive, file);
-    }
-    id
+/// Takes the object of a file that nobody has open any more.
+fn forget(object: &AtomicU64) -> u32 {
+    object.swap(0, Ordering::AcqRel) as u32
 }
 
 impl Client for Caller<'_> {
@@ -188,31 +184,15 @@ impl Client for Caller<'_> {
             // SAFETY: a handle of this process.
             let closed = unsafe { nt::ObCloseHandle(handle.0, USER_MODE) };
             if state.swap(OPEN, Ordering::AcqRel) == CLOSED {
-                return Some(forget(self.passive, file, object));
+                return Some(forget(object));
             }
             (closed >= 0).then_some(NOBODY)
         })
         .flatten()
     }
 
-    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
-        let shown = with_file(map, USER_MODE, |file| {
-            // SAFETY: referenced while this runs.
-            let (_, object) = unsafe { contexts(file) };
-            let is_open = || object.load(Ordering::Acquire) != 0;
-            views::show(self.passive, file, pages, is_open)
-        });
-        shown.unwrap_or(Err(Status::InvalidFd))
-    }
-
-    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
-        match with_file(map, USER_MODE, |file| {
-            views::hide(self.passive, file, index)
-        }) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Status::ObjectNotFound),
-            None => Err(Status::InvalidFd),
-        }
+    fn share(&self, pages: Pages) -> Result<u64, Status> {
+        sections::share(pages)
     }
 
     fn is_privileged(&self) -> bool {

@@ -58,7 +58,6 @@ unsafe extern "system" {
         object: *mut u64,
         information: u64,
     ) -> i32;
-    pub(crate) fn ObfReferenceObject(object: u64) -> i64;
     pub(crate) fn ObfDereferenceObject(object: u64) -> i64;
     pub(crate) fn ObCloseHandle(handle: u64, mode: i8) -> i32;
     pub(crate) fn ZwClose(handle: u64) -> i32;
@@ -123,7 +122,19 @@ unsafe extern "system" {
         irp: u64,
     ) -> u64;
     pub(crate) fn IoFreeMdl(list: u64);
-    pub(crate) fn MmBuildMdlForNonPagedPool(list: u64);
+    pub(crate) fn ZwCreateSection(
+        handle: *mut u64,
+        access: u32,
+        attributes: *const ObjectAttributes,
+        bytes: *const u64,
+        protection: u32,
+        kind: u32,
+        file: u64,
+    ) -> i32;
+    pub(crate) fn MmMapViewInSystemSpace(section: u64, view: *mut u64, bytes: *mut usize) -> i32;
+    pub(crate) fn MmUnmapViewInSystemSpace(view: u64) -> i32;
+    pub(crate) fn MmProbeAndLockPages(list: u64, mode: i8, operation: u32);
+    pub(crate) fn MmUnlockPages(list: u64);
     pub(crate) fn MmMapLockedPagesSpecifyCache(
         list: u64,
         mode: i8,
@@ -133,12 +144,6 @@ unsafe extern "system" {
         priority: u32,
     ) -> u64;
     pub(crate) fn MmUnmapLockedPages(address: u64, list: u64);
-    pub(crate) fn KeStackAttachProcess(process: u64, state: *mut [u64; 6]);
-    pub(crate) fn KeUnstackDetachProcess(state: *mut [u64; 6]);
-    pub(crate) fn PsSetCreateProcessNotifyRoutine(
-        routine: extern "system" fn(u64, u64, u8),
-        remove: u8,
-    ) -> i32;
     pub(crate) fn ZwLoadDriver(service: *const UnicodeString) -> i32;
     pub(crate) fn ZwUnloadDriver(service: *const UnicodeString) -> i32;
     pub(crate) fn ZwQuerySystemInformation(

@@ -26,11 +26,11 @@ mod pool;
 mod request;
 mod reserve;
 mod runtime;
+mod sections;
 mod shell;
 mod spin;
 mod status;
 mod text;
-mod views;
 
 use level::Passive;
 use wdk::nt::{DriverObject, STATUS_SUCCESS, UnicodeString};
@@ -77,7 +77,6 @@ unsafe fn start(passive: &Passive, driver: *mut DriverObject) -> Result<(), i32>
         device::stop(passive);
         runtime::stop(passive);
     })?;
-    views::start(passive);
     // SAFETY: obligation 1 of the caller.
     unsafe { (*driver).unload = (unload as *const ()).expose_provenance() as u64 };
     platform::print(b"started");
@@ -94,7 +93,6 @@ extern "system" fn unload(_driver: *mut DriverObject) {
     filtering::stop(&passive);
     device::stop(&passive);
     request::stop(&passive);
-    views::stop(&passive);
     runtime::stop(&passive);
     match pool::blocks() {
         0 => platform::print(b"stopped"),

@@ -1,10 +1,10 @@
 //! What the runtime needs of its host, from the kernel.
 
 use crate::import as nt;
-use crate::{level, request, reserve};
+use crate::{level, request, reserve, sections};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use ebpfcore::{Platform, Status};
+use ebpfcore::{Platform, RingMemory, Status};
 use wdk::nt::DISPATCH_LEVEL;
 
 /// The kernel.
@@ -174,6 +174,15 @@ impl Platform for Kernel {
 
     fn release(&self) {
         reserve::end();
+    }
+
+    fn take_ring(&self, bytes: u64) -> Result<Option<RingMemory>, Status> {
+        sections::take(bytes).map(Some)
+    }
+
+    fn give_ring(&self, id: u64) {
+        // SAFETY: from `take_ring`; the runtime gives it back once, when no program uses it.
+        unsafe { sections::give(id) };
     }
 
     fn trace(&self, line: &[u8]) {

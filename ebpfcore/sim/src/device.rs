@@ -45,8 +45,6 @@ pub struct Process {
 struct Handles {
     objects: BTreeMap<u64, u32>,
     last: u64,
-    /// Rings that are shown: map handle and index of the ring.
-    views: Vec<(u64, u64)>,
 }
 
 /// What became of a message.
@@ -226,9 +224,7 @@ impl Client for Caller<'_> {
     }
 
     fn close(&self, handle: Handle) -> Option<u32> {
-        let mut handles = lock(&self.process.handles);
-        handles.views.retain(|(map, _)| *map != handle.0);
-        handles.objects.remove(&handle.0)
+        lock(&self.process.handles).objects.remove(&handle.0)
     }
 
     fn is_privileged(&self) -> bool {
@@ -244,25 +240,10 @@ impl Client for Caller<'_> {
         Some(ticket)
     }
 
-    /// One address space: a ring is seen where it lies. It stays there as long as the handle of its
-    /// map is open.
-    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
-        let mut handles = lock(&self.process.handles);
-        let view = (map.0, pages.index);
-        if !handles.views.contains(&view) {
-            handles.views.push(view);
-        }
+    /// One address space: the address of a part serves as the handle to it. It stays valid as long as
+    /// its map is there.
+    fn share(&self, pages: Pages) -> Result<u64, Status> {
         Ok(pages.address)
-    }
-
-    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
-        let mut handles = lock(&self.process.handles);
-        let before = handles.views.len();
-        handles.views.retain(|view| *view != (map.0, index));
-        match handles.views.len() < before {
-            true => Ok(()),
-            false => Err(Status::ObjectNotFound),
-        }
     }
 }
 

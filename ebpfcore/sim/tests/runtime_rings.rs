@@ -1,5 +1,5 @@
-//! Ring buffers of the actual `ebpfcore.sys`: seen by processes in place, with the protection that
-//! each part has, and waited for; all of it ends with a handle, by a message, or with the process.
+//! Ring buffers of the actual `ebpfcore.sys`: mapped by processes with the rights that the handle to each
+//! part has, and waited for. What a process has mapped stays until it lets go of it or ends.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![expect(unsafe_code, reason = "reads and writes what a process is shown")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
@@ -10,25 +10,28 @@ mod runtime;
 use abi::ioctl::{CONTROL_CODE, Handle, Reply, Request};
 use ebpfcore_sim::computer::{Computer, Pending};
 use runtime::{INTERFACE, Process, bring, computer, field, stop, udp};
+use testkernel::sections::Access;
 
 const RING: u32 = 13;
 const BYTES: u64 = 8192;
 const CONSUMER: u32 = 0;
 const PRODUCER: u32 = 1;
 const RECORDS: u32 = 2;
-/// `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_PATH_NOT_FOUND`, `STATUS_CANCELLED`,
-/// `STATUS_INSUFFICIENT_RESOURCES`.
+/// `STATUS_INVALID_HANDLE`, `STATUS_ACCESS_DENIED`, `STATUS_INVALID_PARAMETER`, `STATUS_CANCELLED`,
+/// `STATUS_NO_MEMORY`, `STATUS_INSUFFICIENT_RESOURCES`.
 const NO_HANDLE: u32 = 0xc000_0008;
-const NOT_FOUND: u32 = 0xc000_003a;
+const DENIED: u32 = 0xc000_0022;
+const INVALID: u32 = 0xc000_000d;
 const CANCELLED: u32 = 0xc000_0120;
-const SHORT: u32 = 0xc000_009a;
+const SHORT: [u32; 2] = [0xc000_0017, 0xc000_009a];
 
 impl Process {
     fn ring(&self) -> Handle {
         self.create_map(RING, [0, 0, BYTES as u32]).unwrap()
     }
 
-    fn see(&self, map: Handle, section: u32) -> Result<u64, u32> {
+    /// A handle to a part of the ring.
+    fn section(&self, map: Handle, section: u32) -> Result<u64, u32> {
         let request = Request::RingBufferMapMapBuffer {
             map_handle: map,
             index: 0,
@@ -36,14 +39,26 @@ impl Process {
         };
         let reply = self.ask(&request)?;
         let size = field!(reply, RingBufferMapMapBuffer, view_size);
-        assert_eq!(size, if section == RECORDS { 2 * BYTES } else { 4096 });
+        assert_eq!(size, if section == RECORDS { BYTES } else { 4096 });
         Ok(field!(reply, RingBufferMapMapBuffer, section_handle))
     }
 
-    fn unsee(&self, map: Handle) -> Result<(), u32> {
+    /// Maps a part as a consumer does, which closes the handle then.
+    fn see(&self, map: Handle, section: u32) -> Result<u64, u32> {
+        let handle = self.section(map, section)?;
+        let access = match section {
+            CONSUMER => Access::Write,
+            _ => Access::Read,
+        };
+        let view = self.caller.map_view(handle, access);
+        assert!(self.caller.close(handle) && !self.caller.close(handle));
+        view
+    }
+
+    fn unmap(&self, map: Handle, index: u64) -> Result<(), u32> {
         let request = Request::RingBufferMapUnmapBuffer {
             map_handle: map,
-            index: 0,
+            index,
         };
         self.ask(&request).map(drop)
     }
@@ -117,8 +132,7 @@ fn records_are_read_in_place_with_the_protection_of_each_part() {
     let map = process.ring();
     let [consumer, producer, records] =
         [CONSUMER, PRODUCER, RECORDS].map(|part| process.see(map, part).unwrap());
-    assert_eq!(process.see(map, RECORDS), Ok(records), "it is shown once");
-    let parts = [consumer, producer, records, records + 2 * BYTES - 1];
+    let parts = [consumer, producer, records, records + BYTES - 1];
     let expected = ["rw-", "r--", "r--", "r--"].map(|text| Some(text.to_owned()));
     assert_eq!(parts.map(protection), expected);
     let mut sum = 0;
@@ -128,8 +142,9 @@ fn records_are_read_in_place_with_the_protection_of_each_part() {
         let at: u64 = read(consumer);
         let place = records + at % BYTES;
         assert_eq!(read::<u32>(place), data.len() as u32);
-        let seen: Vec<u8> = (0..data.len() as u64)
-            .map(|byte| read(place + 8 + byte))
+        // What does not fit in front of the end goes on at the beginning.
+        let seen: Vec<u8> = (at + 8..at + 8 + data.len() as u64)
+            .map(|position| read(records + position % BYTES))
             .collect();
         assert_eq!(seen, data);
         let next = at + (data.len() as u64).next_multiple_of(8) + 8;
@@ -138,32 +153,78 @@ fn records_are_read_in_place_with_the_protection_of_each_part() {
         sum += data.len();
     }
     assert!(sum as u64 > 10 * BYTES, "several times around");
-    process.unsee(map).unwrap();
-    assert_eq!(process.unsee(map), Err(NOT_FOUND));
-    assert_eq!(parts.map(protection), [const { None }; 4]);
+    // The message takes nothing away.
+    process.unmap(map, 0).unwrap();
+    assert_eq!(process.unmap(map, 1), Err(INVALID));
+    assert_eq!(parts.map(protection), expected);
+    for view in [consumer, producer, records] {
+        assert!(process.caller.unmap_view(view) && !process.caller.unmap_view(view));
+    }
+    assert_eq!(
+        computer.machine().sections.left().len(),
+        3,
+        "the map has it still"
+    );
+    process.caller.end();
+    stop(&computer);
+}
+
+/// Only the consumer's page can be mapped to be written; others cannot use a process's handles.
+#[test]
+fn handles_allow_what_the_part_allows() {
+    let Some(computer) = computer() else { return };
+    let (process, other) = (Process::new(&computer, 100), Process::new(&computer, 104));
+    let map = process.ring();
+    for (section, written) in [
+        (CONSUMER, None),
+        (PRODUCER, Some(DENIED)),
+        (RECORDS, Some(DENIED)),
+    ] {
+        let handle = process.section(map, section).unwrap();
+        assert_ne!(
+            process.section(map, section),
+            Ok(handle),
+            "each has its own"
+        );
+        let view = process.caller.map_view(handle, Access::Write);
+        assert_eq!(view.err(), written);
+        assert!(process.caller.map_view(handle, Access::Read).is_ok());
+        assert_eq!(other.caller.map_view(handle, Access::Read), Err(NO_HANDLE));
+    }
+    assert_eq!(other.section(map, RECORDS), Err(NO_HANDLE));
+    assert_eq!(process.section(map, 3), Err(INVALID));
+    other.caller.end();
     process.caller.end();
     stop(&computer);
 }
 
 #[test]
-fn views_end_with_their_handle_and_with_their_process() {
+fn views_stay_when_the_map_goes_and_end_with_their_process() {
     let Some(computer) = computer() else { return };
     let process = Process::new(&computer, 100);
     let map = process.ring();
-    let view = process.see(map, RECORDS).unwrap();
+    let views = [CONSUMER, PRODUCER, RECORDS].map(|part| process.see(map, part).unwrap());
+    process.write(map, b"12345678");
     process.close(map);
-    assert_eq!(protection(view), None);
-    assert_eq!(process.see(map, RECORDS), Err(NO_HANDLE));
+    assert_eq!(process.section(map, RECORDS), Err(NO_HANDLE));
+    assert!(views.iter().all(|view| protection(*view).is_some()));
+    assert_eq!(read::<u64>(views[1]), 16);
+    assert_eq!(read::<[u8; 8]>(views[2] + 8), *b"12345678");
+    write(views[0], 16);
+    // A handle that is never used, and a view.
     let map = process.ring();
+    process.section(map, RECORDS).unwrap();
     let view = process.see(map, CONSUMER).unwrap();
     process.caller.end();
-    assert_eq!(protection(view), None);
+    // Memory goes back when nothing shows it any more; other tests may use the addresses meanwhile.
+    assert!(!process.caller.unmap_view(view));
+    assert_eq!(computer.machine().sections.left(), [""; 0]);
     stop(&computer);
 }
 
-/// A view belongs to one process; the file may be open in others.
+/// A process that ends in the midst of reading leaves the ring to the next one.
 #[test]
-fn duplicates_of_a_handle_have_views_of_their_own() {
+fn several_processes_map_a_ring() {
     let Some(computer) = computer() else { return };
     let (one, two) = (Process::new(&computer, 100), Process::new(&computer, 104));
     let map = one.ring();
@@ -172,50 +233,50 @@ fn duplicates_of_a_handle_have_views_of_their_own() {
     assert_ne!(seen[0], seen[1]);
     one.write(map, b"12345678");
     assert_eq!(seen.map(read::<u64>), [16, 16]);
-    // The first process sees it until it ends, also when the handle is gone that was used for it.
-    one.close(map);
-    assert!(seen.map(protection).iter().all(Option::is_some));
-    two.write(theirs, b"12345678");
-    assert_eq!(read::<u64>(seen[0]), 32);
-    // The last handle takes all views with it, those of the other process too.
-    two.close(theirs);
-    assert_eq!(seen.map(protection), [None, None]);
-    let map = one.ring();
-    let theirs = Handle(one.caller.duplicate(map.0, &two.caller).unwrap());
-    let seen = [one.see(map, PRODUCER), two.see(theirs, PRODUCER)].map(Result::unwrap);
     one.caller.end();
-    assert_eq!(seen.map(|view| protection(view).is_some()), [false, true]);
+    assert!(!one.caller.unmap_view(seen[0]));
     two.write(theirs, b"1");
-    assert_eq!(read::<u64>(seen[1]), 16);
+    assert_eq!(read::<u64>(seen[1]), 32);
+    let consumer = two.see(theirs, CONSUMER).unwrap();
+    assert_eq!(read::<u64>(consumer), 0);
     two.caller.end();
     stop(&computer);
 }
 
-/// Each allocation that showing needs fails once.
+/// Each allocation that a ring needs, and a handle to it, fails once.
 #[test]
-fn a_view_that_cannot_be_made_is_refused_and_leaves_nothing() {
+fn what_cannot_be_made_is_refused_and_leaves_nothing() {
     let Some(computer) = computer() else { return };
     let process = Process::new(&computer, 100);
-    let map = process.ring();
     let pool = &computer.machine().pool;
-    let mut refused = 0;
-    for after in 0.. {
-        pool.fail_after(after);
-        let shown = process.see(map, RECORDS);
-        let is_over = pool.stop_failing();
-        match shown {
-            Ok(_) => process.unsee(map).unwrap(),
-            Err(status) => {
-                assert!([0xc000_0017, SHORT].contains(&status), "{status:#x}");
-                refused += 1;
+    // What is made is a map to close.
+    let refusals = |action: &dyn Fn() -> Result<Option<Handle>, u32>| {
+        let mut refused = 0;
+        for after in 0.. {
+            pool.fail_after(after);
+            let done = action();
+            let is_over = pool.stop_failing();
+            match done {
+                Ok(map) => map.into_iter().for_each(|map| process.close(map)),
+                Err(status) => {
+                    assert!(SHORT.contains(&status), "{status:#x}");
+                    refused += 1;
+                }
+            }
+            if is_over {
+                return refused;
             }
         }
-        if is_over {
-            break;
-        }
-    }
-    // The list of pages and the mapping are two of them.
-    assert!(refused >= 3, "{refused}");
+        refused
+    };
+    // Three sections, their views and lists, the list of all and its mapping, and what keeps them.
+    let make = || process.create_map(RING, [0, 0, BYTES as u32]).map(Some);
+    let refused = refusals(&make);
+    assert!(refused >= 12, "{refused}");
+    let map = process.ring();
+    let section = || process.section(map, RECORDS).map(|_| None);
+    let refused = refusals(&section);
+    assert!(refused >= 1, "{refused}");
     process.caller.end();
     stop(&computer);
 }

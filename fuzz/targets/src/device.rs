@@ -126,12 +126,9 @@ impl Client for Process {
         self.asked.set(self.asked.get() + 1);
         self.asked.get() > PATIENCE
     }
-    fn show(&self, _map: Handle, pages: Pages) -> Result<u64, Status> {
+    fn share(&self, pages: Pages) -> Result<u64, Status> {
         assert!(pages.address.is_multiple_of(4096) && pages.bytes.is_multiple_of(4096));
         Ok(0x10_0000)
-    }
-    fn hide(&self, _map: Handle, _index: u64) -> Result<(), Status> {
-        Ok(())
     }
 }
 

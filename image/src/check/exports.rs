@@ -101,7 +101,8 @@ exports! {
             PsGetCurrentThread RtlMultiByteToUnicodeN IoAllocateMdl IoFreeMdl
             MmBuildMdlForNonPagedPool MmMapLockedPagesSpecifyCache MmUnmapLockedPages
             KeStackAttachProcess KeUnstackDetachProcess ObfReferenceObject
-            PsSetCreateProcessNotifyRoutine;
+            PsSetCreateProcessNotifyRoutine ZwCreateSection MmMapViewInSystemSpace
+            MmUnmapViewInSystemSpace MmProbeAndLockPages MmUnlockPages;
         Vista: DbgPrintEx __C_specific_handler __chkstk EtwRegister EtwUnregister EtwWrite
             KeQueryActiveProcessorCount KeGetCurrentIrql RtlCaptureStackBackTrace
             KeExpandKernelStackAndCalloutEx;

@@ -148,7 +148,7 @@ pub fn faults(machine: &Machine) -> Vec<String> {
         .left()
         .into_iter()
         .chain(machine.events.left())
-        .chain(machine.views.left());
+        .chain(machine.sections.left());
     for left in platforms.chain(machine.injection.left()).chain(objects) {
         faults.push(format!("left: {left}"));
     }

@@ -25,10 +25,10 @@ pub mod process;
 pub mod raw;
 pub mod registry;
 pub mod report;
+pub mod sections;
 pub mod status;
 #[cfg(target_arch = "x86_64")]
 pub mod traffic;
-pub mod views;
 pub mod wfp;
 #[cfg(target_arch = "x86_64")]
 mod wire;

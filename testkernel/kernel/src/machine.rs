@@ -10,7 +10,7 @@ use crate::nmr::Registrar;
 use crate::pool::Pool;
 use crate::registry::Registry;
 use crate::report::Reports;
-use crate::views::Views;
+use crate::sections::Sections;
 use crate::wfp::Engine;
 use crate::wfp::inject::Injection;
 use crate::work::{Events, Work};
@@ -48,8 +48,8 @@ pub struct Machine {
     pub work: Work,
     /// Events of user mode.
     pub events: Events,
-    /// Memory of drivers that processes see, and who is told of their ends.
-    pub views: Views,
+    /// Memory that drivers give processes.
+    pub sections: Sections,
     /// The simulated registry and its open keys; unused under Wine, which has one.
     pub keys: Mutex<Keys>,
 }

@@ -2,7 +2,7 @@
 
 use crate::images::Image;
 use crate::registry::Value;
-use crate::views::Access;
+use crate::sections::Run;
 use std::sync::OnceLock;
 
 /// Services of the kernel underneath.
@@ -25,14 +25,16 @@ pub trait Platform: Sync {
     fn process(&self) -> u64;
     /// Has [`crate::raw::process_ended`] called when a process ends; false when it has ended.
     fn watch_process(&self, process: u64) -> bool;
-    /// Pages that can be shown to processes, or 0.
+    /// Zeroed pages that processes can be given, mapped for drivers; their address, or 0.
     fn take_pages(&self, len_bytes: u64) -> u64;
     /// Gives back pages of [`Platform::take_pages`].
     fn give_pages(&self, address: u64);
-    /// Maps pages into a process; the address there, or 0.
-    fn show_pages(&self, process: u64, pages: (u64, u64), access: Access) -> u64;
-    /// Takes back what [`Platform::show_pages`] gave.
-    fn hide_pages(&self, process: u64, address: u64);
+    /// A handle of a process to such pages with these rights, or 0.
+    fn share_pages(&self, process: u64, pages: u64, rights: u32) -> u64;
+    /// Maps pieces of such pages one behind the other, for drivers; the address, or 0.
+    fn join_pages(&self, runs: &[Run]) -> u64;
+    /// Takes back what [`Platform::join_pages`] gave.
+    fn part_pages(&self, address: u64);
     /// Refers to the event of a handle of a process; 0 when it is none.
     fn take_event(&self, process: u64, handle: u64) -> u64;
     /// Sets an event of [`Platform::take_event`].

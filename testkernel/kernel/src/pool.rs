@@ -21,7 +21,7 @@ pub(crate) const FRESH: u8 = 0xcd;
 pub(crate) const FREED: u8 = 0xdd;
 /// Largest block.
 const MAX_BYTES: usize = 1 << 30;
-pub(crate) const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: usize = 4096;
 
 /// One block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,16 +105,6 @@ impl Pool {
             violation(|| format!("freed with tag {given}, allocated with {own}"));
         }
         Some(block)
-    }
-
-    /// Whether bytes lie in one block.
-    pub(crate) fn holds(&self, address: u64, len_bytes: u64) -> bool {
-        let blocks = lock(&self.blocks);
-        let last = blocks.range(..=address).next_back();
-        last.is_some_and(|(start, block)| {
-            let end = (address - start).checked_add(len_bytes);
-            end.is_some_and(|end| end <= block.len_bytes as u64)
-        })
     }
 
     /// What is allocated, by tag.

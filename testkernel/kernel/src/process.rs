@@ -1,8 +1,7 @@
 //! The process that drivers serve.
 //!
 //! Under Wine it is the one whose request is dispatched; on a host a thread says itself which process
-//! it stands for ([`run_as`]). A driver may attach a thread to another one. What is left out:
-//! everything of a process but its id and its end.
+//! it stands for ([`run_as`]). What is left out: everything of a process but its id and its end.
 
 use crate::platform::{Platform, installed};
 use std::cell::Cell;
@@ -20,13 +19,6 @@ thread_local! {
 pub fn current() -> u64 {
     let underneath = || installed().map_or(SYSTEM, Platform::process);
     CURRENT.get().unwrap_or_else(underneath)
-}
-
-/// Lets the thread work for a process, or for the one that it really belongs to; gives whom it
-/// worked for before.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn attach(process: Option<u64>) -> Option<u64> {
-    CURRENT.replace(process)
 }
 
 /// Runs `action` on behalf of a process.

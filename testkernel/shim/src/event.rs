@@ -41,14 +41,22 @@ pub(crate) fn take(process: u64, handle: u64) -> u64 {
         let source = OpenProcess(PROCESS_DUP_HANDLE, 0, process as u32);
         let target = GetCurrentProcess() as usize;
         let copied = source != 0
-            && DuplicateHandle(source, handle as usize, target, &raw mut copy, 0, 0, SAME_ACCESS) != 0;
+            && DuplicateHandle(
+                source,
+                handle as usize,
+                target,
+                &raw mut copy,
+                0,
+                0,
+                SAME_ACCESS,
+            ) != 0;
         CloseHandle(source);
         copied
     };
     let mut about = [0; 2];
     // SAFETY: the structure of class 0 has 8 bytes.
-    let is_event = is_copied
-        && unsafe { NtQueryEvent(copy, 0, &raw mut about, 8, std::ptr::null_mut()) } >= 0;
+    let is_event =
+        is_copied && unsafe { NtQueryEvent(copy, 0, &raw mut about, 8, std::ptr::null_mut()) } >= 0;
     if is_copied && !is_event {
         close(copy);
     }

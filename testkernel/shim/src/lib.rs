@@ -20,7 +20,7 @@ use std::ffi::{CString, c_char};
 use testkernel::images::Image;
 use testkernel::platform::{Platform, install};
 use testkernel::registry::Value;
-use testkernel::views::Access;
+use testkernel::sections::Run;
 
 /// Wine.
 struct Wine;
@@ -87,12 +87,16 @@ impl Platform for Wine {
         pages::give(address);
     }
 
-    fn show_pages(&self, process: u64, pages: (u64, u64), access: Access) -> u64 {
-        pages::show(process, pages, access)
+    fn share_pages(&self, process: u64, pages: u64, rights: u32) -> u64 {
+        pages::share(process, pages, rights)
     }
 
-    fn hide_pages(&self, process: u64, address: u64) {
-        pages::hide(process, address);
+    fn join_pages(&self, runs: &[Run]) -> u64 {
+        pages::join(runs)
+    }
+
+    fn part_pages(&self, address: u64) {
+        pages::part(address);
     }
 
     fn take_event(&self, process: u64, handle: u64) -> u64 {

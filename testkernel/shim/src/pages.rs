@@ -1,26 +1,23 @@
-//! Pages that can be shown to other processes: shared memory of the process that drivers run in.
+//! Memory of sections: shared memory of the process that drivers run in.
 //!
-//! A view has to begin at a multiple of 64 KiB of the shared memory, so it covers pages in front of
-//! those that were asked for; nobody may touch these. When its process has ended nothing is left to
-//! take back.
+//! It is mapped here when it is made. Processes get handles of their own to it, by which they map it
+//! themselves. Wine maps memory at multiples of 64 KiB only, so where pieces have to lie one behind the
+//! other, pages of the mapping that is there are mapped once more by the system below Wine, into addresses
+//! that Wine keeps free for that.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use testkernel::views::Access;
+use testkernel::sections::Run;
 
-/// Where views may begin.
-const GRANULE: u64 = 0x1_0000;
 const PAGE_NOACCESS: u32 = 0x01;
-const PAGE_READONLY: u32 = 0x02;
 const PAGE_READWRITE: u32 = 0x04;
-/// What is needed of a process: working with its memory.
-const PROCESS_VM: u32 = 0x0008;
+const MEM_RESERVE: u32 = 0x2000;
+const MEM_RELEASE: u32 = 0x8000;
+const PROCESS_DUP_HANDLE: u32 = 0x0040;
 /// `FILE_MAP_WRITE`.
 const MAP_WRITE: u32 = 0x0002;
 /// `INVALID_HANDLE_VALUE`: memory without a file.
 const NO_FILE: usize = usize::MAX;
-/// `ViewUnmap`: children of the process do not get the view.
-const VIEW_UNMAP: u32 = 2;
 
 #[link(name = "kernel32.dll", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "system" {
@@ -34,55 +31,32 @@ unsafe extern "system" {
     ) -> usize;
     fn MapViewOfFile(section: usize, access: u32, high: u32, low: u32, bytes: usize) -> u64;
     fn UnmapViewOfFile(address: u64) -> i32;
+    fn VirtualAlloc(address: u64, bytes: usize, kind: u32, protection: u32) -> u64;
+    fn VirtualFree(address: u64, bytes: usize, kind: u32) -> i32;
     fn OpenProcess(access: u32, inherit: i32, process: u32) -> usize;
+    fn GetCurrentProcess() -> u64;
     fn CloseHandle(handle: usize) -> i32;
-    fn VirtualProtectEx(
-        process: usize,
-        address: u64,
-        bytes: usize,
-        protection: u32,
-        old: *mut u32,
+    fn DuplicateHandle(
+        source: usize,
+        handle: usize,
+        target: usize,
+        copy: *mut usize,
+        access: u32,
+        inherit: i32,
+        options: u32,
     ) -> i32;
 }
 
 #[link(name = "ntdll.dll", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "system" {
-    fn NtMapViewOfSection(
-        section: usize,
-        process: usize,
-        address: *mut u64,
-        zero_bits: usize,
-        committed: usize,
-        offset: *mut u64,
-        bytes: *mut usize,
-        inherit: u32,
-        kind: u32,
-        protection: u32,
-    ) -> i32;
-    fn NtUnmapViewOfSection(process: usize, address: u64) -> i32;
     fn RtlRaiseStatus(status: u32);
 }
 
-/// Shared memory: where it is mapped here.
-struct Section {
-    handle: usize,
-    bytes: u64,
-}
+/// The handle of shared memory by the address where it is mapped.
+static SECTIONS: Mutex<BTreeMap<u64, usize>> = Mutex::new(BTreeMap::new());
 
-#[derive(Default)]
-struct State {
-    sections: BTreeMap<u64, Section>,
-    /// Where the views of processes begin in truth.
-    views: BTreeMap<(u64, u64), u64>,
-}
-
-static STATE: Mutex<State> = Mutex::new(State {
-    sections: BTreeMap::new(),
-    views: BTreeMap::new(),
-});
-
-fn state() -> MutexGuard<'static, State> {
-    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+fn sections() -> MutexGuard<'static, BTreeMap<u64, usize>> {
+    SECTIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A handle that is closed in the end.
@@ -110,102 +84,91 @@ pub(crate) fn take(bytes: u64) -> u64 {
         drop(Owned(handle));
         return 0;
     }
-    state().sections.insert(address, Section { handle, bytes });
+    sections().insert(address, handle);
     address
 }
 
-/// Gives pages back; views of them keep the memory.
+/// Gives pages back; processes that have mapped them keep the memory.
 pub(crate) fn give(address: u64) {
-    if let Some(section) = state().sections.remove(&address) {
+    let handle = sections().remove(&address);
+    if let Some(handle) = handle {
         // SAFETY: mapped by `take`, given back once.
         unsafe { UnmapViewOfFile(address) };
-        drop(Owned(section.handle));
+        drop(Owned(handle));
     }
 }
 
-/// Maps pages into a process; the address there, or 0.
-pub(crate) fn show(process: u64, (address, bytes): (u64, u64), access: Access) -> u64 {
-    let mut state = state();
-    let found = state.sections.range(..=address).next_back();
-    let inside = found.filter(|(start, section)| address + bytes <= **start + section.bytes);
-    let Some((offset, handle)) = inside.map(|(start, section)| (address - start, section.handle))
-    else {
+/// A handle of a process to pages of [`take`] with these rights, or 0.
+pub(crate) fn share(process: u64, address: u64, rights: u32) -> u64 {
+    let Some(handle) = sections().get(&address).copied() else {
         return 0;
     };
-    let start = offset - offset % GRANULE;
-    let Some(base) = map(process, handle, (start, offset - start + bytes)) else {
-        return 0;
-    };
-    let view = base + offset - start;
-    if !protect(process, (base, view), (bytes, access)) {
-        unmap(process, base);
-        return 0;
+    let mut copy = 0;
+    // SAFETY: open handles and a live variable; without the process nothing is copied.
+    unsafe {
+        let target = OpenProcess(PROCESS_DUP_HANDLE, 0, process as u32);
+        if target == 0 {
+            return 0;
+        }
+        let target = Owned(target);
+        let source = GetCurrentProcess() as usize;
+        match DuplicateHandle(source, handle, target.0, &raw mut copy, rights, 0, 0) {
+            0 => 0,
+            _ => copy as u64,
+        }
     }
-    state.views.insert((process, view), base);
-    view
 }
 
-/// Takes back what [`show`] gave.
-pub(crate) fn hide(process: u64, address: u64) {
-    let base = state().views.remove(&(process, address));
-    if let Some(base) = base {
-        unmap(process, base);
+/// Maps pieces of pages of [`take`] one behind the other; the address, or 0.
+pub(crate) fn join(runs: &[Run]) -> u64 {
+    let all = runs.iter().map(|run| run.len_bytes as usize).sum();
+    // SAFETY: addresses that nobody uses yet.
+    let block = unsafe { VirtualAlloc(0, all, MEM_RESERVE, PAGE_NOACCESS) };
+    if block == 0 {
+        return 0;
     }
+    let mut place = block;
+    for run in runs {
+        if !map_again(run.memory + run.offset, run.len_bytes, place) {
+            part(block);
+            return 0;
+        }
+        place += run.len_bytes;
+    }
+    block
+}
+
+/// Takes back what [`join`] gave.
+pub(crate) fn part(block: u64) {
+    // SAFETY: reserved by `join`, given back once; Wine takes away whatever is mapped there.
+    unsafe { VirtualFree(block, 0, MEM_RELEASE) };
+}
+
+/// Maps shared pages a second time, at a place of reserved addresses.
+fn map_again(pages: u64, bytes: u64, place: u64) -> bool {
+    /// `mremap`, with `MREMAP_MAYMOVE` and `MREMAP_FIXED`; an old size of zero leaves the first mapping.
+    const MREMAP: u64 = 25;
+    const TO_PLACE: u64 = 3;
+    let mapped: u64;
+    // SAFETY: the call replaces pages of `join`'s own block, and reads nothing else.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") MREMAP => mapped,
+            in("rdi") pages,
+            in("rsi") 0,
+            in("rdx") bytes,
+            in("r10") TO_PLACE,
+            in("r8") place,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    mapped == place
 }
 
 /// Raises an exception in the driver that called.
 pub(crate) fn raise(status: u32) {
     // SAFETY: no obligation; the driver's handler goes on.
     unsafe { RtlRaiseStatus(status) };
-}
-
-fn open(process: u64) -> Option<Owned> {
-    // SAFETY: no obligation.
-    let handle = unsafe { OpenProcess(PROCESS_VM, 0, process as u32) };
-    (handle != 0).then_some(Owned(handle))
-}
-
-fn map(process: u64, section: usize, (offset, bytes): (u64, u64)) -> Option<u64> {
-    let process = open(process)?;
-    let (mut address, mut offset, mut bytes) = (0, offset, bytes as usize);
-    // SAFETY: open handles and live variables.
-    let mapped = unsafe {
-        NtMapViewOfSection(
-            section,
-            process.0,
-            &raw mut address,
-            0,
-            0,
-            &raw mut offset,
-            &raw mut bytes,
-            VIEW_UNMAP,
-            0,
-            PAGE_READWRITE,
-        )
-    };
-    (mapped >= 0).then_some(address)
-}
-
-/// Lets the process use the pages of its view, and none in front of them.
-fn protect(process: u64, (base, view): (u64, u64), (bytes, access): (u64, Access)) -> bool {
-    let wanted = match access {
-        Access::Read => PAGE_READONLY,
-        Access::Write => PAGE_READWRITE,
-    };
-    let Some(process) = open(process) else {
-        return false;
-    };
-    let parts = [(base, view - base, PAGE_NOACCESS), (view, bytes, wanted)];
-    let mut parts = parts.into_iter().filter(|(_, bytes, _)| *bytes != 0);
-    // SAFETY: pages of the mapping that was just made, and a live variable.
-    parts.all(|(address, bytes, protection)| unsafe {
-        VirtualProtectEx(process.0, address, bytes as usize, protection, &mut 0) != 0
-    })
-}
-
-fn unmap(process: u64, base: u64) {
-    if let Some(process) = open(process) {
-        // SAFETY: a mapping of `map`; a process that ends meanwhile has none.
-        unsafe { NtUnmapViewOfSection(process.0, base) };
-    }
 }

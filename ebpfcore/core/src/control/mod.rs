@@ -70,25 +70,15 @@ pub trait Client {
         false
     }
 
-    /// Shows a part of a ring to this process; gives its address there. The view belongs to the
-    /// handle of the map: the shell takes it back before it reports the handle as closed. A part
-    /// that is shown already keeps its address.
+    /// Makes a handle of this process to a part of a ring, for the process to map and to close. What
+    /// it has mapped stays its own, whatever becomes of the handle, the map and the runtime.
     ///
     /// # Errors
     ///
-    /// [`Status::NoMemory`].
-    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
-        let _ = (map, pages);
-        Err(Status::OperationNotSupported)
-    }
-
-    /// Takes back what [`Client::show`] showed of one ring.
-    ///
-    /// # Errors
-    ///
-    /// [`Status::ObjectNotFound`] when nothing of it is shown.
-    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
-        let _ = (map, index);
+    /// [`Status::NoMemory`]; [`Status::OperationNotSupported`] when the memory is none that processes
+    /// can be given.
+    fn share(&self, pages: Pages) -> Result<u64, Status> {
+        let _ = pages;
         Err(Status::OperationNotSupported)
     }
 }

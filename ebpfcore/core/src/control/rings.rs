@@ -1,16 +1,14 @@
-//! Operations on ring buffers and perf event arrays: waiting for records, seeing them in place,
+//! Operations on ring buffers and perf event arrays: waiting for records, handles to map them by,
 //! writing records.
 
-use super::{Control, Pages, Section, Session, objects::Object};
-use crate::{
-    Map, Shared, Status,
-    map::ring::{Part, Ring},
-    pin::ObjectKind,
-};
+use super::{Control, Section, Session, objects::Object};
+use crate::{Status, pin::ObjectKind};
 use abi::ioctl::{Handle, Reply};
 
 /// Bytes of the answer to a query.
 const QUERY_BYTES: usize = 32;
+/// Bytes of the answer with a handle to a part of a ring.
+const SECTION_BYTES: usize = 24;
 /// Low half of the flags of a record for a perf event array: the processor that asks.
 const CURRENT_CPU: u32 = u32::MAX;
 
@@ -112,19 +110,18 @@ impl Session<'_> {
         self.done()
     }
 
-    /// Shows the records of a ring to the caller, to read them in place.
+    /// Where the consumer is. Nothing is mapped for the caller, so there is no address to tell: it maps
+    /// the records itself ([`Session::map_buffer`]).
     pub(super) fn query_buffer(self, handle: Handle, index: u32) -> Result<usize, Status> {
         let map = self.map(handle)?;
-        let index = u64::from(index);
-        let (buffer_address, _) = self.show(handle, (&map, index), Section::Data)?;
-        let consumer_offset = map.ring(index)?.positions().consumer;
+        let consumer_offset = map.ring(u64::from(index))?.positions().consumer;
         self.reply(&Reply::MapQueryBuffer {
-            buffer_address,
+            buffer_address: 0,
             consumer_offset,
         })
     }
 
-    /// Shows a part of a ring to the caller.
+    /// Gives the caller a handle to a part of a ring. Each request makes one.
     pub(super) fn map_buffer(
         self,
         handle: Handle,
@@ -138,39 +135,20 @@ impl Session<'_> {
             2 => Section::Data,
             _ => return Err(Status::InvalidArgument),
         };
-        let (section_handle, view_size) = self.show(handle, (&map, index), section)?;
+        let pages = map.ring(index)?.pages(section);
+        // A handle that the caller does not hear of would stay open until it ends.
+        self.check_room(SECTION_BYTES)?;
+        let section_handle = self.client.share(pages)?;
         self.reply(&Reply::RingBufferMapMapBuffer {
             section_handle,
-            view_size,
+            view_size: pages.bytes,
         })
     }
 
+    /// Nothing to do: what the caller has mapped it unmaps itself.
     pub(super) fn unmap_buffer(self, handle: Handle, index: u64) -> Result<usize, Status> {
         self.map(handle)?.ring(index)?;
-        self.client.hide(handle, index)?;
         self.done()
-    }
-
-    /// The caller's address of a part of a ring, and its bytes.
-    fn show(
-        &self,
-        handle: Handle,
-        (map, index): (&Shared<Map>, u64),
-        section: Section,
-    ) -> Result<(u64, u64), Status> {
-        let ring: &Ring = map.ring(index)?;
-        let (address, bytes) = ring.part(match section {
-            Section::Consumer => Part::Consumer,
-            Section::Producer => Part::Producer,
-            Section::Data => Part::Records,
-        });
-        let pages = Pages {
-            index,
-            section,
-            address,
-            bytes,
-        };
-        Ok((self.client.show(handle, pages)?, bytes))
     }
 }
 

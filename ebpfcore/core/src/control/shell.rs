@@ -17,7 +17,7 @@ pub struct CodeIntegrity {
     pub test_signing: bool,
 }
 
-/// Parts of a ring that a process can see.
+/// Parts of a ring that a process can be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Section {
@@ -25,20 +25,20 @@ pub enum Section {
     Consumer = 0,
     /// The position of the producers.
     Producer = 1,
-    /// The records, twice the size of the ring, so that none wraps.
+    /// The records.
     Data = 2,
 }
 
-/// Memory of a ring, whole pages, for a process to see.
+/// A part of a ring, whole pages, for a process to map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Pages {
-    /// Index of the ring in its map.
-    pub index: u64,
     /// Which part; the process may write to [`Section::Consumer`] only.
     pub section: Section,
+    /// What the host calls the memory of the ring; `None` when it is the runtime's own.
+    pub memory: Option<u64>,
     /// Address of the first byte in the kernel.
     pub address: u64,
-    /// Bytes, whole pages.
+    /// Bytes: memory of the host that is mapped twice counts once.
     pub bytes: u64,
 }
 

@@ -252,7 +252,8 @@ impl Body {
         definition: &Definition,
         inner: Option<Definition>,
     ) -> Result<Body, Status> {
-        let cpus = core.platform().cpu_count();
+        let platform = core.platform();
+        let cpus = platform.cpu_count();
         let seed = || {
             let high = u64::from(core.platform().random_u32());
             (high << 32) | u64::from(core.platform().random_u32()) | 1
@@ -274,8 +275,8 @@ impl Body {
             }
             MapKind::Queue => Body::Queue(QueueMap::new(definition, queue::Order::Fifo)?),
             MapKind::Stack => Body::Queue(QueueMap::new(definition, queue::Order::Lifo)?),
-            MapKind::RingBuf => Body::Ring(RingMap::new(definition)?),
-            MapKind::PerfEventArray => Body::Perf(PerfMap::new(definition, cpus)?),
+            MapKind::RingBuf => Body::Ring(RingMap::new(definition, platform)?),
+            MapKind::PerfEventArray => Body::Perf(PerfMap::new(definition, platform)?),
         })
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! A record is `{u32 length | BUSY | DISCARD, u32 page offset}` and then the data, padded to 8.
 //! Positions only grow; `position % size` is the place. A record never wraps: the memory is twice
-//! the size, and a record that starts below `size` may reach into the upper half. Where pages can
-//! be mapped twice, the upper half is a mirror of the lower; both give the same addresses.
+//! the size, and a record that starts below `size` may reach into the upper half. Where the host maps
+//! pages twice, the upper half is a mirror of the lower; both give the same addresses.
 //!
-//! One block of whole pages holds a ring, so that a process can be shown it: the page with the
+//! One block of whole pages holds a ring, so that a process can be given its parts: the page with the
 //! consumer's position, which the process may write, the page with the producers' position and the
 //! number of lost records, and the records.
 //!
@@ -18,7 +18,12 @@ use super::{
     waiters::{Positions, Waiters},
 };
 use crate::atomic::{AtomicU32, Ordering, fence};
-use crate::{Platform, Status, raw::block::Block, sync::Spin};
+use crate::{
+    Platform, Status,
+    control::{Pages, Section},
+    raw::block::Block,
+    sync::Spin,
+};
 use abi::Platform as Rules;
 use alloc::vec::Vec;
 
@@ -58,8 +63,11 @@ pub(crate) struct RingMap {
 }
 
 impl RingMap {
-    pub(crate) fn new(definition: &Definition) -> Result<RingMap, Status> {
-        let ring = Ring::new(definition.max_entries)?;
+    pub(crate) fn new(
+        definition: &Definition,
+        platform: &'static dyn Platform,
+    ) -> Result<RingMap, Status> {
+        let ring = Ring::new(definition.max_entries, platform)?;
         Ok(RingMap { ring })
     }
 }
@@ -70,7 +78,11 @@ pub(crate) struct PerfMap {
 }
 
 impl PerfMap {
-    pub(crate) fn new(definition: &Definition, cpus: u32) -> Result<PerfMap, Status> {
+    pub(crate) fn new(
+        definition: &Definition,
+        platform: &'static dyn Platform,
+    ) -> Result<PerfMap, Status> {
+        let cpus = platform.cpu_count();
         let bytes = match definition.platform {
             Rules::Windows => definition.max_entries,
             Rules::Linux => LINUX_PERF_BYTES,
@@ -80,7 +92,7 @@ impl PerfMap {
             .try_reserve_exact(cpus as usize)
             .map_err(|_| Status::NoMemory)?;
         for _ in 0..cpus {
-            rings.push(Ring::new(bytes)?);
+            rings.push(Ring::new(bytes, platform)?);
         }
         Ok(PerfMap { rings })
     }
@@ -95,36 +107,45 @@ pub(crate) struct Ring {
     memory: Block,
 }
 
-/// Parts of a ring: offset and length of whole pages.
-#[derive(Clone, Copy)]
-pub(crate) enum Part {
-    Consumer,
-    Producer,
-    Records,
-}
-
 impl Ring {
-    fn new(size: u32) -> Result<Ring, Status> {
+    fn new(size: u32, platform: &'static dyn Platform) -> Result<Ring, Status> {
         let records = (size as usize).checked_mul(2);
         let records = records.and_then(|bytes| bytes.checked_next_multiple_of(PAGE));
         let bytes = records.and_then(|bytes| bytes.checked_add(RECORDS));
+        let bytes = bytes.ok_or(Status::ArithmeticOverflow)?;
+        let of_host = match (size as usize).is_multiple_of(PAGE) {
+            true => platform.take_ring(u64::from(size))?,
+            // What is no whole page cannot be mapped twice.
+            false => None,
+        };
+        let memory = match of_host {
+            Some(memory) => Block::of_host(platform, memory, bytes)?,
+            None => Block::try_pages(bytes)?,
+        };
         Ok(Ring {
             size: u64::from(size),
             producers: Spin::default(),
             consumers: Spin::default(),
             waiters: Waiters::default(),
-            memory: Block::try_pages(bytes.ok_or(Status::ArithmeticOverflow)?)?,
+            memory,
         })
     }
 
-    /// Address and bytes of a part.
-    pub(crate) fn part(&self, part: Part) -> (u64, u64) {
+    /// Where a part is. Records that are mapped twice count once.
+    pub(crate) fn pages(&self, part: Section) -> Pages {
+        let memory = self.memory.host_id();
         let (offset, bytes) = match part {
-            Part::Consumer => (CONSUMER, PAGE),
-            Part::Producer => (PRODUCER, PAGE),
-            Part::Records => (RECORDS, self.memory.len() - RECORDS),
+            Section::Consumer => (CONSUMER, PAGE),
+            Section::Producer => (PRODUCER, PAGE),
+            Section::Data if memory.is_some() => (RECORDS, self.size as usize),
+            Section::Data => (RECORDS, self.memory.len() - RECORDS),
         };
-        (self.memory.address() + offset as u64, bytes as u64)
+        Pages {
+            section: part,
+            memory,
+            address: self.memory.address() + offset as u64,
+            bytes: bytes as u64,
+        }
     }
 
     fn load(&self, offset: usize) -> u64 {

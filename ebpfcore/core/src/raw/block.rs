@@ -2,13 +2,12 @@
 //!
 //! Programs hold addresses into a block and write through them at any time, so the runtime never
 //! makes Rust references to the bytes; it copies in and out with bounds checks, or uses atomics.
-//! Invariant: `start` is valid for reads and writes of `length` bytes and aligned to `align`, at
-//! least 64.
+//! Invariant: `start` is valid for reads and writes of `length` bytes and aligned to 64 at least.
 #![expect(unsafe_code, reason = "owns memory that native code writes to")]
 
 use super::addresses::copy_shared;
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::{Status, map::ring::PAGE};
+use crate::{Platform, RingMemory, Status, map::ring::PAGE};
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
 
@@ -19,7 +18,15 @@ const ALIGN: usize = 64;
 pub(crate) struct Block {
     start: NonNull<u8>,
     length: usize,
-    align: usize,
+    owner: Owner,
+}
+
+/// Whose memory it is.
+enum Owner {
+    /// Of the allocator, with this alignment.
+    Pool(usize),
+    /// Of the host, which gave it for a ring.
+    Host(&'static dyn Platform, u64),
 }
 
 // SAFETY: all access goes through copies and atomics that tolerate concurrent writers.
@@ -49,8 +56,30 @@ impl Block {
         Ok(Block {
             start,
             length,
-            align,
+            owner: Owner::Pool(align),
         })
+    }
+
+    /// Memory that the host gave for a ring, `length` bytes in all.
+    pub(crate) fn of_host(
+        platform: &'static dyn Platform,
+        memory: RingMemory,
+        length: usize,
+    ) -> Result<Block, Status> {
+        let start = core::ptr::with_exposed_provenance_mut(memory.address as usize);
+        Ok(Block {
+            start: NonNull::new(start).ok_or(Status::NoMemory)?,
+            length,
+            owner: Owner::Host(platform, memory.id),
+        })
+    }
+
+    /// What the host calls it; `None` when it is not the host's.
+    pub(crate) fn host_id(&self) -> Option<u64> {
+        match self.owner {
+            Owner::Pool(_) => None,
+            Owner::Host(_, id) => Some(id),
+        }
     }
 
     /// The address of the first byte.
@@ -128,8 +157,12 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
+        let align = match self.owner {
+            Owner::Pool(align) => align,
+            Owner::Host(platform, id) => return platform.give_ring(id),
+        };
         // Invariant: the same arguments made a valid layout in `try_aligned`.
-        if let Ok(layout) = Layout::from_size_align(self.length, self.align) {
+        if let Ok(layout) = Layout::from_size_align(self.length, align) {
             // SAFETY: allocated with this layout; nobody uses it any more.
             unsafe { dealloc(self.start.as_ptr(), layout) };
         }

@@ -30,8 +30,8 @@ pub(crate) struct Process {
     pub(crate) cancelled: Cell<bool>,
     /// The number of the next request that may pend.
     pub(crate) ticket: Cell<Option<u64>>,
-    /// What is shown to it: handle of the map and pages.
-    pub(crate) views: RefCell<Vec<(u64, Pages)>>,
+    /// What it was given handles to.
+    pub(crate) shared: RefCell<Vec<Pages>>,
 }
 
 impl Process {
@@ -43,7 +43,7 @@ impl Process {
             exhausted: RefCell::new(false),
             cancelled: Cell::new(false),
             ticket: Cell::new(None),
-            views: RefCell::default(),
+            shared: RefCell::default(),
         }
     }
 
@@ -79,18 +79,13 @@ impl Client for Process {
     fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
-    fn show(&self, map: Handle, pages: Pages) -> Result<u64, Status> {
-        self.views.borrow_mut().push((map.0, pages));
-        // One address space: it is seen where it lies.
+    fn share(&self, pages: Pages) -> Result<u64, Status> {
+        if *self.exhausted.borrow() {
+            return Err(Status::NoMemory);
+        }
+        self.shared.borrow_mut().push(pages);
+        // One address space: it is mapped where it lies.
         Ok(pages.address)
-    }
-    fn hide(&self, map: Handle, index: u64) -> Result<(), Status> {
-        let mut views = self.views.borrow_mut();
-        let before = views.len();
-        views.retain(|(handle, pages)| *handle != map.0 || pages.index != index);
-        (views.len() < before)
-            .then_some(())
-            .ok_or(Status::ObjectNotFound)
     }
 }
 

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use ebpfcore::{Core, Definition, Map, Platform, Shared, Status};
+use ebpfcore::{Core, Definition, Map, Platform, RingMemory, Shared, Status};
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering},
@@ -23,6 +24,8 @@ pub(crate) struct TestPlatform {
     pub(crate) completed: Mutex<Vec<Completed>>,
     pub(crate) signals: Mutex<Vec<u64>>,
     pub(crate) forgotten: Mutex<Vec<u64>>,
+    /// Memory for rings; none on a host that has none.
+    pub(crate) rings: Mutex<Option<Rings>>,
 }
 
 /// How often to repeat something: less under Miri, which is slow.
@@ -100,6 +103,37 @@ impl Platform for TestPlatform {
     fn forget_event(&self, event: u64) {
         self.forgotten.lock().unwrap().push(event);
     }
+    fn take_ring(&self, bytes: u64) -> Result<Option<RingMemory>, Status> {
+        let mut guard = self.rings.lock().unwrap();
+        let Some(rings) = guard.as_mut() else {
+            return Ok(None);
+        };
+        rings.left = rings.left.checked_sub(1).ok_or(Status::NoMemory)?;
+        rings.last += 1;
+        // Two pages and the records twice, and what brings it to a multiple of a page.
+        let mut memory = vec![0; 3 * 4096 + 2 * bytes as usize];
+        let start = memory.as_mut_ptr().expose_provenance();
+        rings.given.insert(rings.last, memory);
+        Ok(Some(RingMemory {
+            address: start.next_multiple_of(4096) as u64,
+            id: rings.last,
+        }))
+    }
+    fn give_ring(&self, id: u64) {
+        let mut rings = self.rings.lock().unwrap();
+        let given = rings.as_mut().and_then(|rings| rings.given.remove(&id));
+        assert!(given.is_some(), "given back once");
+    }
+}
+
+/// Memory of rings that the host gives.
+#[derive(Default)]
+pub(crate) struct Rings {
+    /// Blocks that may still be given.
+    pub(crate) left: u32,
+    /// What is given: its bytes by its name.
+    pub(crate) given: BTreeMap<u64, Vec<u8>>,
+    last: u64,
 }
 
 impl TestPlatform {
@@ -119,6 +153,7 @@ pub(crate) fn core() -> (Shared<Core>, &'static TestPlatform) {
         completed: Mutex::default(),
         signals: Mutex::default(),
         forgotten: Mutex::default(),
+        rings: Mutex::default(),
     }));
     ALL.lock().unwrap().push(platform);
     (Core::new(platform).unwrap(), platform)

@@ -7,11 +7,12 @@
 #![allow(non_snake_case, reason = "names of functions that drivers import")]
 
 use super::file::{self, Packet};
-use super::{exports, get, put};
+use super::{exports, get, mm, put};
 use crate::irql;
 use crate::machine::{Machine, current, violation};
 use crate::process;
 use crate::report::lock;
+use crate::sections::Access;
 use crate::status;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,24 +116,15 @@ pub(super) fn close(handle: u64) -> bool {
     })
 }
 
-exports! { "ntoskrnl.exe", Simulator:
-    fn ObOpenObjectByPointer(
-        object: u64,
-        _attributes: u32,
-        _state: u64,
-        _access: u32,
-        _kind: u64,
-        _mode: i8,
-        handle: u64,
-    ) -> u32 {
-        irql::at_most(irql::PASSIVE, "ObOpenObjectByPointer");
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed) * 4;
-        lock(&current().devices).entry(object).or_default().handle = number;
-        // SAFETY: the driver's variable.
-        super::answer(unsafe { put(handle, FIRST_HANDLE ^ number) })
-    }
+/// A handle to a device of a host.
+pub(super) fn open(device: u64) -> u64 {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed) * 4;
+    lock(&current().devices).entry(device).or_default().handle = number;
+    FIRST_HANDLE ^ number
+}
 
+exports! { "ntoskrnl.exe", Simulator:
     fn ZwSetSecurityObject(handle: u64, _information: u32, descriptor: u64) -> u32 {
         irql::at_most(irql::PASSIVE, "ZwSetSecurityObject");
         let machine = current();
@@ -230,7 +222,20 @@ impl Caller {
 
     /// Closes a handle; false when it is none.
     pub fn close(&self, handle: u64) -> bool {
-        self.run(|| file::close(handle))
+        self.run(|| file::close(handle) || mm::close(handle))
+    }
+
+    /// Maps a section by a handle, as `MapViewOfFile` does.
+    ///
+    /// # Errors
+    /// `NTSTATUS`: it is no handle to a section, or the handle does not allow it.
+    pub fn map_view(&self, handle: u64, access: Access) -> Result<u64, u32> {
+        self.run(|| mm::map_view(handle, access))
+    }
+
+    /// Takes a view away; false when there is none.
+    pub fn unmap_view(&self, address: u64) -> bool {
+        self.run(|| mm::unmap_view(address))
     }
 
     /// Gives another process a handle to what a handle of this one means.

@@ -5,8 +5,8 @@ use super::exports;
 use crate::irql;
 use crate::machine::{current, violation};
 use crate::platform::installed;
-use crate::pool::{Block, FREED, FRESH, GUARD, GUARD_BYTES, PAGE_BYTES, layout, text};
-use std::alloc::{Layout, alloc, dealloc};
+use crate::pool::{Block, FREED, FRESH, GUARD, GUARD_BYTES, layout, text};
+use std::alloc::{alloc, dealloc};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `POOL_FLAGS` of `ExAllocatePool2`.
@@ -25,27 +25,6 @@ struct Wanted {
     fill: u8,
     is_paged: bool,
     is_executable: bool,
-}
-
-/// Memory for a block and its guard: whole pages can be shown to processes.
-fn take(layout: Layout) -> *mut u8 {
-    match layout.align() {
-        PAGE_BYTES => super::pages::take(layout),
-        // SAFETY: the size is not zero: the guard is in it.
-        _ => unsafe { alloc(layout) },
-    }
-}
-
-/// # Safety
-/// 1. From [`take`] with this layout, given back once.
-unsafe fn give(memory: *mut u8, layout: Layout) {
-    // SAFETY: obligation 1.
-    unsafe {
-        match layout.align() {
-            PAGE_BYTES => super::pages::give(memory, layout),
-            _ => dealloc(memory, layout),
-        }
-    }
 }
 
 fn allocate(function: &str, wanted: Wanted) -> u64 {
@@ -67,7 +46,8 @@ fn allocate(function: &str, wanted: Wanted) -> u64 {
     let Some(layout) = machine.pool.admit(len_bytes) else {
         return 0;
     };
-    let memory = take(layout);
+    // SAFETY: the size is not zero: the guard is in it.
+    let memory = unsafe { alloc(layout) };
     if memory.is_null() {
         return 0;
     }
@@ -96,9 +76,6 @@ fn free(function: &str, address: u64, tag: u32) {
         }
         return;
     };
-    if current().views.shows(address, block.len_bytes as u64) {
-        violation(|| format!("{function} of memory that a process sees"));
-    }
     let memory = std::ptr::with_exposed_provenance_mut::<u8>(address as usize);
     // SAFETY: the guard of a block that is allocated.
     let guard = unsafe { std::slice::from_raw_parts(memory.add(block.len_bytes), GUARD_BYTES) };
@@ -118,7 +95,7 @@ fn free(function: &str, address: u64, tag: u32) {
     // the table, so nobody else frees it.
     unsafe {
         memory.write_bytes(FREED, block.len_bytes);
-        give(memory, layout);
+        dealloc(memory, layout);
     }
 }
 

@@ -312,6 +312,10 @@ exports! { "ntoskrnl.exe", All:
             // SAFETY: the driver's variable.
             return super::answer(unsafe { put(object, event) });
         }
+        if let Some(section) = current().sections.reference(handle) {
+            // SAFETY: the driver's variable.
+            return super::answer(unsafe { put(object, section) });
+        }
         let arguments = [handle, u64::from(access), kind, mode as u64, object, information];
         let found = under("ObReferenceObjectByHandle", &arguments);
         found.map_or(status::INVALID_HANDLE, |found| found as u32)
@@ -328,7 +332,7 @@ exports! { "ntoskrnl.exe", All:
 
     fn ObfDereferenceObject(object: u64) -> u64 {
         irql::at_most(irql::DISPATCH, "ObfDereferenceObject");
-        match release(object) || current().events.release(object) {
+        match release(object) || current().events.release(object) || super::mm::release(object) {
             true => 0,
             false => under("ObfDereferenceObject", &[object]).unwrap_or(0),
         }

@@ -65,11 +65,6 @@ fn function(address: u64) -> *const () {
     std::ptr::with_exposed_provenance(address as usize)
 }
 
-/// The id of a process by its object.
-pub(super) fn process_of(object: u64) -> u64 {
-    object.wrapping_sub(PROCESS_OBJECT) / OBJECT_STEP
-}
-
 /// A work item: the driver of its device.
 unsafe fn driver_of(device: u64) -> u64 {
     const DRIVER_AT: u64 = 8;

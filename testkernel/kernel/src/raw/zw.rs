@@ -198,7 +198,7 @@ exports! { "ntoskrnl.exe", Simulator:
 
 /// Closes a handle: of a file of ours, of the kernel underneath, or a simulated one.
 pub(super) fn close(handle: u64) -> u32 {
-    if super::file::close(handle) {
+    if super::file::close(handle) || super::mm::close(handle) {
         return status::SUCCESS;
     }
     match installed() {

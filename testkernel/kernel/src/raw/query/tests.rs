@@ -112,9 +112,9 @@ fn wrong(kind: u32, len: usize) -> ModuleIdValue {
 
 #[test]
 fn other_names_have_no_address() {
-    assert_eq!(address("ntoskrnl.exe", "ZwCreateSection"), None);
+    assert_eq!(address("ntoskrnl.exe", "ZwOpenSection"), None);
     assert_eq!(address("hal.dll", "ZwClose"), None);
-    let name = wide("ZwCreateSection");
+    let name = wide("ZwOpenSection");
     let mut string = [0u64; 2];
     let string = string.as_mut_ptr().expose_provenance() as u64;
     RtlInitUnicodeString(string, at(&name));
