@@ -47,6 +47,8 @@ pub enum ArgKind {
     ReadableMemOrNull,
     /// Writable memory, need not be initialised; its size is the next argument (11).
     WritableMem,
+    /// Readable and writable memory, hashed as the one before; its size is the next argument.
+    InOutMem,
     /// A stack pointer (12), or NULL (13).
     Stack,
     /// The context pointer or NULL (14).
@@ -203,6 +205,17 @@ pub enum ResultRange {
     Below(u32),
 }
 
+/// How much of the writable memory that it is given a helper surely writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fills {
+    /// All of it, also when it fails.
+    All,
+    /// Perhaps a part, perhaps nothing.
+    Some,
+    /// As much as it reads from its [`ArgKind::ReadableMem`], where that fits; else perhaps a part.
+    AsMuchAsItReads,
+}
+
 /// The smallest number that Linux takes for an error.
 pub const LEAST_ERROR: i64 = -4095;
 
@@ -230,6 +243,8 @@ pub struct Helper {
     pub result_32: bool,
     /// Which numbers it returns.
     pub result: ResultRange,
+    /// How much it writes.
+    pub fills: Fills,
     /// Sizes are `u32`: the helper looks at the lower halves of these arguments only.
     pub size_32: bool,
     /// Flags byte appended to the helper's part of `program_info_hash`, when not zero.
@@ -262,6 +277,7 @@ impl Helper {
             releases: false,
             result_32: false,
             result: ResultRange::Any,
+            fills: Fills::All,
             size_32: false,
             hashed_flags: 0,
             callback: None,
@@ -302,6 +318,12 @@ impl Helper {
             result: ResultRange::Below(limit),
             ..self
         }
+    }
+
+    /// The same helper, writing not all of the memory that it is given.
+    #[must_use]
+    pub const fn fills(self, fills: Fills) -> Helper {
+        Helper { fills, ..self }
     }
 
     /// The same helper, taking sizes of 32 bits.
@@ -387,7 +409,7 @@ impl ArgKind {
             ArgKind::MapValue | ArgKind::MapValueOut => 8,
             ArgKind::ReadableMem => 9,
             ArgKind::ReadableMemOrNull => 10,
-            ArgKind::WritableMem => 11,
+            ArgKind::WritableMem | ArgKind::InOutMem => 11,
             ArgKind::Stack => 12,
             ArgKind::ContextOrNull => 14,
             ArgKind::WritableMemOrNull => 15,
@@ -428,6 +450,7 @@ impl ArgKind {
                 | ArgKind::ReadableMemOrNull
                 | ArgKind::WritableMem
                 | ArgKind::WritableMemOrNull
+                | ArgKind::InOutMem
                 | ArgKind::MapMem
         )
     }

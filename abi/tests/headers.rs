@@ -110,7 +110,9 @@ fn parameter(row: &Helper, at: usize) -> String {
         ArgKind::MapValue => "const void *value".to_owned(),
         ArgKind::MapValueOut => "void *value".to_owned(),
         ArgKind::ReadableMem | ArgKind::ReadableMemOrNull => format!("const void *memory{order}"),
-        ArgKind::WritableMem | ArgKind::WritableMemOrNull => format!("void *memory{order}"),
+        ArgKind::WritableMem | ArgKind::WritableMemOrNull | ArgKind::InOutMem => {
+            format!("void *memory{order}")
+        }
         ArgKind::ConstSize | ArgKind::ConstSizeOrZero => format!("uint64_t size{order}"),
         ArgKind::Anything => {
             let position = count(row, at, |arg| *arg == ArgKind::Anything);

@@ -11,6 +11,7 @@ use crate::state::Lock;
 use crate::step::{Step, is_context};
 use crate::sums::Length;
 use crate::value::{Buffer, Dynptr, Kernel, Region, Value};
+use abi::helper::Fills;
 use abi::{ArgKind, DynptrKind, Helper, MapKind};
 use alloc::vec::Vec;
 use isa::{InsnIdx, Reg};
@@ -43,7 +44,17 @@ pub(crate) struct Arguments {
     /// The type that an address is cast to.
     pub(crate) kernel_type: Option<KernelType>,
     /// Stack bytes that the helper writes.
-    writes: Vec<(u8, i64, i64)>,
+    writes: Vec<Write>,
+}
+
+/// Stack bytes that a helper may write.
+#[derive(Clone, Copy)]
+struct Write {
+    frame: u8,
+    low: i64,
+    high: i64,
+    /// Bytes from `low` on that it surely writes.
+    sure: i64,
 }
 
 /// A map argument.
@@ -146,6 +157,7 @@ impl Step<'_, '_> {
             | ArgKind::ReadableMemOrNull
             | ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
+            | ArgKind::InOutMem
             | ArgKind::MapMem => self.sized_argument(argument, arguments),
             ArgKind::FixedMem(size) => {
                 self.memory(argument, Length::exactly(size.into()), arguments)
@@ -384,6 +396,7 @@ impl Step<'_, '_> {
         let access = match argument.kind {
             ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
+            | ArgKind::InOutMem
             | ArgKind::MapValueOut
             | ArgKind::MapMem
             | ArgKind::FixedMemOut(_) => Access::Write,
@@ -395,7 +408,7 @@ impl Step<'_, '_> {
             _ if argument.kind == ArgKind::MapMem => Err(argument.refuse()),
             Region::Stack { frame } => {
                 self.check_stack(&base, frame, span)?;
-                self.stack_argument((&base, frame), span, (access, length), arguments)
+                self.stack_argument((&base, frame), argument, (span, access, length), arguments)
             }
             Region::Packet { range, .. } | Region::PacketMeta { range, .. } => {
                 let range = self.proven_by_sum(pointer, length).unwrap_or(0).max(range);
@@ -408,19 +421,18 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Stack memory must be initialised, but for what a helper surely writes: a known number of
-    /// bytes at a known place.
+    /// Stack memory must be initialised, but for what a helper only writes.
     fn stack_argument(
         &mut self,
         (base, frame): (&Base, u8),
-        span: Span,
-        (access, length): (Access, Length),
+        argument: Argument<'_>,
+        (span, access, length): (Span, Access, Length),
         arguments: &mut Arguments,
     ) -> Result<(), Reason> {
-        let surely = access == Access::Write && span.exact && length.least == length.most;
+        let is_read = access == Access::Read || argument.kind == ArgKind::InOutMem;
         let bytes = Bytes::new(frame, span.low, span.high);
         self.no_dynptr((base, frame), span, "a helper gets its bytes")?;
-        if !surely && let Some(frame) = self.state.frame(frame) {
+        if is_read && let Some(frame) = self.state.frame(frame) {
             // Where addresses are no secret, a helper may see those that are stored.
             let found = match self.may_leak() {
                 true => frame.stack.written(span.low, span.high),
@@ -430,19 +442,49 @@ impl Step<'_, '_> {
             self.trail.note(Effect::Read(bytes));
         }
         if access == Access::Write {
-            arguments.writes.push((frame, span.low, span.high));
+            let sure = match span.exact {
+                true => self.surely_written(argument.helper, length),
+                false => 0,
+            };
+            arguments.writes.push(Write {
+                frame,
+                low: span.low,
+                high: span.high,
+                sure: sure.min(span.high.saturating_sub(span.low)),
+            });
         }
         Ok(())
     }
 
-    /// After the call the bytes that the helper may have written hold some number.
-    pub(crate) fn perform_writes(&mut self, arguments: &Arguments) {
-        for (frame, low, high) in &arguments.writes {
-            if let Some(state) = self.state.frame_mut(*frame) {
-                state.stack.fill(*low, *high, Byte::Written);
+    /// Bytes that a helper surely writes of memory of a size.
+    fn surely_written(&self, helper: &Helper, length: Length) -> i64 {
+        match helper.fills {
+            Fills::All => length.least,
+            Fills::Some => 0,
+            Fills::AsMuchAsItReads => {
+                let read = helper.present_args().zip(1..);
+                let mut read = read.filter(|(kind, _)| *kind == ArgKind::ReadableMem);
+                let size = read.next().and_then(|(_, number)| Reg::new(number + 1));
+                let size = size.map(|reg| self.state.top().register(reg));
+                let size = size.and_then(|size| size.scalar().copied());
+                let most = length.least.max(0).unsigned_abs();
+                size.filter(|size| size.umax() <= most)
+                    .map_or(0, |size| size.umin().cast_signed())
             }
-            self.trail
-                .note(Effect::Overwrite(Bytes::new(*frame, *low, *high)));
+        }
+    }
+
+    /// After the call the bytes that the helper surely wrote hold some number, and so do those that it
+    /// may have written where they held one before.
+    pub(crate) fn perform_writes(&mut self, arguments: &Arguments) {
+        for write in &arguments.writes {
+            let from = write.low.saturating_add(write.sure);
+            if let Some(state) = self.state.frame_mut(write.frame) {
+                state.stack.fill(write.low, from, Byte::Written);
+                state.stack.weaken(from, write.high, Byte::Written);
+            }
+            let sure = Bytes::new(write.frame, write.low, from);
+            self.trail.note(Effect::Overwrite(sure));
         }
     }
 }

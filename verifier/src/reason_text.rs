@@ -405,7 +405,7 @@ pub(crate) const fn arg_name(kind: ArgKind) -> &'static str {
         ArgKind::MapValueOut => "a pointer to space for a value of the map",
         ArgKind::ReadableMem => "a pointer to readable memory",
         ArgKind::ReadableMemOrNull => "a pointer to readable memory or NULL",
-        ArgKind::WritableMem => "a pointer to writable memory",
+        ArgKind::WritableMem | ArgKind::InOutMem => "a pointer to writable memory",
         ArgKind::WritableMemOrNull => "a pointer to writable memory or NULL",
         ArgKind::Stack => "a pointer to the stack",
         ArgKind::FixedMem(_) => "a pointer to readable memory of a fixed size",

@@ -6,7 +6,7 @@
 
 use super::{
     ArgKind::*,
-    Helper,
+    Fills, Helper,
     ReturnKind::{self, Integer, NoReturnIfSucceed},
 };
 
@@ -33,18 +33,18 @@ pub static WINDOWS: &[Helper] = &[
     Helper::new(14, "bpf_trace_printk4", Integer, &[ReadableMem, ConstSize, Anything, Anything]).result_32(),
     Helper::new(15, "bpf_trace_printk5", Integer, &[ReadableMem, ConstSize, Anything, Anything, Anything]).result_32(),
     Helper::new(16, "bpf_map_push_elem", Integer, &[Map, MapValue, Anything]).result_32(),
-    Helper::new(17, "bpf_map_pop_elem", Integer, &[Map, MapValueOut]).result_32(),
-    Helper::new(18, "bpf_map_peek_elem", Integer, &[Map, MapValueOut]).result_32(),
+    Helper::new(17, "bpf_map_pop_elem", Integer, &[Map, MapValueOut]).result_32().fills(Fills::Some),
+    Helper::new(18, "bpf_map_peek_elem", Integer, &[Map, MapValueOut]).result_32().fills(Fills::Some),
     Helper::new(19, "bpf_get_current_pid_tgid", Integer, &[]),
     Helper::new(20, "bpf_get_current_logon_id", Integer, &[Context]),
     Helper::new(21, "bpf_is_current_admin", Integer, &[Context]).result_32(),
-    Helper::new(22, "bpf_memcpy", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
+    Helper::new(22, "bpf_memcpy", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32().fills(Fills::AsMuchAsItReads),
     Helper::new(23, "bpf_memcmp", Integer, &[ReadableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
     Helper::new(24, "bpf_memset", Integer, &[WritableMem, ConstSizeOrZero, Anything]),
-    Helper::new(25, "bpf_memmove", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
+    Helper::new(25, "bpf_memmove", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32().fills(Fills::AsMuchAsItReads),
     Helper::new(26, "bpf_get_socket_cookie", Integer, &[Context]),
-    Helper::new(27, "bpf_strncpy_s", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
-    Helper::new(28, "bpf_strncat_s", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
+    Helper::new(27, "bpf_strncpy_s", Integer, &[WritableMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32().fills(Fills::Some),
+    Helper::new(28, "bpf_strncat_s", Integer, &[InOutMem, ConstSizeOrZero, ReadableMem, ConstSizeOrZero]).result_32(),
     Helper::new(29, "bpf_strnlen_s", Integer, &[ReadableMem, ConstSizeOrZero]).result_32(),
     Helper::new(30, "bpf_ktime_get_boot_ms", Integer, &[]),
     Helper::new(31, "bpf_ktime_get_ms", Integer, &[]),

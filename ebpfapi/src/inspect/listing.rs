@@ -121,7 +121,7 @@ fn kind_name(kind: ArgKind) -> &'static str {
         ArgKind::MapValue | ArgKind::MapValueOut | ArgKind::MapValueOrNull => "map_value",
         ArgKind::ReadableMem | ArgKind::FixedMem(_) => "mem",
         ArgKind::ReadableMemOrNull => "mem?",
-        ArgKind::WritableMem | ArgKind::FixedMemOut(_) => "out",
+        ArgKind::WritableMem | ArgKind::InOutMem | ArgKind::FixedMemOut(_) => "out",
         ArgKind::WritableMemOrNull => "out?",
         ArgKind::Stack => "stack",
         ArgKind::Callback => "func",

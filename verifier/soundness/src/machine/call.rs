@@ -6,7 +6,7 @@ use super::{
     Address, CONTEXT, Fault, Kind, MAX_OBJECTS, Machine, NOT_MODELLED, Object, ObjectId, Word,
 };
 use abi::context::SocketKind;
-use abi::helper::{LEAST_ERROR, ResultRange};
+use abi::helper::{Fills, LEAST_ERROR, ResultRange};
 use abi::{ArgKind, DynptrKind, Helper, Platform, ReturnKind};
 use isa::{InsnIdx, Reg};
 use program::{KernelType, MapId};
@@ -26,6 +26,8 @@ pub(super) struct Arguments {
     pub(super) alloc_size: i64,
     /// How much memory the last sized argument has.
     size: i64,
+    /// How much memory is read.
+    read: i64,
     kernel_type: Option<KernelType>,
 }
 
@@ -85,7 +87,17 @@ impl Machine<'_, '_> {
             return Err("uses another map than was said");
         }
         for (word, size) in core::mem::take(&mut arguments.writes) {
-            self.helper_memory(word, size, Access::Write)?;
+            self.helper_may_write(word, size)?;
+            let part = self
+                .random
+                .below(size.max(0).unsigned_abs().saturating_add(1)) as i64;
+            let written = match helper.fills {
+                Fills::All => size,
+                Fills::Some => part,
+                Fills::AsMuchAsItReads if arguments.read <= size => arguments.read,
+                Fills::AsMuchAsItReads => part,
+            };
+            self.helper_memory(word, written, Access::Write)?;
         }
         Ok(arguments)
     }
@@ -292,6 +304,7 @@ impl Machine<'_, '_> {
             | ArgKind::ReadableMemOrNull
             | ArgKind::WritableMem
             | ArgKind::WritableMemOrNull
+            | ArgKind::InOutMem
             | ArgKind::MapMem => self.sized(helper, reg, kind, arguments),
             ArgKind::BufferOrNull if word == Word::Number(0) => Ok(()),
             ArgKind::BufferOrNull => self.buffer_argument(reg, word, arguments),
@@ -443,10 +456,14 @@ impl Machine<'_, '_> {
             arguments.writes.push((word, size));
             return Ok(());
         }
-        if kind == ArgKind::MapMem {
+        if kind == ArgKind::InOutMem {
+            arguments.writes.push((word, size));
+        } else if kind == ArgKind::MapMem {
             self.in_map_value(word)?;
             arguments.writes.push((word, size));
             return Ok(());
+        } else {
+            arguments.read = size;
         }
         self.helper_memory(word, size, Access::Read)
     }

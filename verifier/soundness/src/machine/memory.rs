@@ -381,6 +381,18 @@ impl Machine<'_, '_> {
         }
     }
 
+    /// Checks that a helper may write memory, and writes nothing.
+    pub(super) fn helper_may_write(&mut self, word: Word, size: i64) -> Result<(), Fault> {
+        if size == 0 && self.is_in_packet(word) {
+            return Ok(());
+        }
+        let place = self.place(word, 0, size)?;
+        match self.object(place.object).kind {
+            Kind::Stack => Ok(()),
+            _ => self.helper_memory(word, size, Access::Write),
+        }
+    }
+
     /// Memory that a helper reads or writes.
     pub(super) fn helper_memory(
         &mut self,
