@@ -334,6 +334,47 @@ fn nonsense_in_the_consumers_page_does_no_harm() {
     }
 }
 
+/// Nor does nonsense in the other pages, should a process find a way to write them.
+#[test]
+fn nonsense_in_the_other_pages_does_no_harm() {
+    let (control, process) = (control(), Process::new());
+    let map = ring(&control, &process);
+    let [consumer, producer, data] = [0, 1, 2].map(|part| show(&control, &process, map, part));
+    let numbers = [
+        0,
+        1,
+        7,
+        8,
+        4088,
+        4096,
+        1 << 20,
+        u64::MAX,
+        u64::MAX - 7,
+        1 << 63,
+    ];
+    for &at in &numbers {
+        for &used in &numbers {
+            for header in [0u64, 8, 4000, 0x7fff_ffff, 0xffff_ffff, u64::MAX] {
+                // SAFETY: the views of a ring that lives as long as its handle.
+                unsafe {
+                    *producer = at;
+                    *consumer = at.wrapping_sub(used);
+                    *data.add((at % 4096 / 8) as usize) = header;
+                }
+                let written = write(&control, &process, map, b"record");
+                let is_told = |status| matches!(status, Status::NoMemory | Status::Failed);
+                assert!(
+                    written.is_ok() || written.is_err_and(is_told),
+                    "{at:x} {used:x}"
+                );
+                process.ticket.set(Some(1));
+                let _ = query(&control, &process, (map, at));
+                let _ = control.cancel(1);
+            }
+        }
+    }
+}
+
 #[test]
 fn perf_arrays_have_a_ring_for_each_processor() {
     let (control, process) = (control(), Process::new());

@@ -6,6 +6,10 @@
 //! system counts handles and views, and takes them back when their process ends; so nothing here
 //! knows who has some, and memory that a process still sees stays until it has let go of it.
 //!
+//! What the runtime finds in these pages it takes for no proof: a process that may open the device can
+//! make its handle one for writing all of them, because sections without a name have no list of who
+//! may do what. Positions and lengths are cut to the ring where they are used (`ebpfcore::map::ring`).
+//!
 //! Invariant: of a [`Memory`] exists what is not 0. Giving it back is allowed up to DISPATCH_LEVEL.
 
 use crate::import as nt;
@@ -178,6 +182,9 @@ impl Drop for Memory {
                 nt::MmUnmapLockedPages(self.address, self.list);
             }
             if self.list != 0 {
+                // The pages are locked by the lists they came from, not by this one.
+                let header = with_exposed_provenance_mut::<Mdl>(self.list as usize);
+                (*header).flags &= !PAGES_LOCKED;
                 nt::IoFreeMdl(self.list);
             }
         }

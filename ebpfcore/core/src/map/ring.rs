@@ -235,7 +235,7 @@ impl Ring {
         let header = u64::from(length as u32 | BUSY) | (page << 32);
         let cell = self.memory.cell64(place).ok_or(Status::Failed)?;
         cell.store(header, Ordering::Relaxed);
-        producer.store(at + total, Ordering::Release);
+        producer.store(at.wrapping_add(total), Ordering::Release);
         Ok(self.memory.address() + place as u64 + RECORD_HEADER)
     }
 
