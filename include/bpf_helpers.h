@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// What every program needs: sections, maps, helper functions.
+// What every program needs: sections, maps, helper functions. The network hooks come along because
+// programs for Windows expect them here.
 #pragma once
 
+#include "ebpf_nethooks.h"
 #include "ebpf_structs.h"
 
 // Puts a function or variable into an ELF section. The section of a program chooses its hook.

@@ -114,6 +114,14 @@ typedef enum libbpf_pin_type ebpf_pin_type_t;
 #define BPF_F_CURRENT_CPU BPF_F_INDEX_MASK
 #define BPF_F_CTXLEN_MASK (0xfffffULL << 32)
 
+// The same flags under the names of programs for Windows.
+#define EBPF_MAP_FLAG_INDEX_MASK BPF_F_INDEX_MASK
+#define EBPF_MAP_FLAG_INDEX_SHIFT 0
+#define EBPF_MAP_FLAG_CURRENT_CPU BPF_F_CURRENT_CPU
+#define EBPF_MAP_FLAG_CTX_LENGTH_SHIFT 32
+#define EBPF_MAP_FLAG_CTX_LENGTH_MAX 0xfffffULL
+#define EBPF_MAP_FLAG_CTX_LENGTH_MASK BPF_F_CTXLEN_MASK
+
 // Tail calls that one invocation may make.
 #define MAX_TAIL_CALL_CNT 33
 

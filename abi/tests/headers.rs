@@ -401,12 +401,8 @@ fn clang() -> Option<String> {
     })
 }
 
-#[test]
-fn headers_agree_with_the_tables() {
-    let Some(clang) = clang() else {
-        eprintln!("SKIPPED headers_agree_with_the_tables: no clang with the BPF target");
-        return;
-    };
+/// What the compiler says against `source`, empty if it takes it without a warning.
+fn complaints(clang: &str, source: &str) -> String {
     let mut child = Command::new(clang)
         .args([
             "-target",
@@ -429,12 +425,48 @@ fn headers_agree_with_the_tables() {
         .stdin
         .take()
         .unwrap()
-        .write_all(assertions().as_bytes())
+        .write_all(source.as_bytes())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
+#[test]
+fn headers_agree_with_the_tables() {
+    let Some(clang) = clang() else {
+        eprintln!("SKIPPED headers_agree_with_the_tables: no clang with the BPF target");
+        return;
+    };
+    assert_eq!(complaints(&clang, &assertions()), "");
+}
+
+/// A program as people write it for Windows: one header, and the Windows names of flags.
+const ONE_HEADER: &str = r#"
+#include "bpf_helpers.h"
+struct {
+    __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+    __uint(max_entries, 4096);
+} events SEC(".maps");
+_Static_assert(EBPF_MAP_FLAG_INDEX_MASK >> EBPF_MAP_FLAG_INDEX_SHIFT == 0xffffffff, "index");
+_Static_assert(EBPF_MAP_FLAG_CTX_LENGTH_MASK == 0xfffff00000000, "length");
+bind_hook_t report;
+SEC("bind") bind_action_t report(bind_md_t *context) {
+    uint64_t length = context->app_id_end - context->app_id_start;
+    uint64_t flags = EBPF_MAP_FLAG_CURRENT_CPU;
+    if (length <= EBPF_MAP_FLAG_CTX_LENGTH_MAX)
+        flags |= length << EBPF_MAP_FLAG_CTX_LENGTH_SHIFT;
+    bpf_perf_event_output(context, &events, flags, &length, sizeof(length));
+    return BIND_PERMIT_SOFT;
+}
+"#;
+
+#[test]
+fn a_program_for_windows_needs_one_header() {
+    let Some(clang) = clang() else {
+        eprintln!("SKIPPED a_program_for_windows_needs_one_header: no clang with the BPF target");
+        return;
+    };
+    assert_eq!(complaints(&clang, ONE_HEADER), "");
 }
