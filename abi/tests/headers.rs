@@ -420,7 +420,7 @@ fn complaints(clang: &str, source: &str) -> String {
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("clang was found");
+        .unwrap();
     child
         .stdin
         .take()
