@@ -31,6 +31,19 @@ enum Inner {
     Id(u32),
 }
 
+impl Inner {
+    /// Why this names no template, in the words of the map's definition.
+    fn unusable(self) -> String {
+        match self {
+            Inner::None => "neither inner_map_idx nor inner_id names a template".into(),
+            Inner::Index(index) => {
+                format!("inner_map_idx {index} is no map that can be a template")
+            }
+            Inner::Id(id) => format!("inner_id {id} is no map that can be a template"),
+        }
+    }
+}
+
 /// Fields behind the common four.
 #[derive(Clone, Copy, Debug)]
 struct Extra {
@@ -260,7 +273,7 @@ fn link_inner(maps: &mut Maps, first: usize, inners: &[(MapId, Inner)]) -> Resul
             .and_then(|position| maps.defs.get(position))
             .filter(|def| !def.kind.is_map_of_maps());
         let (Some(_), Some(position)) = (template, position) else {
-            let text = format!("the template is given as {inner:?}, which is no plain map");
+            let text = inner.unusable();
             let name = &maps.defs[usize::from(outer.0)].name;
             return Err(LoadError::new(diagnostic::MAP_INNER_INVALID, text).symbol(name));
         };

@@ -231,21 +231,33 @@ fn legacy_maps_must_fit() {
             "section `maps`, `m`, offset 0x0".into()
         )
     );
-    let alone = record([7, 4, 4, 10, 0, 0, 0, 9]);
-    assert_eq!(
-        refused(&alone, &[object("m", 2, 0, 32)]).0,
-        is::MAP_INNER_INVALID
-    );
-    let itself = record([7, 4, 4, 10, 0, 0, 9, 9]);
-    assert_eq!(
-        refused(&itself, &[object("m", 2, 0, 32)]).0,
-        is::MAP_INNER_INVALID
-    );
     let empty = record([2, 4, 0, 10, 0, 0, 0, 0]);
     assert_eq!(
         refused(&empty, &[object("m", 2, 0, 32)]).0,
         is::MAP_SIZE_INVALID
     );
+}
+
+/// The last four numbers of a record: `inner_map_idx, pinning, id, inner_id`.
+#[test]
+fn legacy_maps_of_maps_need_a_template() {
+    let rows = [
+        ([0, 0, 0, 0], "neither inner_map_idx nor inner_id names a"),
+        ([3, 0, 0, 0], "inner_map_idx 3 is no map that can be a"),
+        ([0, 0, 0, 9], "inner_id 9 is no map that can be a"),
+        ([0, 0, 9, 9], "inner_id 9 is no map that can be a"),
+    ];
+    for ([index, pinning, id, inner], said) in rows {
+        let map = record([7, 4, 4, 10, index, pinning, id, inner]);
+        let elf = with(
+            one(&[MOV_R0, EXIT]),
+            &[data("maps", &map)],
+            &[object("m", 2, 0, 32)],
+        );
+        let error = load(&elf).unwrap_err();
+        assert_eq!(error.code(), is::MAP_INNER_INVALID);
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }
 
 #[test]
