@@ -11,9 +11,9 @@ use crate::reason::{Reason, WrongTarget};
 use crate::state::{Frame, Role, State};
 use crate::trail::Trail;
 use crate::value::{Pointer, Region, Unreadable, Value};
-use abi::MapKind;
+use abi::{MapKind, Platform};
 use alloc::boxed::Box;
-use isa::{CallTarget, Imm64, Insn, InsnIdx, Operand, Reg, Size};
+use isa::{CallTarget, Cond, Imm64, Insn, InsnIdx, Operand, Reg, Size, Width};
 use program::{MapDef, MapId, Program};
 
 /// Where control goes after an instruction.
@@ -358,13 +358,26 @@ impl<'s> Step<'s, '_> {
         self.may_return(too_short, Value::constant(0))
     }
 
-    /// Is this value of r0 one that the hook understands?
+    /// Is this value of r0 one that the hook understands? Linux wants to know so. On Windows hooks block
+    /// what they do not understand, and programs return what they find in maps: there it must be
+    /// possible.
     pub(crate) fn check_verdict(&self, found: Value) -> Result<(), Reason> {
         let range = return_range(self.env.program);
         let (Some(range), Some(scalar)) = (range, found.scalar()) else {
             return Ok(());
         };
-        if scalar.s32_min() < range.0 || scalar.s32_max() > range.1 {
+        let (least, most) = (scalar.s32_min(), scalar.s32_max());
+        let is_understood = match self.env.program.program_type.platform {
+            Platform::Linux => least >= range.0 && most <= range.1,
+            Platform::Windows => {
+                let may_be = |cond, bound: i32| {
+                    let bound = Scalar::constant(i64::from(bound) as u64);
+                    Scalar::refine(cond, Width::W32, scalar, &bound).is_some()
+                };
+                may_be(Cond::Sge, range.0) && may_be(Cond::Le, range.1)
+            }
+        };
+        if !is_understood {
             return Err(Reason::ReturnValue { found, range });
         }
         Ok(())

@@ -337,12 +337,12 @@ pub static SOCK: Context = Context {
 /// Every field of `struct bpf_sock`.
 #[rustfmt::skip]
 const SOCK_FIELDS: &[Field] = &[
-    Field::number("bound_dev_if", 0, 4).words(),
+    Field::number("bound_dev_if", 0, 4).whole().words(),
     Field::number("family", 4, 4),
     Field::number("type", 8, 4),
     Field::number("protocol", 12, 4),
-    Field::number("mark", 16, 4).words(),
-    Field::number("priority", 20, 4).words(),
+    Field::number("mark", 16, 4).whole().words(),
+    Field::number("priority", 20, 4).whole().words(),
     Field::number("src_ip4", 24, 4),
     Field::number("src_ip6", 28, 16),
     Field::number("src_port", 44, 4),

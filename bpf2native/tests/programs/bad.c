@@ -119,8 +119,8 @@ int padding(xdp_md_t *ctx) {
     return bpf_map_lookup_elem(&flows, &key) ? XDP_DROP : XDP_PASS;
 }
 
-// An address as verdict.
+// A verdict that there is not.
 SEC("xdp/verdict")
 int verdict(xdp_md_t *ctx) {
-    return ctx->ingress_ifindex;
+    return ctx->ingress_ifindex ? XDP_PASS : 4;
 }

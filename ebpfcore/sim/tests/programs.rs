@@ -349,6 +349,7 @@ fn queues_and_stacks_show_what_comes_next_first() {
     ];
     for (kind, order) in orders {
         let text = "r1 = map_fd(0) ll
+            *(u8 *)(r10 - 8) = 0
             r2 = r10
             r2 += -8
             call 17
