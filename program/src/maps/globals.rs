@@ -24,11 +24,7 @@ const LINUX_NAME_CHARS: usize = 15;
 const LINUX_READ_ONLY: u32 = 1 << 7;
 
 /// Adds a map for each section of global variables.
-pub(super) fn read(
-    source: Source<'_, '_>,
-    maps: &mut Maps,
-    notes: &mut Notes,
-) -> Result<(), LoadError> {
+pub(super) fn read(source: Source<'_, '_>, maps: &mut Maps) -> Result<(), LoadError> {
     let used = referenced_sections(source.file);
     let mut budget = limits::GLOBAL_BYTES;
     for (index, section) in source
@@ -36,12 +32,9 @@ pub(super) fn read(
         .enumerate()
         .filter(|(_, section)| is_global(section))
     {
-        // Compilers leave string sections behind after copying the strings to the stack.
+        // Compilers leave string sections behind after copying the strings to the stack: nothing is
+        // lost that would have to be told.
         if section.name.starts_with(".rodata.str") && !used.contains(&index) {
-            notes.push(format!(
-                "section `{}` is not used and ignored",
-                section.name
-            ));
             continue;
         }
         let here = |error: LoadError| error.section(section.name);

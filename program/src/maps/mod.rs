@@ -77,7 +77,7 @@ impl Maps {
         let mut maps = Maps::default();
         btf_maps::read(source, &mut maps, notes)?;
         legacy::read(source, &mut maps)?;
-        globals::read(source, &mut maps, notes)?;
+        globals::read(source, &mut maps)?;
         globals::read_configuration(source, &mut maps, notes)?;
         check::all_sizes(source.options.platform, &maps.defs, notes)?;
         check::names(source.options.platform, &maps.defs)?;
